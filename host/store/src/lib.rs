@@ -1,0 +1,16 @@
+//! The only crate that knows SQL: SQLite and PostgreSQL behind one face.
+//!
+//! Every write is a [`Commit`]; one writer puts what waits into one transaction and answers when it is durable. Reads
+//! go through a [`Reader`] over connections of their own.
+
+pub mod commit;
+pub mod cursor;
+pub mod filter;
+pub mod reader;
+mod store;
+
+pub use commit::*;
+pub use cursor::EventCursor;
+pub use filter::*;
+pub use reader::{Reader, ZoneInventory};
+pub use store::{CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions};
