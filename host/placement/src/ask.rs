@@ -1,0 +1,64 @@
+//! What is asked for.
+
+use serde::{Deserialize, Serialize};
+use velum_model::{
+    Name,
+    id::*,
+    quantity::{MemoryMib, Vcpus},
+};
+
+/// A machine that looks for a compute host and for pools of the disks that are to be made with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// For which instance.
+    pub instance: InstanceId,
+    /// Whose it is.
+    pub project: ProjectId,
+    /// vCPUs.
+    pub vcpus: Vcpus,
+    /// Memory.
+    pub memory: MemoryMib,
+    /// Architecture (`port::hypervisor::registry`); none = any.
+    #[serde(default)]
+    pub arch: Option<u16>,
+    /// Tags that the compute host must have, all of them.
+    #[serde(default)]
+    pub host_tags: Vec<Name>,
+    /// Kinds of NIC that the driver must be able to plug, all of them.
+    #[serde(default)]
+    pub nic_kinds: Vec<u16>,
+    /// Disks that are to be made, root first.
+    #[serde(default)]
+    pub disks: Vec<DiskAsk>,
+    /// Pools of the volumes that the instance has already.
+    #[serde(default)]
+    pub pinned: Vec<StoragePoolId>,
+    /// Compute hosts where an attempt failed.
+    #[serde(default)]
+    pub excluded: Vec<ComputeHostId>,
+    /// Where it ran before.
+    #[serde(default)]
+    pub previous: Option<ComputeHostId>,
+}
+
+/// A disk that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskAsk {
+    /// Its size.
+    pub bytes: u64,
+    /// Tags that the pool must have, all of them.
+    #[serde(default)]
+    pub storage_tags: Vec<Name>,
+    /// What it is cloned from.
+    #[serde(default)]
+    pub template: Option<TemplateAsk>,
+}
+
+/// A template that a disk is cloned from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateAsk {
+    /// Which.
+    pub id: TemplateId,
+    /// What a pool needs for it once, if it does not hold it yet.
+    pub layer_bytes: u64,
+}

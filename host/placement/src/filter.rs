@@ -1,0 +1,216 @@
+//! The hard filters: what no policy can overrule.
+
+use std::collections::HashMap;
+
+use velum_model::{Name, decision::Refusal, id::ClusterId, infrastructure::Intent};
+
+use crate::{
+    ask::{Ask, DiskAsk},
+    hosts::Gate,
+    inventory::{Inventory, shares_kind},
+    row::{Row, RowMask},
+    update::HostRow,
+};
+
+/// Grows when the filters or their order change: a replay of an older decision is then not expected to agree.
+pub const FILTER_VERSION: u32 = 1;
+
+/// What the filters left, and why the rest is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filtered {
+    /// Compute hosts that can take the ask.
+    pub candidates: RowMask,
+    /// Every other compute host with the first filter that refused it, in row order.
+    pub refused: Vec<(Row, Refusal)>,
+    /// Compute hosts looked at.
+    pub considered: u32,
+}
+
+/// How far the best pool in reach came. Sequential: each step presumes the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// None in scope that takes new volumes.
+    NoScope,
+    /// In scope, without the tags.
+    Scope,
+    /// With the tags, without a common attachment kind.
+    Tags,
+    /// Attachable, without the space.
+    Kinds,
+    /// It fits.
+    Fits,
+}
+
+impl Stage {
+    const fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::NoScope | Self::Tags => Some(Refusal::StorageReach),
+            Self::Scope => Some(Refusal::StorageTags),
+            Self::Kinds => Some(Refusal::StorageSpace),
+            Self::Fits => None,
+        }
+    }
+}
+
+/// Applies the filters to every compute host. The order is that of [`Refusal`]: disabled, maintenance, not up,
+/// architecture, tags (in the order asked), NIC kinds, vCPUs, memory, then for each new disk the pools in reach
+/// (scope and intent, tags, attachment kinds, space with the layer that is not there yet), existing volumes,
+/// exclusion. The first that refuses counts.
+#[must_use]
+pub fn filter(inventory: &Inventory, ask: &Ask) -> Filtered {
+    let mut found = Filtered::default();
+    let mut shared = SharedPools::new(inventory, ask);
+    for row in 0..inventory.hosts.len() {
+        let Some(host) = inventory.hosts.record(row) else {
+            continue;
+        };
+        found.considered += 1;
+        let refusal = by_itself(inventory, ask, row, host)
+            .or_else(|| shared.refuse(host))
+            .or_else(|| by_ties(inventory, ask, host));
+        match refusal {
+            None => found.candidates.insert(row),
+            Some(refusal) => found.refused.push((row, refusal)),
+        }
+    }
+    found
+}
+
+/// What the row alone decides.
+fn by_itself(inventory: &Inventory, ask: &Ask, row: Row, host: &HostRow) -> Option<Refusal> {
+    let hosts = &inventory.hosts;
+    match hosts.gate(row) {
+        Gate::Disabled => return Some(Refusal::Disabled),
+        Gate::Maintenance => return Some(Refusal::Maintenance),
+        Gate::NotUp | Gate::Vacant => return Some(Refusal::NotUp),
+        Gate::Open => {}
+    }
+    if ask.arch.is_some_and(|arch| arch != host.arch) {
+        return Some(Refusal::Architecture);
+    }
+    if let Some(tag) = ask.host_tags.iter().find(|tag| !hosts.has_tag(row, tag)) {
+        return Some(Refusal::Tag { tag: tag.to_string() });
+    }
+    if !ask.nic_kinds.iter().all(|kind| host.nic_kinds.contains(kind)) {
+        return Some(Refusal::NicKind);
+    }
+    if hosts.free_vcpus(row) < u64::from(ask.vcpus.get()) {
+        return Some(Refusal::Vcpus);
+    }
+    (hosts.free_memory(row) < ask.memory.get()).then_some(Refusal::Memory)
+}
+
+/// What ties the instance to or keeps it from certain hosts.
+fn by_ties(inventory: &Inventory, ask: &Ask, host: &HostRow) -> Option<Refusal> {
+    if !ask.pinned.iter().all(|&pool| inventory.reaches(host.id, pool)) {
+        return Some(Refusal::VolumeElsewhere);
+    }
+    ask.excluded.contains(&host.id).then_some(Refusal::Excluded)
+}
+
+/// Pools that many hosts share are judged once for all hosts of a cluster with the same attachment kinds.
+struct SharedPools<'a> {
+    inventory: &'a Inventory,
+    disks: &'a [DiskAsk],
+    judged: HashMap<(ClusterId, Vec<u16>), Vec<Stage>>,
+}
+
+impl<'a> SharedPools<'a> {
+    fn new(inventory: &'a Inventory, ask: &'a Ask) -> Self {
+        Self {
+            inventory,
+            disks: &ask.disks,
+            judged: HashMap::new(),
+        }
+    }
+
+    fn refuse(&mut self, host: &HostRow) -> Option<Refusal> {
+        if self.disks.is_empty() {
+            return None;
+        }
+        let (inventory, disks) = (self.inventory, self.disks);
+        let kinds = &host.attachment_kinds;
+        let shared = self
+            .judged
+            .entry((host.cluster, kinds.clone()))
+            .or_insert_with(|| {
+                let best =
+                    |disk| best_stage(inventory, inventory.pools.shared_with(host.cluster), kinds, disk);
+                disks.iter().map(best).collect()
+            });
+        disks.iter().zip(shared.iter()).find_map(|(disk, &shared)| {
+            let local = best_stage(inventory, inventory.pools.local_to(host.id), kinds, disk);
+            shared.max(local).refusal()
+        })
+    }
+}
+
+fn best_stage(
+    inventory: &Inventory,
+    pools: impl Iterator<Item = Row>,
+    kinds: &[u16],
+    disk: &DiskAsk,
+) -> Stage {
+    pools
+        .map(|row| stage(inventory, row, Some(kinds), disk, 0))
+        .max()
+        .unwrap_or(Stage::NoScope)
+}
+
+/// How far one pool in scope comes. `kinds` none = whoever attaches is not known yet; `taken` bytes of it are spoken
+/// for already.
+fn stage(inventory: &Inventory, row: Row, kinds: Option<&[u16]>, disk: &DiskAsk, taken: u64) -> Stage {
+    let pools = &inventory.pools;
+    let Some(pool) = pools.record(row).filter(|pool| pool.intent == Intent::Enabled) else {
+        return Stage::NoScope;
+    };
+    if !disk.storage_tags.iter().all(|tag: &Name| pools.has_tag(row, tag)) {
+        return Stage::Scope;
+    }
+    if kinds.is_some_and(|kinds| !shares_kind(kinds, &pool.attachment_kinds)) {
+        return Stage::Tags;
+    }
+    let size = pool.size_of(disk.bytes);
+    let layer = disk
+        .template
+        .map_or(0, |of| pools.layer_need(pool.id, of.id, of.layer_bytes));
+    let room = pools.free(row).saturating_sub(taken);
+    if pool.allows(size) && size.saturating_add(layer) <= room {
+        Stage::Fits
+    } else {
+        Stage::Kinds
+    }
+}
+
+/// Pools that take a disk for this compute host, ascending; `taken` tells what of a pool is spoken for already.
+pub(crate) fn pools_for(
+    inventory: &Inventory,
+    host: &HostRow,
+    disk: &DiskAsk,
+    taken: impl Fn(Row) -> u64,
+) -> Vec<Row> {
+    let kinds = Some(host.attachment_kinds.as_slice());
+    let mut rows = inventory.pools.in_scope_of(host);
+    rows.retain(|&row| stage(inventory, row, kinds, disk, taken(row)) == Stage::Fits);
+    rows
+}
+
+/// Pools that take a disk that no compute host has yet, and why each other does not.
+pub(crate) fn pools_anywhere(inventory: &Inventory, disk: &DiskAsk) -> (Vec<Row>, Vec<(Row, Refusal)>) {
+    let (mut fitting, mut refused) = (Vec::new(), Vec::new());
+    for row in 0..inventory.pools.len() {
+        let Some(pool) = inventory.pools.record(row) else {
+            continue;
+        };
+        let refusal = match pool.intent {
+            Intent::Disabled => Some(Refusal::Disabled),
+            Intent::Maintenance => Some(Refusal::Maintenance),
+            Intent::Enabled => stage(inventory, row, None, disk, 0).refusal(),
+        };
+        match refusal {
+            None => fitting.push(row),
+            Some(refusal) => refused.push((row, refusal)),
+        }
+    }
+    (fitting, refused)
+}

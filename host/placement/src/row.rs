@@ -1,0 +1,64 @@
+//! Rows and sets of rows.
+
+/// A dense row number: a compute host or a pool. It stays with its host until the host goes; then another may get it.
+pub type Row = u32;
+
+/// A set of rows as bits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowMask {
+    words: Vec<u64>,
+}
+
+impl RowMask {
+    /// Adds a row.
+    pub fn insert(&mut self, row: Row) {
+        let word = row as usize / 64;
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.words.get_mut(word) {
+            *bits |= 1 << (row % 64);
+        }
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, row: Row) {
+        if let Some(bits) = self.words.get_mut(row as usize / 64) {
+            *bits &= !(1 << (row % 64));
+        }
+    }
+
+    /// Whether a row is in it.
+    #[must_use]
+    pub fn contains(&self, row: Row) -> bool {
+        self.words
+            .get(row as usize / 64)
+            .is_some_and(|bits| bits & (1 << (row % 64)) != 0)
+    }
+
+    /// How many rows are in it.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.words.iter().map(|bits| bits.count_ones()).sum()
+    }
+
+    /// The rows, ascending.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        self.words.iter().enumerate().flat_map(|(word, &bits)| {
+            (0..64u32)
+                .filter(move |bit| bits & (1 << bit) != 0)
+                .map(move |bit| word as u32 * 64 + bit)
+        })
+    }
+}
+
+/// A well-mixed number out of a seed and an identity: how ties are broken and samples are drawn, independent of row
+/// numbers. The finalizer of SplitMix64.
+#[must_use]
+pub(crate) fn mix(seed: u64, identity: u128) -> u64 {
+    let mut x = seed ^ (identity as u64).rotate_left(17) ^ (identity >> 64) as u64;
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
