@@ -1,0 +1,154 @@
+//! The port of a placement policy. Mirrors `velum:placement/policy`. Synchronous: a policy computes and nothing else,
+//! and is called on the planner's own thread.
+
+use serde::{Deserialize, Serialize};
+
+/// Codes of the open spaces of `velum:placement`.
+pub mod registry {
+    /// Row kind: compute hosts.
+    pub const ROW_COMPUTE_HOST: u16 = 0;
+    /// Row kind: storage pools.
+    pub const ROW_STORAGE_POOL: u16 = 1;
+    /// Column: an operator's own numeric attribute, named in the declaration. A row without it has 0.
+    pub const COLUMN_ATTRIBUTE: u16 = 0;
+    /// Column: vCPUs that may still be promised.
+    pub const COLUMN_FREE_VCPUS: u16 = 1;
+    /// Column: MiB of memory that may still be promised.
+    pub const COLUMN_FREE_MEMORY_MIB: u16 = 2;
+    /// Column: vCPUs that may be promised in all.
+    pub const COLUMN_TOTAL_VCPUS: u16 = 3;
+    /// Column: MiB of memory that may be promised in all.
+    pub const COLUMN_TOTAL_MEMORY_MIB: u16 = 4;
+    /// Column: active runs.
+    pub const COLUMN_RUNS: u16 = 5;
+    /// Column: GiB that may still be promised (pools).
+    pub const COLUMN_FREE_GIB: u16 = 6;
+    /// Column: GiB that may be promised in all (pools).
+    pub const COLUMN_TOTAL_GIB: u16 = 7;
+    /// Column: a number that rows of the same pod share.
+    pub const COLUMN_POD: u16 = 8;
+    /// Column: a number that rows of the same cluster share.
+    pub const COLUMN_CLUSTER: u16 = 9;
+    /// Demand: vCPUs.
+    pub const DEMAND_VCPUS: u16 = 1;
+    /// Demand: MiB of memory.
+    pub const DEMAND_MEMORY_MIB: u16 = 2;
+    /// Demand: GiB of storage.
+    pub const DEMAND_GIB: u16 = 3;
+    /// Fact: the template is cached on a pool that the row reaches (value 1).
+    pub const FACT_TEMPLATE_CACHED: u16 = 1;
+    /// Fact: the compute host that the instance ran on before (value 1).
+    pub const FACT_PREVIOUS_HOST: u16 = 2;
+    /// Fact: how many instances of the same project the row has.
+    pub const FACT_SAME_PROJECT: u16 = 3;
+    /// Scores at and above this refuse: the low 16 bits are the policy's refusal code.
+    pub const REFUSE: u32 = 0xffff_0000;
+}
+
+/// A column that a policy wants.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Column {
+    /// See [`registry`].
+    pub id: u16,
+    /// Name of the attribute for [`registry::COLUMN_ATTRIBUTE`].
+    pub name: Option<String>,
+    /// Power of ten that the policy wants the value multiplied by.
+    pub scale: i8,
+}
+
+/// What a policy is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyDescriptor {
+    /// Its name.
+    pub name: String,
+    /// See [`registry`].
+    pub row_kind: u16,
+    /// Columns it wants, in its order.
+    pub columns: Vec<Column>,
+    /// Demands it wants, in its order.
+    pub demands: Vec<u16>,
+    /// Facts it wants.
+    pub facts: Vec<u16>,
+    /// A row's score depends on its own columns and the ask only.
+    pub row_local: bool,
+    /// 0 = all; else it sees a seeded sample of this many rows.
+    pub max_rows: u32,
+    /// Its refusal codes in words.
+    pub refusals: Vec<(u16, String)>,
+    /// JSON Schema of its configuration.
+    pub config_schema: String,
+}
+
+/// A sparse fact of one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// See [`registry`].
+    pub id: u16,
+    /// Rows that it is about.
+    pub rows: Vec<u32>,
+    /// A value for each.
+    pub values: Vec<u32>,
+}
+
+/// What is asked of a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyAsk {
+    /// Aligned with [`PolicyDescriptor::demands`].
+    pub demand: Vec<u32>,
+    /// Traits and lifetime, as codes and values.
+    pub attrs: Vec<(u16, u32)>,
+    /// Of those that the policy wants.
+    pub facts: Vec<Fact>,
+    /// The only chance there is.
+    pub seed: u64,
+}
+
+/// Why a policy gave no usable answer. Each makes the server use the declared fallback.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "detail")]
+pub enum PolicyFailure {
+    /// It trapped.
+    #[error("the policy trapped: {0}")]
+    Trapped(String),
+    /// It used up its fuel.
+    #[error("the policy used up its fuel")]
+    OutOfFuel,
+    /// Its answer did not pass the checks.
+    #[error("the policy's answer is not usable: {0}")]
+    Nonsense(String),
+    /// It refused its configuration.
+    #[error("the policy refused its configuration: {0}")]
+    Configuration(String),
+    /// Its breaker is open or it could not be loaded.
+    #[error("the policy is not available: {0}")]
+    Unavailable(String),
+}
+
+/// One loaded instance of a policy. The planner keeps it, pushes deltas, and makes a new one after a failure.
+pub trait PlacementPolicy: Send {
+    /// What it is, as it answered after `configure`.
+    fn descriptor(&self) -> &PolicyDescriptor;
+
+    /// Replaces what it holds: `values` is column-major (`rows` values of the first column, and so on).
+    ///
+    /// # Errors
+    /// [`PolicyFailure`]; the instance must then be dropped.
+    fn load(&mut self, epoch: u64, rows: u32, values: &[u32]) -> Result<(), PolicyFailure>;
+
+    /// Changes rows: `values` is column-major over `rows`. False: it does not hold epoch `before`, load again.
+    ///
+    /// # Errors
+    /// [`PolicyFailure`]; the instance must then be dropped.
+    fn apply(&mut self, before: u64, after: u64, rows: &[u32], values: &[u32])
+    -> Result<bool, PolicyFailure>;
+
+    /// One score per row asked, in order; higher is better, [`registry::REFUSE`] and above refuses. Lengths are
+    /// checked by the implementation.
+    ///
+    /// # Errors
+    /// [`PolicyFailure`]; the instance must then be dropped.
+    fn score(&mut self, epoch: u64, ask: &PolicyAsk, rows: &[u32]) -> Result<Vec<u32>, PolicyFailure>;
+
+    /// What the last `score` cost in fuel.
+    fn fuel_used(&self) -> u64;
+}

@@ -1,0 +1,58 @@
+//! Instants, and the clock that is the only source of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// An instant in microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// The instant `millis` milliseconds later; the end of time when that does not fit.
+    #[must_use]
+    pub const fn plus_millis(self, millis: u64) -> Self {
+        let micros = if millis > i64::MAX as u64 / 1000 {
+            i64::MAX
+        } else {
+            (millis * 1000) as i64
+        };
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// Milliseconds from `earlier` to this instant, 0 when it is not earlier.
+    #[must_use]
+    pub const fn millis_since(self, earlier: Self) -> u64 {
+        let micros = self.0.saturating_sub(earlier.0);
+        if micros < 0 { 0 } else { micros as u64 / 1000 }
+    }
+}
+
+/// RFC 3339 in UTC with microseconds.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(instant) => fmt::Display::fmt(&instant, f),
+            Err(_) => write!(f, "@{}us", self.0),
+        }
+    }
+}
+
+/// The source of time. Tests hold a manual one.
+pub trait Clock: Send + Sync {
+    /// The present instant; never goes back within one process.
+    fn now(&self) -> Timestamp;
+}

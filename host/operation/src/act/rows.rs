@@ -1,0 +1,178 @@
+//! Rows that steps read, and the targets that they make of them.
+
+use std::sync::Arc;
+
+use velum_model::{
+    fault::{Fault, code},
+    id::*,
+    infrastructure::{ComputeHost, ImageStore, ImageStorePlace, StoragePool},
+    instance::{Instance, Run},
+    operation::Subject,
+    port::{
+        TargetKind,
+        hypervisor::{HypervisorDriver, RunHandle},
+        image::ImageStore as ImageStorePort,
+        node::Node,
+        plugins::PluginRefused,
+        storage::StorageProvider,
+        target::Target,
+    },
+    storage::{Template, Volume},
+    tenancy::Scope,
+};
+
+use crate::step::{Cx, StepError};
+
+/// A compute host with its driver.
+pub(crate) struct Host {
+    pub(crate) row: ComputeHost,
+    pub(crate) driver: Arc<dyn HypervisorDriver>,
+}
+
+/// A pool with its provider.
+pub(crate) struct Pool {
+    pub(crate) row: StoragePool,
+    pub(crate) provider: Arc<dyn StorageProvider>,
+}
+
+impl Host {
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            kind: TargetKind::ComputeHost,
+            id: self.row.id.uuid(),
+            config: self.row.config.clone(),
+            node: self.row.node.clone(),
+            endpoint: self.row.endpoint.clone(),
+            secret: None,
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            kind: TargetKind::StoragePool,
+            id: self.row.id.uuid(),
+            config: self.row.config.clone(),
+            node: self.row.node.clone(),
+            endpoint: self.row.endpoint.clone(),
+            secret: None,
+        }
+    }
+
+    pub(crate) fn has_feature(&self, feature: u16) -> bool {
+        self.row.abilities.features.contains(&feature)
+    }
+}
+
+/// A plugin that is not loaded may be so in a moment (another server installs it): try again.
+pub(crate) fn not_loaded(refused: &PluginRefused) -> Fault {
+    Fault::unchanged(code::UNAVAILABLE, refused.to_string())
+}
+
+impl Cx<'_> {
+    /// The instance that the operation is about.
+    pub(crate) fn instance_id(&self) -> Result<InstanceId, StepError> {
+        match self.operation.subject {
+            Subject::Instance(id) => Ok(id),
+            other => Err(StepError::missing("the instance of", other.uuid())),
+        }
+    }
+
+    /// The volume that the operation is about.
+    pub(crate) fn volume_id(&self) -> Result<VolumeId, StepError> {
+        match self.operation.subject {
+            Subject::Volume(id) => Ok(id),
+            other => Err(StepError::missing("the volume of", other.uuid())),
+        }
+    }
+
+    /// The template that the operation is about.
+    pub(crate) fn template_id(&self) -> Result<TemplateId, StepError> {
+        match self.operation.subject {
+            Subject::Template(id) => Ok(id),
+            other => Err(StepError::missing("the template of", other.uuid())),
+        }
+    }
+
+    pub(crate) async fn instance(&self, id: InstanceId) -> Result<Instance, StepError> {
+        let found = self.engine.parts.store.read().instance(Scope::All, id).await?;
+        found.ok_or_else(|| StepError::missing("instance", id))
+    }
+
+    pub(crate) async fn run(&self, id: RunId) -> Result<Run, StepError> {
+        self.find_run(id)
+            .await?
+            .ok_or_else(|| StepError::missing("run", id))
+    }
+
+    pub(crate) async fn find_run(&self, id: RunId) -> Result<Option<Run>, StepError> {
+        Ok(self.engine.parts.store.read().run(id).await?)
+    }
+
+    pub(crate) async fn volume(&self, id: VolumeId) -> Result<Volume, StepError> {
+        self.find_volume(id)
+            .await?
+            .ok_or_else(|| StepError::missing("volume", id))
+    }
+
+    pub(crate) async fn find_volume(&self, id: VolumeId) -> Result<Option<Volume>, StepError> {
+        Ok(self.engine.parts.store.read().volume(Scope::All, id).await?)
+    }
+
+    pub(crate) async fn template(&self, id: TemplateId) -> Result<Template, StepError> {
+        let found = self.engine.parts.store.read().template(Scope::All, id).await?;
+        found.ok_or_else(|| StepError::missing("template", id))
+    }
+
+    pub(crate) async fn host(&self, id: ComputeHostId) -> Result<Host, StepError> {
+        let found = self.engine.parts.store.read().compute_host(id).await?;
+        let row = found.ok_or_else(|| StepError::missing("compute host", id))?;
+        let driver = self
+            .engine
+            .parts
+            .plugins
+            .hypervisor(&row.driver)
+            .map_err(|refused| not_loaded(&refused))?;
+        Ok(Host { row, driver })
+    }
+
+    pub(crate) async fn pool(&self, id: StoragePoolId) -> Result<Pool, StepError> {
+        let found = self.engine.parts.store.read().storage_pool(id).await?;
+        let row = found.ok_or_else(|| StepError::missing("storage pool", id))?;
+        let provider = self
+            .engine
+            .parts
+            .plugins
+            .storage(&row.provider)
+            .map_err(|refused| not_loaded(&refused))?;
+        Ok(Pool { row, provider })
+    }
+
+    /// The node of a compute host; none where there is none.
+    pub(crate) fn node(&self, address: Option<&String>) -> Result<Option<Arc<dyn Node>>, StepError> {
+        address
+            .map(|address| self.engine.parts.nodes.node(address).map_err(StepError::from))
+            .transpose()
+    }
+
+    pub(crate) async fn image_store(&self, id: ImageStoreId) -> Result<Arc<dyn ImageStorePort>, StepError> {
+        let found = self.engine.parts.store.read().image_store(id).await?;
+        let ImageStore { place, .. } = found.ok_or_else(|| StepError::missing("image store", id))?;
+        let store = match place {
+            ImageStorePlace::Directory { node, directory } => {
+                self.engine.parts.nodes.directory_store(&node, &directory)?
+            }
+            ImageStorePlace::Http { endpoint } => self.engine.parts.nodes.http_store(&endpoint)?,
+        };
+        Ok(store)
+    }
+}
+
+/// A run as drivers know it.
+pub(crate) const fn handle(run: &Run) -> RunHandle {
+    RunHandle {
+        id: run.id,
+        generation: run.generation,
+    }
+}

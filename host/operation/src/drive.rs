@@ -1,0 +1,707 @@
+//! Drives one operation as far as it goes now: intent, act, record; backwards when it must.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use velum_model::{
+    fault::{Fault, code},
+    id::*,
+    operation::{Operation, OperationError, OperationState, StepRecord, StepState},
+};
+use velum_store::{Change, Commit, NewEvent, OperationWrite, Refused, StoreError};
+
+use crate::{
+    ReplanAsk,
+    engine::Shared,
+    kind,
+    step::{Acted, Cx, ELSEWHERE, Kind, Step, StepError, current},
+};
+
+/// What becomes of an operation in the engine.
+pub(crate) enum Next {
+    /// Nothing more to do here: it ended, is parked, or belongs to another owner.
+    Ended,
+    /// It is to be driven again when it is due.
+    Later(Box<Operation>),
+}
+
+/// One turn of the crank.
+enum Turn {
+    /// Go on with the operation as it is now.
+    On,
+    /// Come back when it is due.
+    Pause,
+    /// It came to an end.
+    End,
+    /// The row has moved on under us: read it again.
+    Reload,
+    /// Another epoch owns the shard.
+    Lost,
+}
+
+/// Drives `operation` until it ends or must wait.
+pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
+    let mut fresh_from_database = true;
+    loop {
+        let Some(epoch) = engine.parts.store.epoch(operation.shard) else {
+            return Next::Ended;
+        };
+        operation.cancel_requested |= engine.is_cancelled(operation.id);
+        let mut run = Crank {
+            engine,
+            epoch,
+            is_recovering: fresh_from_database,
+        };
+        let turned = run.turn(&mut operation).await;
+        fresh_from_database = false;
+        match turned {
+            Ok(Turn::On) => {}
+            Ok(Turn::Pause) => return Next::Later(Box::new(operation)),
+            Ok(Turn::End) => return Next::Ended,
+            Ok(Turn::Lost) => {
+                tracing::warn!(operation = %operation.id, "the shard has another owner: stopped working on it");
+                return Next::Ended;
+            }
+            Ok(Turn::Reload) => match reload(engine, &mut operation).await {
+                Some(next) => return next,
+                None => fresh_from_database = true,
+            },
+            Err(error) => {
+                tracing::warn!(operation = %operation.id, error = &error as &dyn std::error::Error,
+                    "could not record a step; trying again");
+                operation.due_at = engine
+                    .parts
+                    .clock
+                    .now()
+                    .plus_millis(engine.parts.limits.backoff_ms);
+                return match reload(engine, &mut operation).await {
+                    Some(next) => next,
+                    None => Next::Later(Box::new(operation)),
+                };
+            }
+        }
+    }
+}
+
+/// Reads the row again. Answers what to do if it is not ours to drive any more.
+async fn reload(engine: &Shared, operation: &mut Operation) -> Option<Next> {
+    let due_at = engine
+        .parts
+        .clock
+        .now()
+        .plus_millis(engine.parts.limits.backoff_ms);
+    match engine
+        .parts
+        .store
+        .read()
+        .operation(velum_model::tenancy::Scope::All, operation.id)
+        .await
+    {
+        Ok(Some(found)) if found.state.has_ended() || found.state == OperationState::Parked => {
+            Some(Next::Ended)
+        }
+        Ok(Some(found)) => {
+            *operation = found;
+            None
+        }
+        Ok(None) => Some(Next::Ended),
+        Err(error) => {
+            tracing::warn!(operation = %operation.id, error = &error as &dyn std::error::Error, "could not read the operation");
+            operation.due_at = due_at;
+            Some(Next::Later(Box::new(operation.clone())))
+        }
+    }
+}
+
+struct Crank<'a> {
+    engine: &'a Shared,
+    epoch: u64,
+    is_recovering: bool,
+}
+
+impl Crank<'_> {
+    async fn turn(&mut self, operation: &mut Operation) -> Result<Turn, StoreError> {
+        let kind = kind::of(operation.kind);
+        if kind.version != operation.version {
+            let version = operation.version;
+            let fault = Fault::unchanged(
+                code::UNSUPPORTED,
+                format!("version {version} of its steps is not known"),
+            );
+            return self.park(operation, kind, &fault).await;
+        }
+        match operation.state {
+            OperationState::Running if operation.cancel_requested && !is_past_pivot(operation, kind) => {
+                operation.state = OperationState::Undoing;
+                operation.note = "cancelled".into();
+                operation.error = Some(cancelled());
+                self.record(operation, Vec::new()).await
+            }
+            OperationState::Running => self.forward(operation, kind).await,
+            OperationState::Undoing => self.backward(operation, kind).await,
+            OperationState::Done | OperationState::Undone | OperationState::Parked => Ok(Turn::End),
+        }
+    }
+
+    async fn forward(&mut self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
+        let records = current(&operation.journal);
+        let done = records.iter().filter(|r| r.state == StepState::Done).count();
+        let Some(step) = kind.steps.get(done) else {
+            return self.finish(operation, kind).await;
+        };
+        if records.len() == done {
+            return self.intend(operation, kind, step, Vec::new()).await;
+        }
+        let acted = {
+            let cx = self.cx(operation, step, self.is_recovering);
+            (step.act)(&cx).await
+        };
+        match acted {
+            Ok(Acted::Done { output, changes }) => {
+                set_last(operation, |record| {
+                    record.state = StepState::Done;
+                    record.output = output;
+                    record.job = None;
+                    record.fault = None;
+                });
+                operation.progress = percent(done + 1, kind.steps.len());
+                match kind.steps.get(done + 1) {
+                    Some(next) => self.intend(operation, kind, next, changes).await,
+                    None => self.finish_with(operation, kind, changes).await,
+                }
+            }
+            Ok(Acted::Working(job)) => {
+                let now = self.engine.parts.clock.now();
+                operation.due_at = now.plus_millis(u64::from(job.poll_after_ms));
+                let is_known = records_job(operation, &job.token);
+                if !job.note.is_empty() {
+                    operation.note.clone_from(&job.note);
+                }
+                set_last(operation, |record| record.job = Some(job));
+                // Only the token must be durable; progress alone is not worth a commit.
+                if is_known {
+                    return Ok(Turn::Pause);
+                }
+                self.record(operation, Vec::new()).await.map(pause)
+            }
+            Ok(Acted::Wait { after_ms, note }) => {
+                operation.due_at = self.engine.parts.clock.now().plus_millis(after_ms);
+                operation.note = note;
+                Ok(Turn::Pause)
+            }
+            Err(StepError::Store(error)) => refused(error),
+            Err(StepError::Fault(fault)) => self.failed(operation, kind, step, fault).await,
+        }
+    }
+
+    /// Commits what a step changed together with the intent of the next one.
+    async fn intend(
+        &self,
+        operation: &mut Operation,
+        kind: &'static Kind,
+        step: &'static Step,
+        mut changes: Vec<Change>,
+    ) -> Result<Turn, StoreError> {
+        let now = self.engine.parts.clock.now();
+        // A destroy that came meanwhile is honoured before the next effect, and above all before the pivot.
+        let is_stopped = self.engine.is_cancelled(operation.id) && !is_past_pivot(operation, kind);
+        if !is_stopped {
+            operation.journal.push(StepRecord {
+                step: step.name.into(),
+                state: StepState::Intent,
+                attempt: 0,
+                output: Value::Null,
+                job: None,
+                fault: None,
+                at: now,
+            });
+            operation.note = step.note.into();
+            if let Some(intend) = step.intend {
+                let cx = self.cx(operation, step, false);
+                match intend(&cx).await {
+                    Ok(more) => changes.extend(more),
+                    Err(StepError::Store(error)) => return refused(error),
+                    Err(StepError::Fault(fault)) => {
+                        operation.journal.pop();
+                        tracing::warn!(operation = %operation.id, step = step.name, %fault, "a step could not be begun");
+                        return self.undo_from(operation, kind, &fault, changes).await;
+                    }
+                }
+            }
+        }
+        operation.due_at = now;
+        self.record(operation, changes).await
+    }
+
+    async fn failed(
+        &self,
+        operation: &mut Operation,
+        kind: &'static Kind,
+        step: &'static Step,
+        fault: Fault,
+    ) -> Result<Turn, StoreError> {
+        if fault.code == code::FENCED && self.engine.parts.store.renew().await.is_err() {
+            return Ok(Turn::Lost);
+        }
+        let limits = self.engine.parts.limits;
+        let attempt = current(&operation.journal)
+            .last()
+            .map_or(0, |r| r.attempt)
+            .saturating_add(1);
+        tracing::warn!(operation = %operation.id, kind = operation.kind.as_str(), step = step.name, attempt, %fault, "a step failed");
+        let is_certain = fault.unchanged;
+        set_last(operation, |record| {
+            record.attempt = attempt;
+            record.fault = Some(fault.clone());
+            record.job = None;
+        });
+        let is_past = is_past_pivot(operation, kind);
+        let bound = if is_past {
+            limits.attempts_after_pivot
+        } else {
+            limits.attempts_before_pivot
+        };
+        if fault.is_transient() && attempt < bound {
+            operation.due_at = self.back_off(operation, attempt, fault.retry_after_ms);
+            operation.note = format!("{}: trying again", step.note);
+            return self.record(operation, Vec::new()).await.map(pause);
+        }
+        if is_past && !is_certain {
+            return self.park(operation, kind, &fault).await;
+        }
+        if is_past && has_done_pivot(operation, kind) {
+            return self.park(operation, kind, &fault).await;
+        }
+        let tried = excluded(operation).len();
+        if step.elsewhere_helps
+            && tried < limits.elsewhere
+            && !operation.cancel_requested
+            && let Some(host) = self.host_of(operation).await?
+        {
+            exclude(operation, host);
+            operation.note = "undoing, to try another compute host".into();
+            operation.state = OperationState::Undoing;
+            operation.error = None;
+            return self.record(operation, Vec::new()).await;
+        }
+        self.undo_from(operation, kind, &fault, Vec::new()).await
+    }
+
+    async fn undo_from(
+        &self,
+        operation: &mut Operation,
+        kind: &'static Kind,
+        fault: &Fault,
+        changes: Vec<Change>,
+    ) -> Result<Turn, StoreError> {
+        operation.state = OperationState::Undoing;
+        operation.note = "undoing".into();
+        operation.error = Some((kind.explain)(fault));
+        self.record(operation, changes).await
+    }
+
+    async fn backward(&mut self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
+        let records = current(&operation.journal);
+        let open = records.iter().rposition(|r| r.state != StepState::Undone);
+        let Some(at) = open else {
+            return self.undone(operation, kind).await;
+        };
+        let start = operation.journal.len() - records.len();
+        let Some(step) = records
+            .get(at)
+            .and_then(|r| kind.steps.iter().find(|s| s.name == r.step))
+        else {
+            let fault = Fault::unchanged(code::UNSUPPORTED, "a step of its journal is not known");
+            return self.park(operation, kind, &fault).await;
+        };
+        let index = start + at;
+        let Some(undo) = step.undo else {
+            set_at(operation, index, |record| record.state = StepState::Undone);
+            return Ok(Turn::On);
+        };
+        if operation
+            .journal
+            .get(index)
+            .is_some_and(|r| r.state != StepState::UndoIntent)
+        {
+            set_at(operation, index, |record| {
+                record.state = StepState::UndoIntent;
+                record.attempt = 0;
+            });
+            let turn = self.record(operation, Vec::new()).await?;
+            if !matches!(turn, Turn::On) {
+                return Ok(turn);
+            }
+        }
+        let undone = {
+            let cx = self.cx(operation, step, true);
+            undo(&cx).await
+        };
+        match undone {
+            Ok(changes) => {
+                let now = self.engine.parts.clock.now();
+                set_at(operation, index, |record| {
+                    record.state = StepState::Undone;
+                    record.job = None;
+                    record.at = now;
+                });
+                self.record(operation, changes).await
+            }
+            Err(StepError::Store(error)) => refused(error),
+            Err(StepError::Fault(fault)) => {
+                if fault.code == code::FENCED && self.engine.parts.store.renew().await.is_err() {
+                    return Ok(Turn::Lost);
+                }
+                let attempt = operation
+                    .journal
+                    .get(index)
+                    .map_or(0, |r| r.attempt)
+                    .saturating_add(1);
+                tracing::warn!(operation = %operation.id, step = step.name, attempt, %fault, "an undo failed");
+                if attempt >= self.engine.parts.limits.attempts_after_pivot {
+                    return self.park(operation, kind, &fault).await;
+                }
+                set_at(operation, index, |record| {
+                    record.attempt = attempt;
+                    record.fault = Some(fault.clone());
+                });
+                operation.due_at = self.back_off(operation, attempt, fault.retry_after_ms);
+                self.record(operation, Vec::new()).await.map(pause)
+            }
+        }
+    }
+
+    /// All is undone: on to another compute host, or the claims go.
+    async fn undone(&self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
+        if operation.cancel_requested && operation.error.is_none() {
+            operation.error = Some(cancelled());
+        }
+        if operation.error.is_none() && !excluded(operation).is_empty() {
+            if let Some(turn) = self.elsewhere(operation).await? {
+                return Ok(turn);
+            }
+            operation.error = Some(OperationError {
+                code: "no-capacity".into(),
+                message: "an attempt on a compute host failed, and no other one has room".into(),
+            });
+        }
+        let changes = {
+            let cx = self.end_cx(operation);
+            match (kind.abort)(&cx).await {
+                Ok(changes) => changes,
+                Err(StepError::Store(error)) => return refused(error),
+                Err(StepError::Fault(fault)) => return self.park(operation, kind, &fault).await,
+            }
+        };
+        self.end(operation, OperationState::Undone, changes).await
+    }
+
+    async fn elsewhere(&self, operation: &mut Operation) -> Result<Option<Turn>, StoreError> {
+        let Some(ask) = self.replan_ask(operation).await? else {
+            return Ok(None);
+        };
+        let Some(replacement) = self.engine.parts.replan.elsewhere(ask).await else {
+            return Ok(None);
+        };
+        let now = self.engine.parts.clock.now();
+        let last = Fault::new(code::FAILED, "an attempt on another compute host failed");
+        operation.journal.push(marker(now, &last));
+        if let Some(params) = operation.params.as_object_mut() {
+            params.insert("run".into(), json!(replacement.run.id));
+        }
+        operation.state = OperationState::Running;
+        operation.note = "trying another compute host".into();
+        operation.due_at = now;
+        let mut commit = self.commit_of(operation, replacement.changes.clone());
+        commit.decision = Some(replacement.decision.clone());
+        match self.engine.parts.store.commit(commit).await {
+            Ok(_) => {
+                operation.generation += 1;
+                Ok(Some(Turn::On))
+            }
+            Err(error) => {
+                self.engine.parts.replan.give_back(&replacement);
+                refused(error).map(Some)
+            }
+        }
+    }
+
+    /// The compute host of the run that the operation is about.
+    async fn host_of(&self, operation: &Operation) -> Result<Option<ComputeHostId>, StoreError> {
+        let Some(run) = run_of(operation) else {
+            return Ok(None);
+        };
+        Ok(self
+            .engine
+            .parts
+            .store
+            .read()
+            .run(run)
+            .await?
+            .map(|run| run.compute_host))
+    }
+
+    async fn replan_ask(&self, operation: &Operation) -> Result<Option<ReplanAsk>, StoreError> {
+        let velum_model::operation::Subject::Instance(instance) = operation.subject else {
+            return Ok(None);
+        };
+        let Some(run) = run_of(operation) else {
+            return Ok(None);
+        };
+        let volumes = self.engine.parts.store.read().volumes_of(instance).await?;
+        let unmade_root = volumes
+            .into_iter()
+            .find(|v| v.state == velum_model::storage::VolumeState::Creating);
+        Ok(Some(ReplanAsk {
+            instance,
+            failed_run: run,
+            excluded: excluded(operation),
+            unmade_root,
+        }))
+    }
+
+    async fn finish(&self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
+        self.finish_with(operation, kind, Vec::new()).await
+    }
+
+    async fn finish_with(
+        &self,
+        operation: &mut Operation,
+        kind: &'static Kind,
+        mut changes: Vec<Change>,
+    ) -> Result<Turn, StoreError> {
+        let more = {
+            let cx = self.end_cx(operation);
+            (kind.finish)(&cx).await
+        };
+        match more {
+            Ok(more) => changes.extend(more),
+            Err(StepError::Store(error)) => return refused(error),
+            Err(StepError::Fault(fault)) => return self.park(operation, kind, &fault).await,
+        }
+        operation.progress = 100;
+        self.end(operation, OperationState::Done, changes).await
+    }
+
+    async fn end(
+        &self,
+        operation: &mut Operation,
+        state: OperationState,
+        changes: Vec<Change>,
+    ) -> Result<Turn, StoreError> {
+        operation.state = state;
+        operation.note = state.as_str().into();
+        operation.ended_at = Some(self.engine.parts.clock.now());
+        let mut commit = self.commit_of(operation, changes);
+        commit.events.push(ended_event(operation));
+        commit.events.push(subject_event(operation));
+        let turn = self.send(operation, commit).await?;
+        Ok(if matches!(turn, Turn::On) { Turn::End } else { turn })
+    }
+
+    async fn park(
+        &self,
+        operation: &mut Operation,
+        kind: &'static Kind,
+        fault: &Fault,
+    ) -> Result<Turn, StoreError> {
+        tracing::error!(operation = %operation.id, kind = operation.kind.as_str(), %fault, "an operation is parked: its claims are held until the operator decides");
+        operation.state = OperationState::Parked;
+        operation.note = "parked: the operator decides".into();
+        operation.error = Some((kind.explain)(fault));
+        let mut commit = self.commit_of(operation, (kind.park)(operation));
+        commit.events.push(ended_event(operation));
+        let turn = self.send(operation, commit).await?;
+        Ok(if matches!(turn, Turn::On) { Turn::End } else { turn })
+    }
+
+    async fn record(&self, operation: &mut Operation, changes: Vec<Change>) -> Result<Turn, StoreError> {
+        let commit = self.commit_of(operation, changes);
+        self.send(operation, commit).await
+    }
+
+    async fn send(&self, operation: &mut Operation, commit: Commit) -> Result<Turn, StoreError> {
+        match self.engine.parts.store.commit(commit).await {
+            Ok(_) => {
+                operation.generation += 1;
+                Ok(Turn::On)
+            }
+            Err(error) => refused(error),
+        }
+    }
+
+    fn commit_of(&self, operation: &mut Operation, changes: Vec<Change>) -> Commit {
+        operation.epoch = self.epoch;
+        Commit {
+            fence: Some((operation.shard, self.epoch)),
+            operation: Some(OperationWrite::Update(Box::new(operation.clone()))),
+            changes,
+            ..Commit::default()
+        }
+    }
+
+    fn cx<'a>(&'a self, operation: &'a Operation, step: &'static Step, is_recovering: bool) -> Cx<'a> {
+        let record = current(&operation.journal)
+            .iter()
+            .rev()
+            .find(|r| r.step == step.name);
+        Cx {
+            engine: self.engine,
+            operation,
+            step: step.name,
+            attempt: record.map_or(0, |r| r.attempt),
+            job: record.and_then(|r| r.job.as_ref()),
+            is_recovering: is_recovering || record.is_some_and(|r| r.attempt > 0),
+            epoch: self.epoch,
+        }
+    }
+
+    fn end_cx<'a>(&'a self, operation: &'a Operation) -> Cx<'a> {
+        Cx {
+            engine: self.engine,
+            operation,
+            step: "end",
+            attempt: 0,
+            job: None,
+            is_recovering: false,
+            epoch: self.epoch,
+        }
+    }
+
+    /// Doubles with each attempt up to 64 times, and is spread by up to a quarter so that many do not come at once.
+    fn back_off(&self, operation: &Operation, attempt: u16, wished: Option<u32>) -> velum_model::Timestamp {
+        let base = self.engine.parts.limits.backoff_ms << attempt.saturating_sub(1).min(6);
+        let spread = (operation.id.uuid().as_u128() as u64 ^ self.engine.parts.ids.seed()) % (base / 4 + 1);
+        let wait = wished.map_or(base, |ms| u64::from(ms).max(base)) + spread;
+        self.engine.parts.clock.now().plus_millis(wait)
+    }
+}
+
+/// What a refused commit means for the crank.
+fn refused(error: StoreError) -> Result<Turn, StoreError> {
+    match error {
+        StoreError::Refused(Refused::Fenced { .. }) => Ok(Turn::Lost),
+        StoreError::Refused(refusal) => {
+            REFUSALS.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%refusal, "a step's commit was refused; reading the operation again");
+            Ok(Turn::Reload)
+        }
+        other => Err(other),
+    }
+}
+
+/// Commits of steps that were refused since the process began; a number that grows quickly is a loop.
+static REFUSALS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+fn cancelled() -> OperationError {
+    OperationError {
+        code: "cancelled".into(),
+        message: "cancelled by a later request".into(),
+    }
+}
+
+fn pause(turn: Turn) -> Turn {
+    if matches!(turn, Turn::On) {
+        Turn::Pause
+    } else {
+        turn
+    }
+}
+
+fn set_last(operation: &mut Operation, change: impl FnOnce(&mut StepRecord)) {
+    if let Some(record) = operation.journal.last_mut() {
+        change(record);
+    }
+}
+
+fn set_at(operation: &mut Operation, index: usize, change: impl FnOnce(&mut StepRecord)) {
+    if let Some(record) = operation.journal.get_mut(index) {
+        change(record);
+    }
+}
+
+fn records_job(operation: &Operation, token: &str) -> bool {
+    operation
+        .journal
+        .last()
+        .and_then(|r| r.job.as_ref())
+        .is_some_and(|job| job.token == token)
+}
+
+fn percent(done: usize, all: usize) -> u8 {
+    u8::try_from(done * 100 / all.max(1)).unwrap_or(100).min(99)
+}
+
+/// Whether the pivot's intent is on record and it is not certain that it changed nothing.
+fn is_past_pivot(operation: &Operation, kind: &Kind) -> bool {
+    current(&operation.journal).iter().any(|record| {
+        let is_pivot = kind.steps.iter().any(|s| s.is_pivot && s.name == record.step);
+        let did_nothing =
+            record.state == StepState::Intent && record.fault.as_ref().is_some_and(|f| f.unchanged);
+        is_pivot && !did_nothing
+    })
+}
+
+fn has_done_pivot(operation: &Operation, kind: &Kind) -> bool {
+    current(&operation.journal)
+        .iter()
+        .any(|r| r.state == StepState::Done && kind.steps.iter().any(|s| s.is_pivot && s.name == r.step))
+}
+
+/// Compute hosts on which it failed, as its arguments carry them.
+fn excluded(operation: &Operation) -> Vec<ComputeHostId> {
+    let listed = operation.params.get("excluded").cloned().unwrap_or_default();
+    serde_json::from_value(listed).unwrap_or_default()
+}
+
+fn exclude(operation: &mut Operation, host: ComputeHostId) {
+    let mut hosts = excluded(operation);
+    hosts.push(host);
+    if let Some(params) = operation.params.as_object_mut() {
+        params.insert("excluded".into(), json!(hosts));
+    }
+}
+
+/// The run in its arguments.
+fn run_of(operation: &Operation) -> Option<RunId> {
+    operation
+        .params
+        .get("run")
+        .and_then(|v| serde_json::from_value(v.clone()).ok())
+}
+
+fn ended_event(operation: &Operation) -> NewEvent {
+    NewEvent {
+        kind: format!("operation.{}", operation.state.as_str()),
+        project: operation.project,
+        collection: "operations",
+        resource: operation.id.uuid(),
+        operation: Some(operation.id),
+        caller: operation.caller.clone(),
+        data: json!({ "kind": operation.kind.as_str(), "error": operation.error }),
+    }
+}
+
+fn subject_event(operation: &Operation) -> NewEvent {
+    NewEvent {
+        kind: format!("{}.{}", operation.kind.as_str(), operation.state.as_str()),
+        project: operation.project,
+        collection: operation.subject.collection(),
+        resource: operation.subject.uuid(),
+        operation: Some(operation.id),
+        caller: operation.caller.clone(),
+        data: Value::Null,
+    }
+}
+
+fn marker(at: velum_model::Timestamp, fault: &Fault) -> StepRecord {
+    StepRecord {
+        step: ELSEWHERE.into(),
+        state: StepState::Done,
+        attempt: 0,
+        output: Value::Null,
+        job: None,
+        fault: Some(fault.clone()),
+        at,
+    }
+}

@@ -1,0 +1,71 @@
+//! The steps that take a run down: its guest, its volumes' publications, its seed. Shared by stop and destroy; each
+//! finds nothing to do where there is no run.
+
+use velum_model::{id::*, instance::Run};
+use velum_store::Change;
+
+use crate::{
+    act::{guest, storage, wiring},
+    step::{Acted, Cx, Step, StepError, StepFuture},
+};
+
+pub(super) const KILL: Step = Step::plain("kill", "turning the guest off", kill);
+pub(super) const UNDEFINE: Step = Step::plain("undefine", "removing the guest", undefine);
+pub(super) const UNPUBLISH: Step = Step::plain("unpublish-volumes", "disconnecting its volumes", unpublish);
+pub(super) const UNSEED: Step = Step::plain("unseed", "removing its seed", unseed);
+
+/// The runs that the instance has: none, one, or two while it moves.
+pub(super) async fn runs(cx: &Cx<'_>) -> Result<Vec<Run>, StepError> {
+    let instance: InstanceId = cx.instance_id()?;
+    Ok(cx.engine.parts.store.read().runs_of(instance).await?)
+}
+
+fn kill<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
+    Box::pin(async move {
+        for run in runs(cx).await? {
+            let host = cx.host(run.compute_host).await?;
+            match guest::kill(cx, &host, &run).await? {
+                Acted::Done { .. } => {}
+                unfinished => return Ok(unfinished),
+            }
+        }
+        Ok(Acted::done())
+    })
+}
+
+fn undefine<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
+    Box::pin(async move {
+        for run in runs(cx).await? {
+            let host = cx.host(run.compute_host).await?;
+            match guest::remove(cx, &host, &run).await? {
+                Acted::Done { .. } => {}
+                unfinished => return Ok(unfinished),
+            }
+        }
+        Ok(Acted::done())
+    })
+}
+
+fn unpublish<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
+    Box::pin(async move {
+        let mut changes: Vec<Change> = Vec::new();
+        for run in runs(cx).await? {
+            for publication in cx.engine.parts.store.read().publications_of(run.id).await? {
+                if let Some(volume) = cx.find_volume(publication.volume).await? {
+                    changes.push(storage::unpublish(cx, &run, &volume).await?);
+                }
+            }
+        }
+        Ok(Acted::changing(changes))
+    })
+}
+
+fn unseed<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
+    Box::pin(async move {
+        for run in runs(cx).await? {
+            let host = cx.host(run.compute_host).await?;
+            wiring::remove_seed(cx, &host, &run).await?;
+        }
+        Ok(Acted::done())
+    })
+}

@@ -1,0 +1,5 @@
+//! Reconcilers take no input: they look at what is and at what should be (law 9).
+
+mod observe;
+
+pub use observe::{ObserveLimits, Observer};
