@@ -1,0 +1,3 @@
+//! Placement policies.
+
+pub mod v0_1;
