@@ -1,0 +1,142 @@
+//! What a policy wants to know.
+
+use crate::{bindings::policy::exports::velum::placement::policy as wit, codes::placement as code};
+
+/// What a policy wants to know of rows and requests. Begin with [`Declaration::hosts`] or [`Declaration::pools`] and add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declaration {
+    pub(crate) row_kind: u16,
+    pub(crate) columns: Vec<(u16, Option<String>)>,
+    pub(crate) demands: Vec<u16>,
+    pub(crate) facts: Vec<u16>,
+    pub(crate) row_local: bool,
+    pub(crate) max_rows: u32,
+    pub(crate) refusals: Vec<(u16, String)>,
+    pub(crate) config_schema: String,
+}
+
+impl Declaration {
+    /// Compute hosts: free and total vCPUs and memory, runs; demands vCPUs and memory.
+    #[must_use]
+    pub fn hosts() -> Self {
+        Self::bare(code::ROW_COMPUTE_HOST)
+            .column(code::COLUMN_FREE_VCPUS)
+            .column(code::COLUMN_FREE_MEMORY_MIB)
+            .column(code::COLUMN_TOTAL_VCPUS)
+            .column(code::COLUMN_TOTAL_MEMORY_MIB)
+            .column(code::COLUMN_RUNS)
+            .demand(code::DEMAND_VCPUS)
+            .demand(code::DEMAND_MEMORY_MIB)
+    }
+
+    /// Storage pools: free and total GiB; demand GiB.
+    #[must_use]
+    pub fn pools() -> Self {
+        Self::bare(code::ROW_STORAGE_POOL)
+            .column(code::COLUMN_FREE_GIB)
+            .column(code::COLUMN_TOTAL_GIB)
+            .demand(code::DEMAND_GIB)
+    }
+
+    /// Rows of a kind and nothing of them: for policies that want no more than they name.
+    #[must_use]
+    pub const fn bare(row_kind: u16) -> Self {
+        Self {
+            row_kind,
+            columns: Vec::new(),
+            demands: Vec::new(),
+            facts: Vec::new(),
+            row_local: true,
+            max_rows: 0,
+            refusals: Vec::new(),
+            config_schema: String::new(),
+        }
+    }
+
+    /// Adds a column by its code; twice is once.
+    #[must_use]
+    pub fn column(mut self, id: u16) -> Self {
+        if !self.columns.iter().any(|(known, _)| *known == id) {
+            self.columns.push((id, None));
+        }
+        self
+    }
+
+    /// Adds an operator's own numeric attribute; twice is once. A row without it has 0.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>) -> Self {
+        let name = Some(name.into());
+        if !self.columns.iter().any(|(_, known)| *known == name) {
+            self.columns.push((code::COLUMN_ATTRIBUTE, name));
+        }
+        self
+    }
+
+    /// Adds a demand by its code; twice is once.
+    #[must_use]
+    pub fn demand(mut self, id: u16) -> Self {
+        if !self.demands.contains(&id) {
+            self.demands.push(id);
+        }
+        self
+    }
+
+    /// Adds a fact by its code; twice is once.
+    #[must_use]
+    pub fn fact(mut self, id: u16) -> Self {
+        if !self.facts.contains(&id) {
+            self.facts.push(id);
+        }
+        self
+    }
+
+    /// Puts a refusal code in words, for operators and tenants. 65535 is taken.
+    #[must_use]
+    pub fn refusal(mut self, code: u16, words: impl Into<String>) -> Self {
+        self.refusals.push((code, words.into()));
+        self
+    }
+
+    /// Says that a row's score depends on other rows or on the seed, so that the server keeps no scores.
+    #[must_use]
+    pub const fn compares_rows(mut self) -> Self {
+        self.row_local = false;
+        self
+    }
+
+    /// Wants to see at most so many rows at once, a seeded sample.
+    #[must_use]
+    pub const fn sample(mut self, max_rows: u32) -> Self {
+        self.max_rows = max_rows;
+        self
+    }
+
+    /// JSON Schema of the configuration, where it is not in plugin.toml.
+    #[must_use]
+    pub fn config_schema(mut self, json: impl Into<String>) -> Self {
+        self.config_schema = json.into();
+        self
+    }
+
+    /// As it travels.
+    pub(crate) fn describe(&self, name: &str) -> wit::Descriptor {
+        let (code, words) = super::Score::UNDECLARED_WORDS;
+        let mut refusals = self.refusals.clone();
+        refusals.push((code, words.to_owned()));
+        wit::Descriptor {
+            name: name.to_owned(),
+            row_kind: self.row_kind,
+            columns: self
+                .columns
+                .iter()
+                .map(|(id, name)| wit::Column { id: *id, name: name.clone(), scale: 0 })
+                .collect(),
+            demands: self.demands.clone(),
+            facts: self.facts.clone(),
+            row_local: self.row_local,
+            max_rows: self.max_rows,
+            refusals,
+            config_schema: self.config_schema.clone(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Rows as a policy sees them.
+
+use std::cell::Cell;
+
+use super::{Ask, declaration::Declaration, table::Table};
+use crate::codes::placement as code;
+
+/// How many built-in columns have a place in the index of [`Places`].
+const BUILT_IN: usize = 16;
+
+/// Where a declared column lies.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    built_in: [Option<u16>; BUILT_IN],
+    named: Vec<(String, u16)>,
+    other: Vec<(u16, u16)>,
+}
+
+impl Places {
+    /// Of a declaration.
+    pub fn of(declaration: &Declaration) -> Self {
+        let mut places = Self::default();
+        for (place, (id, name)) in (0u16..).zip(&declaration.columns) {
+            match (name, places.built_in.get_mut(usize::from(*id))) {
+                (Some(name), _) => places.named.push((name.clone(), place)),
+                (None, Some(known)) => *known = Some(place),
+                (None, None) => places.other.push((*id, place)),
+            }
+        }
+        places
+    }
+
+    fn column(&self, id: u16) -> Option<usize> {
+        let place = match self.built_in.get(usize::from(id)) {
+            Some(place) => *place,
+            None => self.other.iter().find(|(known, _)| *known == id).map(|(_, place)| *place),
+        };
+        place.map(usize::from)
+    }
+
+    fn attribute(&self, name: &str) -> Option<usize> {
+        self.named.iter().find(|(known, _)| known == name).map(|(_, place)| usize::from(*place))
+    }
+}
+
+/// The rows that are asked about, and all that is held.
+#[derive(Debug)]
+pub struct View<'a> {
+    places: &'a Places,
+    table: &'a Table,
+    asked: &'a [u32],
+}
+
+impl<'a> View<'a> {
+    pub(crate) const fn new(places: &'a Places, table: &'a Table, asked: &'a [u32]) -> Self {
+        Self { places, table, asked }
+    }
+
+    /// Numbers of the rows that want a score, in the order of the answer.
+    #[must_use]
+    pub const fn asked(&self) -> &'a [u32] {
+        self.asked
+    }
+
+    /// How many rows are held.
+    #[must_use]
+    pub const fn rows(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// A declared column over all rows held, by its code; empty if it was not declared.
+    #[must_use]
+    pub fn column(&self, id: u16) -> &'a [u32] {
+        self.places.column(id).map_or(&[], |place| self.table.column(place))
+    }
+
+    /// A declared attribute over all rows held; empty if it was not declared.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> &'a [u32] {
+        self.places.attribute(name).map_or(&[], |place| self.table.column(place))
+    }
+
+    /// One row.
+    #[must_use]
+    pub const fn host(&self, row: u32) -> Host<'a> {
+        Host { places: self.places, table: self.table, row, undeclared: Cell::new(false) }
+    }
+
+    /// The rows that want a score, in the order of the answer.
+    pub fn hosts(&self) -> impl Iterator<Item = Host<'a>> {
+        self.asked.iter().map(|row| self.host(*row))
+    }
+}
+
+/// One row: a compute host, or a storage pool.
+///
+/// Reading what was not declared gives 0, and the row is refused with words that say so.
+#[derive(Debug)]
+pub struct Host<'a> {
+    places: &'a Places,
+    table: &'a Table,
+    row: u32,
+    undeclared: Cell<bool>,
+}
+
+impl Host<'_> {
+    fn at(&self, place: Option<usize>) -> u32 {
+        if let Some(place) = place {
+            self.table.value(place, self.row as usize)
+        } else {
+            self.undeclared.set(true);
+            0
+        }
+    }
+
+    pub(crate) const fn read_undeclared(&self) -> bool {
+        self.undeclared.get()
+    }
+
+    /// A declared column by its code.
+    #[must_use]
+    pub fn column(&self, id: u16) -> u32 {
+        self.at(self.places.column(id))
+    }
+
+    /// A declared numeric attribute that operators set; 0 where the row has none.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> u32 {
+        self.at(self.places.attribute(name))
+    }
+
+    /// vCPUs that may still be promised.
+    #[must_use]
+    pub fn free_vcpus(&self) -> u32 {
+        self.column(code::COLUMN_FREE_VCPUS)
+    }
+
+    /// MiB of memory that may still be promised.
+    #[must_use]
+    pub fn free_memory_mib(&self) -> u32 {
+        self.column(code::COLUMN_FREE_MEMORY_MIB)
+    }
+
+    /// vCPUs that may be promised in all.
+    #[must_use]
+    pub fn total_vcpus(&self) -> u32 {
+        self.column(code::COLUMN_TOTAL_VCPUS)
+    }
+
+    /// MiB of memory that may be promised in all.
+    #[must_use]
+    pub fn total_memory_mib(&self) -> u32 {
+        self.column(code::COLUMN_TOTAL_MEMORY_MIB)
+    }
+
+    /// Active runs.
+    #[must_use]
+    pub fn runs(&self) -> u32 {
+        self.column(code::COLUMN_RUNS)
+    }
+
+    /// GiB that may still be promised (pools).
+    #[must_use]
+    pub fn free_gib(&self) -> u32 {
+        self.column(code::COLUMN_FREE_GIB)
+    }
+
+    /// GiB that may be promised in all (pools).
+    #[must_use]
+    pub fn total_gib(&self) -> u32 {
+        self.column(code::COLUMN_TOTAL_GIB)
+    }
+
+    /// A number that rows of the same pod share; must be declared.
+    #[must_use]
+    pub fn pod(&self) -> u32 {
+        self.column(code::COLUMN_POD)
+    }
+
+    /// A number that rows of the same cluster share; must be declared.
+    #[must_use]
+    pub fn cluster(&self) -> u32 {
+        self.column(code::COLUMN_CLUSTER)
+    }
+
+    /// What a declared fact of the request says of this row; 0 if nothing.
+    #[must_use]
+    pub fn fact(&self, ask: &Ask, id: u16) -> u32 {
+        ask.fact(id, self.row)
+    }
+
+    /// Its number. It is the same row from one load to the next and means nothing else.
+    #[must_use]
+    pub const fn row(&self) -> u32 {
+        self.row
+    }
+}
