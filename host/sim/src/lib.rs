@@ -11,6 +11,7 @@ pub mod gate;
 pub mod image;
 pub mod keep;
 pub mod listen;
+pub mod publication;
 pub mod refusal;
 pub mod routes;
 pub mod serve;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{storage::Publication, verb::Verb, world::Disk};
+use crate::{publication::Publication, verb::Verb, world::Disk};
 
 /// When a caller should look at held work again; tests step in milliseconds.
 const POLL_HELD_MS: u32 = 50;

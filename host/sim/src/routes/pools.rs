@@ -17,9 +17,10 @@ use crate::{
     Sim,
     gate::Stamp,
     listen::Hangup,
+    publication::Consumer,
     refusal::Refused,
     serve::{plain, respond},
-    storage::{Consumer, NewVolume},
+    storage::NewVolume,
     verb::Verb,
     world::Order,
 };
