@@ -1,0 +1,106 @@
+//! Ends of stories: nothing under way, nothing left behind, and the books of both sides agree.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::Value;
+use velum_client::Filter;
+
+use crate::cloud::TestCloud;
+
+impl TestCloud {
+    /// Waits until no operation is under way.
+    ///
+    /// # Errors
+    /// When one still is after `patience`, with what it is at.
+    pub async fn run_until_idle(&self, patience: Duration) -> anyhow::Result<()> {
+        let client = self.client()?;
+        let began = Instant::now();
+        loop {
+            let mut busy = None;
+            for state in ["running", "undoing"] {
+                let filter = Filter::new().with("state", state);
+                let (found, _) = client.operations().first(&filter, 1).await?;
+                busy = busy.or(found.into_iter().next());
+            }
+            let Some(operation) = busy else { return Ok(()) };
+            anyhow::ensure!(
+                began.elapsed() < patience,
+                "{} is still at it after {patience:?}: {operation:#?}",
+                operation.kind
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// No instance, no volume, no claimed guest address, no claim on a compute host, no parked operation; the far side
+    /// has no run, no volume but the templates' layers, and saw no violation.
+    ///
+    /// # Errors
+    /// With what is left.
+    pub async fn assert_nothing_left(&self) -> anyhow::Result<()> {
+        self.run_until_idle(Duration::from_secs(60)).await?;
+        let client = self.client()?;
+        let instances = client.instances().all(&Filter::new()).await?;
+        anyhow::ensure!(instances.is_empty(), "instances are left: {instances:#?}");
+        let volumes = client.volumes().all(&Filter::new()).await?;
+        anyhow::ensure!(volumes.is_empty(), "volumes are left: {volumes:#?}");
+        let nics = client.nics().all(&Filter::new()).await?;
+        anyhow::ensure!(nics.is_empty(), "NICs are left: {nics:#?}");
+        for host in client.compute_hosts().all(&Filter::new()).await? {
+            anyhow::ensure!(
+                host.vcpus_used == 0 && host.memory_used_mib == 0,
+                "claims are left on compute host {}: {} vCPUs, {} MiB",
+                host.name,
+                host.vcpus_used,
+                host.memory_used_mib
+            );
+        }
+        let addresses = client.ip_addresses().all(&Filter::new()).await?;
+        let held = addresses.iter().find(|a| a.nic_id.is_some());
+        anyhow::ensure!(held.is_none(), "addresses are left: {held:#?}");
+        let filter = Filter::new().with("state", "parked");
+        let (parked, _) = client.operations().first(&filter, 4).await?;
+        anyhow::ensure!(parked.is_empty(), "operations are parked: {parked:#?}");
+        self.assert_far_side_empty().await
+    }
+
+    /// The far side has no run, no publication, and no volume but layers; and it saw no violation.
+    ///
+    /// # Errors
+    /// With what is left.
+    pub async fn assert_far_side_empty(&self) -> anyhow::Result<()> {
+        let audit = self.sim_get("/sim/audit").await?;
+        for what in ["runs", "publications", "violations"] {
+            let found = audit
+                .get(what)
+                .and_then(Value::as_array)
+                .with_context(|| format!("the audit has no {what}"))?;
+            anyhow::ensure!(found.is_empty(), "the far side has {what} left: {found:#?}");
+        }
+        let volumes = audit
+            .get("volumes")
+            .and_then(Value::as_array)
+            .context("the audit has no volumes")?;
+        // Only a layer has neither a parent nor, at the end of a story, a row of its own.
+        let clones: Vec<&Value> = volumes
+            .iter()
+            .filter(|v| v.get("parent").is_some_and(|p| !p.is_null()))
+            .collect();
+        anyhow::ensure!(clones.is_empty(), "the far side has volumes left: {clones:#?}");
+        Ok(())
+    }
+
+    /// The violations that the far side saw.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn violations(&self) -> anyhow::Result<Vec<Value>> {
+        let audit = self.sim_get("/sim/audit").await?;
+        Ok(audit
+            .get("violations")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default())
+    }
+}

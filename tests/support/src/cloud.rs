@@ -1,0 +1,291 @@
+//! A cloud of real processes: `velum-sim`, and `velumd` over a data directory of the test's own.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use velum_client::Client;
+
+use crate::process::{Process, program};
+
+/// How a cloud is to be.
+#[derive(Clone, Debug)]
+pub struct CloudOptions {
+    /// Simulated compute hosts.
+    pub hosts: u32,
+    /// Zones that they are spread over.
+    pub zones: u32,
+    /// What every transition of the far side takes, milliseconds.
+    pub latency_ms: u32,
+    /// Further options of `velum-sim`.
+    pub sim: Vec<String>,
+    /// Further lines of the server's configuration.
+    pub config: String,
+}
+
+impl Default for CloudOptions {
+    fn default() -> Self {
+        Self {
+            hosts: 4,
+            zones: 1,
+            latency_ms: 0,
+            sim: Vec::new(),
+            config: String::new(),
+        }
+    }
+}
+
+/// A running cloud. Everything stops when it is dropped.
+#[derive(Debug)]
+pub struct TestCloud {
+    /// The server.
+    pub velumd: Process,
+    /// The far side; it outlives the server.
+    pub sim: Process,
+    /// Where the far side listens.
+    pub sim_url: String,
+    /// Where the server listens.
+    pub url: String,
+    directory: tempfile::TempDir,
+}
+
+/// A server is ready within two seconds with a warm cache; the first start compiles seven components.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+
+impl TestCloud {
+    /// Starts the far side and the server, and waits until both answer.
+    ///
+    /// # Errors
+    /// When a program is not built or does not come up; with what it printed.
+    pub async fn start(options: &CloudOptions) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("velum-")
+            .tempdir()
+            .context("could not make a directory")?;
+        let (sim, sim_url) = start_sim(directory.path(), options)?;
+        let config = directory.path().join("velumd.toml");
+        std::fs::write(&config, &options.config).context("could not write the configuration")?;
+        let port = free_port()?;
+        let velumd = start_velumd(directory.path(), port, &[])?;
+        let mut cloud = Self {
+            velumd,
+            sim,
+            sim_url,
+            url: format!("http://127.0.0.1:{port}"),
+            directory,
+        };
+        cloud.wait_ready().await?;
+        Ok(cloud)
+    }
+
+    /// The data directory of the server.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// Where the processes print to, and what else the test wants to put beside.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The administrator's token.
+    ///
+    /// # Errors
+    /// When the server has not written it yet.
+    pub fn token(&self) -> anyhow::Result<String> {
+        let path = self.data().join("admin.token");
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// A client with the administrator's token.
+    ///
+    /// # Errors
+    /// When there is no token yet.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.url, Some(&self.token()?))?)
+    }
+
+    /// `kill -9` of the server.
+    pub fn kill(&mut self) {
+        self.velumd.kill();
+    }
+
+    /// Starts the server again on the same data and port, and waits until it is ready. Answers how long that took.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn restart(&mut self) -> anyhow::Result<Duration> {
+        self.start_again(&[]).await
+    }
+
+    /// Starts the server again without waiting for it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn respawn(&mut self) -> anyhow::Result<()> {
+        self.velumd = start_velumd(self.directory.path(), self.port()?, &[])?;
+        Ok(())
+    }
+
+    async fn start_again(&mut self, arguments: &[&str]) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        self.velumd = start_velumd(self.directory.path(), self.port()?, arguments)?;
+        self.wait_ready().await?;
+        Ok(began.elapsed())
+    }
+
+    /// A second server on the same data, at a port of its own, that takes over as soon as the leases have run out.
+    /// Answers it and its address once it is ready.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn take_over(&self) -> anyhow::Result<(Process, String)> {
+        let port = free_port()?;
+        let mut second = start_velumd(self.directory.path(), port, &["--take-over"])?;
+        let url = format!("http://127.0.0.1:{port}");
+        wait_ready(&url, &mut second).await?;
+        Ok((second, url))
+    }
+
+    /// Waits until the server is ready.
+    ///
+    /// # Errors
+    /// When it ends or is not ready in time; with what it printed.
+    pub async fn wait_ready(&mut self) -> anyhow::Result<()> {
+        let url = self.url.clone();
+        wait_ready(&url, &mut self.velumd).await
+    }
+
+    fn port(&self) -> anyhow::Result<u16> {
+        let (_, port) = self.url.rsplit_once(':').context("the address has no port")?;
+        port.parse().context("the port is no number")
+    }
+
+    /// Asks the far side, as JSON: `GET /sim/audit`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn sim_get(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        let response = reqwest::get(format!("{}{path}", self.sim_url))
+            .await?
+            .error_for_status()?;
+        Ok(response.json().await?)
+    }
+
+    /// Tells the far side: `POST /sim/faults`.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub async fn sim_post(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
+        let response = reqwest::Client::new()
+            .post(format!("{}{path}", self.sim_url))
+            .json(body)
+            .send()
+            .await?;
+        let response = response.error_for_status()?;
+        Ok(response.json().await.unwrap_or_default())
+    }
+
+    /// Takes something back: `DELETE /sim/faults`.
+    ///
+    /// # Errors
+    /// When it does not answer or refuses.
+    pub async fn sim_delete(&self, path: &str) -> anyhow::Result<()> {
+        reqwest::Client::new()
+            .delete(format!("{}{path}", self.sim_url))
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+}
+
+fn start_sim(directory: &Path, options: &CloudOptions) -> anyhow::Result<(Process, String)> {
+    let log = directory.join("velum-sim.log");
+    let mut command = Command::new(program("velum-sim")?);
+    command
+        .args(["--listen", "127.0.0.1:0"])
+        .args([
+            "--hosts",
+            &options.hosts.to_string(),
+            "--zones",
+            &options.zones.to_string(),
+        ])
+        .args(["--latency-ms", &options.latency_ms.to_string()])
+        .args(&options.sim);
+    let mut sim = Process::start("velum-sim", &mut command, &log)?;
+    let began = Instant::now();
+    loop {
+        let printed = sim.printed();
+        if let Some(url) = printed
+            .lines()
+            .find_map(|l| l.strip_prefix("velum-sim listening on "))
+        {
+            return Ok((sim, url.trim().to_owned()));
+        }
+        anyhow::ensure!(
+            sim.is_running() && began.elapsed() < Duration::from_secs(20),
+            "velum-sim does not come up:\n{printed}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn start_velumd(directory: &Path, port: u16, arguments: &[&str]) -> anyhow::Result<Process> {
+    let velumd = program("velumd")?;
+    let plugins = match std::env::var_os("VELUM_PLUGINS") {
+        Some(path) => PathBuf::from(path),
+        // Beside the profile's directory: components are the same for every profile.
+        None => velumd
+            .ancestors()
+            .nth(2)
+            .context("velumd lies nowhere")?
+            .join("plugins"),
+    };
+    anyhow::ensure!(
+        plugins.is_dir(),
+        "{} is not there: run `bash plugins/build.sh` first",
+        plugins.display()
+    );
+    let mut command = Command::new(velumd);
+    command
+        .arg("--config")
+        .arg(directory.join("velumd.toml"))
+        .arg("--data")
+        .arg(directory.join("data"))
+        .arg("--plugins")
+        .arg(plugins)
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .args(arguments);
+    Process::start("velumd", &mut command, &directory.join("velumd.log"))
+}
+
+async fn wait_ready(url: &str, velumd: &mut Process) -> anyhow::Result<()> {
+    let client = Client::new(url, None)?;
+    let began = Instant::now();
+    loop {
+        if client.ready().await.is_ok() {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            velumd.is_running() && began.elapsed() < READY_WITHIN,
+            "velumd does not come up; it printed:\n{}",
+            velumd.printed()
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A port that nobody listens on now. Somebody else may take it before it is used; the suites run by themselves.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("could not find a free port")?;
+    Ok(listener.local_addr()?.port())
+}
