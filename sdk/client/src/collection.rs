@@ -56,7 +56,10 @@ impl Reply {
 
 impl<'a, R: Resource> Collection<'a, R> {
     pub(crate) const fn new(client: &'a Client) -> Self {
-        Self { client, resource: PhantomData }
+        Self {
+            client,
+            resource: PhantomData,
+        }
     }
 
     pub(crate) const fn client(&self) -> &'a Client {
@@ -96,12 +99,15 @@ impl<'a, R: Resource> Collection<'a, R> {
     where
         R: 'a,
     {
-        let pages = stream::try_unfold((Some(None::<String>), filter), move |(cursor, filter)| async move {
-            let Some(cursor) = cursor else { return Ok(None) };
-            let page = self.list(&filter, Some(PAGE), cursor.as_deref()).await?;
-            let rows = stream::iter(page.items.into_iter().map(Ok));
-            Ok::<_, ClientError>(Some((rows, (page.next_cursor.map(Some), filter))))
-        });
+        let pages = stream::try_unfold(
+            (Some(None::<String>), filter),
+            move |(cursor, filter)| async move {
+                let Some(cursor) = cursor else { return Ok(None) };
+                let page = self.list(&filter, Some(PAGE), cursor.as_deref()).await?;
+                let rows = stream::iter(page.items.into_iter().map(Ok));
+                Ok::<_, ClientError>(Some((rows, (page.next_cursor.map(Some), filter))))
+            },
+        );
         pages.try_flatten()
     }
 
@@ -147,7 +153,10 @@ impl<'a, R: Resource> Collection<'a, R> {
     /// As [`Collection::get`].
     pub async fn fetch(&self, id: Uuid) -> Result<Fetched<R::View>, ClientError> {
         let reply = self.client.send(&Ask::get(Self::path_of(id))).await?;
-        Ok(Fetched { value: reply.json()?, etag: reply.etag() })
+        Ok(Fetched {
+            value: reply.json()?,
+            etag: reply.etag(),
+        })
     }
 
     /// Removes one; answers the operation when that takes time.
@@ -155,7 +164,11 @@ impl<'a, R: Resource> Collection<'a, R> {
     /// # Errors
     /// Any [`ClientError`]; a problem that names what still uses it.
     pub async fn delete(&self, id: Uuid) -> Result<Option<Uuid>, ClientError> {
-        Ok(self.client.send(&Ask::delete(Self::path_of(id))).await?.operation())
+        Ok(self
+            .client
+            .send(&Ask::delete(Self::path_of(id)))
+            .await?
+            .operation())
     }
 
     /// A verb of one resource: `POST /v1/<collection>/<id>/<verb>`.
@@ -172,8 +185,15 @@ impl<'a, R: Resource> Collection<'a, R> {
         self.answered(&self.client.send(&ask).await?)
     }
 
-    pub(crate) fn answered<T: serde::de::DeserializeOwned>(&self, reply: &Reply) -> Result<Answered<T>, ClientError> {
-        Ok(Answered { value: reply.json()?, operation: reply.operation(), etag: reply.etag() })
+    pub(crate) fn answered<T: serde::de::DeserializeOwned>(
+        &self,
+        reply: &Reply,
+    ) -> Result<Answered<T>, ClientError> {
+        Ok(Answered {
+            value: reply.json()?,
+            operation: reply.operation(),
+            etag: reply.etag(),
+        })
     }
 }
 

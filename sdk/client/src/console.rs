@@ -45,7 +45,9 @@ impl Console {
     /// Opens the WebSocket at `url` (`http://…`) with the caller's token.
     pub(crate) async fn open(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
         let url = url.replacen("http://", "ws://", 1);
-        let broken = |source: WsError| ClientError::Console { source: Box::new(source) };
+        let broken = |source: WsError| ClientError::Console {
+            source: Box::new(source),
+        };
         let mut request = url.into_client_request().map_err(broken)?;
         if let Some(token) = token {
             let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
@@ -54,7 +56,10 @@ impl Console {
         match tokio_tungstenite::connect_async(request).await {
             Ok((socket, _)) => {
                 let (input, output) = socket.split();
-                Ok(Self { output: ConsoleOutput(output), input: ConsoleInput(input) })
+                Ok(Self {
+                    output: ConsoleOutput(output),
+                    input: ConsoleInput(input),
+                })
             }
             // A refusal comes as an ordinary answer in place of the upgrade.
             Err(WsError::Http(response)) => {
@@ -107,7 +112,11 @@ impl ConsoleOutput {
                 Some(Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) | None => {
                     return Ok(ConsoleFrame::Closed(String::new()));
                 }
-                Some(Err(source)) => return Err(ClientError::Console { source: Box::new(source) }),
+                Some(Err(source)) => {
+                    return Err(ClientError::Console {
+                        source: Box::new(source),
+                    });
+                }
             }
         }
     }
@@ -122,7 +131,9 @@ impl ConsoleInput {
         self.0
             .send(Message::Binary(bytes))
             .await
-            .map_err(|source| ClientError::Console { source: Box::new(source) })
+            .map_err(|source| ClientError::Console {
+                source: Box::new(source),
+            })
     }
 
     /// Says goodbye.
@@ -130,6 +141,8 @@ impl ConsoleInput {
     /// # Errors
     /// [`ClientError::Console`] when the connection broke before.
     pub async fn close(&mut self) -> Result<(), ClientError> {
-        self.0.close().await.map_err(|source| ClientError::Console { source: Box::new(source) })
+        self.0.close().await.map_err(|source| ClientError::Console {
+            source: Box::new(source),
+        })
     }
 }

@@ -111,7 +111,8 @@ impl ClientError {
     /// Whether the refusal is of this type: the last part of its URI (`no-capacity`).
     #[must_use]
     pub fn is(&self, kind: &str) -> bool {
-        self.problem().is_some_and(|p| p.kind.rsplit('/').next() == Some(kind))
+        self.problem()
+            .is_some_and(|p| p.kind.rsplit('/').next() == Some(kind))
     }
 }
 
@@ -126,6 +127,9 @@ mod tests {
         let error = ClientError::refused(StatusCode::UNPROCESSABLE_ENTITY, body);
         assert!(error.is("invalid") && error.status() == Some(422));
         assert_eq!(error.to_string(), "d; /name: is empty");
-        assert!(matches!(ClientError::refused(StatusCode::BAD_GATEWAY, b"<html>"), ClientError::Unexpected { .. }));
+        assert!(matches!(
+            ClientError::refused(StatusCode::BAD_GATEWAY, b"<html>"),
+            ClientError::Unexpected { .. }
+        ));
     }
 }

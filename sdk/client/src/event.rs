@@ -80,7 +80,10 @@ impl Follow {
                     self.lost(error).await?;
                 }
                 // The server closed it (it stops, or sheds a slow reader) or is silent.
-                Ok(None) | Err(_) => self.lost(ClientError::unexpected("the event stream ended")).await?,
+                Ok(None) | Err(_) => {
+                    self.lost(ClientError::unexpected("the event stream ended"))
+                        .await?
+                }
             }
         }
     }
@@ -110,12 +113,21 @@ impl Follow {
             .map_err(|source| self.client.lost(source))?;
         let status = response.status();
         if !status.is_success() {
-            let body = response.bytes().await.map_err(|source| self.client.lost(source))?;
+            let body = response
+                .bytes()
+                .await
+                .map_err(|source| self.client.lost(source))?;
             return Err(ClientError::refused(status, &body));
         }
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default();
         if !kind.starts_with("text/event-stream") {
-            return Err(ClientError::unexpected("the server answered the events as something else than a stream"));
+            return Err(ClientError::unexpected(
+                "the server answered the events as something else than a stream",
+            ));
         }
         Ok(Box::pin(response.bytes_stream()))
     }
@@ -208,7 +220,10 @@ mod tests {
     }
 
     fn message(id: &str, data: &str) -> Message {
-        Message { id: Some(id.to_owned()), data: data.to_owned() }
+        Message {
+            id: Some(id.to_owned()),
+            data: data.to_owned(),
+        }
     }
 
     #[test]

@@ -41,7 +41,10 @@ impl Ask {
 
     /// Makes or does something, once, however often it is sent.
     pub(crate) fn post(path: impl Into<String>, key: String) -> Self {
-        Self { key: Some(key), ..Self::new(Method::POST, path.into(), Repeat::Always) }
+        Self {
+            key: Some(key),
+            ..Self::new(Method::POST, path.into(), Repeat::Always)
+        }
     }
 
     /// Changes something.
@@ -60,7 +63,16 @@ impl Ask {
     }
 
     fn new(method: Method, path: String, repeat: Repeat) -> Self {
-        Self { method, path, query: Vec::new(), body: None, key: None, if_match: None, timeout: None, repeat }
+        Self {
+            method,
+            path,
+            query: Vec::new(),
+            body: None,
+            key: None,
+            if_match: None,
+            timeout: None,
+            repeat,
+        }
     }
 
     pub(crate) fn filter(mut self, filter: &Filter) -> Self {
@@ -105,8 +117,10 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
-        serde_json::from_slice(&self.body)
-            .map_err(|source| ClientError::Answer { status: self.status.as_u16(), source })
+        serde_json::from_slice(&self.body).map_err(|source| ClientError::Answer {
+            status: self.status.as_u16(),
+            source,
+        })
     }
 
     pub(crate) fn bytes(self) -> Bytes {
@@ -120,7 +134,6 @@ impl Reply {
     pub(crate) fn location(&self) -> Option<String> {
         self.header(LOCATION.as_str())
     }
-
 
     fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name)?.to_str().ok().map(str::to_owned)
@@ -161,16 +174,35 @@ impl Client {
             Err(source) => return (Err(self.lost(source)), None),
         };
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
-            return (Ok(Reply { status, headers, body }), None);
+            return (
+                Ok(Reply {
+                    status,
+                    headers,
+                    body,
+                }),
+                None,
+            );
         }
-        let wait = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-        let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        (Err(ClientError::refused(status, &body)), wait.filter(|_| busy).map(Duration::from_secs))
+        let wait = headers
+            .get(RETRY_AFTER)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse().ok());
+        let busy = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        );
+        (
+            Err(ClientError::refused(status, &body)),
+            wait.filter(|_| busy).map(Duration::from_secs),
+        )
     }
 
     /// The request of `ask` with the caller's token and without a limit of time.
     pub(crate) fn request(&self, ask: &Ask) -> reqwest::RequestBuilder {
-        let mut request = self.http().request(ask.method.clone(), self.url(&ask.path)).query(&ask.query);
+        let mut request = self
+            .http()
+            .request(ask.method.clone(), self.url(&ask.path))
+            .query(&ask.query);
         request = request.header(ACCEPT, "application/json, application/problem+json");
         if let Some(token) = self.token() {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -188,7 +220,11 @@ impl Client {
     }
 
     pub(crate) fn lost(&self, source: reqwest::Error) -> ClientError {
-        ClientError::Unreachable { server: self.server().to_owned(), unsent: source.is_connect(), source }
+        ClientError::Unreachable {
+            server: self.server().to_owned(),
+            unsent: source.is_connect(),
+            source,
+        }
     }
 }
 
@@ -205,8 +241,11 @@ pub struct Patience {
 
 impl Patience {
     /// Gives up at the first loss.
-    pub const NONE: Self =
-        Self { attempts: 0, pause: Duration::ZERO, longest: Duration::ZERO };
+    pub const NONE: Self = Self {
+        attempts: 0,
+        pause: Duration::ZERO,
+        longest: Duration::ZERO,
+    };
 
     fn pause(&self, attempt: u32, asked: Option<Duration>) -> Duration {
         let doubled = self.pause.saturating_mul(1 << attempt.min(10));
@@ -217,7 +256,11 @@ impl Patience {
 impl Default for Patience {
     /// About two seconds in all: a server that restarts with a warm cache is ready in that time.
     fn default() -> Self {
-        Self { attempts: 4, pause: Duration::from_millis(150), longest: Duration::from_secs(5) }
+        Self {
+            attempts: 4,
+            pause: Duration::from_millis(150),
+            longest: Duration::from_secs(5),
+        }
     }
 }
 
@@ -230,8 +273,14 @@ mod tests {
         let patience = Patience::default();
         assert_eq!(patience.pause(0, None), Duration::from_millis(150));
         assert_eq!(patience.pause(2, None), Duration::from_millis(600));
-        assert_eq!(patience.pause(0, Some(Duration::from_secs(1))), Duration::from_secs(1));
+        assert_eq!(
+            patience.pause(0, Some(Duration::from_secs(1))),
+            Duration::from_secs(1)
+        );
         assert_eq!(patience.pause(40, None), Duration::from_secs(5));
-        assert_eq!(patience.pause(0, Some(Duration::from_secs(3600))), Duration::from_secs(5));
+        assert_eq!(
+            patience.pause(0, Some(Duration::from_secs(3600))),
+            Duration::from_secs(5)
+        );
     }
 }

@@ -14,7 +14,9 @@ impl Collection<'_, Instances> {
     /// # Errors
     /// Any [`ClientError`]; a problem that names the field.
     pub async fn plan(&self, body: &CreateInstanceBody) -> Result<DecisionView, ClientError> {
-        let ask = Ask::post(Self::path(), Client::new_key()).query("dry_run", true).json(body)?;
+        let ask = Ask::post(Self::path(), Client::new_key())
+            .query("dry_run", true)
+            .json(body)?;
         self.client().send(&ask).await?.json()
     }
 
@@ -47,7 +49,10 @@ impl Collection<'_, Instances> {
     /// # Errors
     /// Any [`ClientError`]; a problem when it was never placed.
     pub async fn decision(&self, id: Uuid) -> Result<DecisionView, ClientError> {
-        self.client().send(&Ask::get(format!("{}/decision", Self::path_of(id)))).await?.json()
+        self.client()
+            .send(&Ask::get(format!("{}/decision", Self::path_of(id))))
+            .await?
+            .json()
     }
 
     /// What its serial console showed last.
@@ -55,7 +60,11 @@ impl Collection<'_, Instances> {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn console_log(&self, id: Uuid) -> Result<Bytes, ClientError> {
-        Ok(self.client().send(&Ask::get(format!("{}/console-log", Self::path_of(id)))).await?.bytes())
+        Ok(self
+            .client()
+            .send(&Ask::get(format!("{}/console-log", Self::path_of(id))))
+            .await?
+            .bytes())
     }
 
     /// Opens its serial console.

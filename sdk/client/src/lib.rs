@@ -58,7 +58,10 @@ struct Shared {
 /// The token is a secret: it is not shown.
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("server", &self.server).field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("server", &self.server)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,11 +85,18 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn with_patience(server: &str, token: Option<&str>, patience: Patience) -> Result<Self, ClientError> {
-        let not_an_address = |why: &str| ClientError::Server { server: server.to_owned(), why: why.to_owned() };
+        let not_an_address = |why: &str| ClientError::Server {
+            server: server.to_owned(),
+            why: why.to_owned(),
+        };
         let url = reqwest::Url::parse(server).map_err(|source| not_an_address(&source.to_string()))?;
         match url.scheme() {
             "http" => {}
-            "https" => return Err(not_an_address("this client speaks plain http; put a proxy in between for https")),
+            "https" => {
+                return Err(not_an_address(
+                    "this client speaks plain http; put a proxy in between for https",
+                ));
+            }
             _ => return Err(not_an_address("it does not begin with http://")),
         }
         if url.host_str().is_none_or(str::is_empty) {
@@ -181,9 +191,15 @@ mod tests {
     #[test]
     fn an_address_or_token_that_cannot_work_is_refused_before_anything_is_sent() {
         for bad in ["", "localhost:7070", "ftp://x", "https://x", "http://"] {
-            assert!(matches!(Client::new(bad, None), Err(ClientError::Server { .. })), "{bad}");
+            assert!(
+                matches!(Client::new(bad, None), Err(ClientError::Server { .. })),
+                "{bad}"
+            );
         }
-        assert!(matches!(Client::new("http://x", Some("a\nb")), Err(ClientError::Token)));
+        assert!(matches!(
+            Client::new("http://x", Some("a\nb")),
+            Err(ClientError::Token)
+        ));
         let client = Client::new("http://x:1/", Some(" t\n")).expect("a good address");
         assert_eq!((client.server(), client.token()), ("http://x:1", Some("t")));
         assert!(!format!("{client:?}").contains("\"t\""));

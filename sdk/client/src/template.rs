@@ -28,7 +28,9 @@ impl Collection<'_, Templates> {
         bytes: Bytes,
     ) -> Result<(UploadView, Option<Uuid>), ClientError> {
         let path = format!("{}/upload", Self::path_of(id));
-        let ask = Ask::put(path).query("offset", offset).raw("application/octet-stream", bytes);
+        let ask = Ask::put(path)
+            .query("offset", offset)
+            .raw("application/octet-stream", bytes);
         let reply = self.client().send(&ask).await?;
         Ok((reply.json()?, reply.operation()))
     }
@@ -58,7 +60,11 @@ impl Collection<'_, Templates> {
                     at = upload.received_bytes;
                     failures = 0;
                 }
-                Ok(_) => return Err(ClientError::unexpected("the server took a piece and has no more than before")),
+                Ok(_) => {
+                    return Err(ClientError::unexpected(
+                        "the server took a piece and has no more than before",
+                    ));
+                }
                 Err(error) if failures < MAX_FAILURES && may_pass(&error) => {
                     tokio::time::sleep(PAUSE * 2_u32.pow(failures)).await;
                     failures += 1;

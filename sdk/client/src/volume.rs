@@ -11,7 +11,14 @@ impl Collection<'_, Volumes> {
     /// # Errors
     /// Any [`ClientError`]; a problem when another instance has it or this one cannot reach it.
     pub async fn attach(&self, id: Uuid, instance: Uuid) -> Result<Answered<VolumeView>, ClientError> {
-        self.act(id, "attach", Some(&AttachVolumeBody { instance_id: instance })).await
+        self.act(
+            id,
+            "attach",
+            Some(&AttachVolumeBody {
+                instance_id: instance,
+            }),
+        )
+        .await
     }
 
     /// Takes it back from the instance that has it.

@@ -1,0 +1,205 @@
+//! `velum decision`, and decisions wherever they are shown: why a guest is where it is, or why nowhere.
+
+use clap::{Args, Subcommand};
+use velum_client::{Decisions, Filter, Instances};
+use velum_wire::DecisionView;
+
+use crate::{
+    failure::Failure,
+    kind::{self, Shown},
+    session::{Most, Session},
+    table::{self, Column, Kind, column, text},
+    text::{count, plain},
+};
+
+impl Shown for Decisions {
+    const NOUN: &'static str = "decision";
+    const COLUMNS: &'static [Column] = &[
+        column("AT", "at", Kind::Time),
+        column("INSTANCE", "instance_id", Kind::Of("instances")),
+        text("COMPUTE HOST", "winner.compute_host_name"),
+        text("SCORE", "winner.score"),
+        text("POLICY", "policy.name"),
+        text("GENERATION", "policy.generation"),
+        column("DIGEST", "policy.digest", Kind::Digest),
+        text("ID", "id"),
+    ];
+    const HAS_NAME: bool = false;
+}
+
+/// Why guests are where they are.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists decisions.
+    List(List),
+    /// Shows one decision as a table of compute hosts.
+    Show(Show),
+}
+
+/// Which decisions.
+#[derive(Args, Debug)]
+pub struct List {
+    #[command(flatten)]
+    pub most: Most,
+    /// Only those about this instance.
+    #[arg(long, value_name = "NAME|ID")]
+    pub instance: Option<String>,
+}
+
+/// Which decision.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// Its id.
+    pub id: uuid::Uuid,
+}
+
+/// Runs `velum decision`.
+pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List(list) => {
+            let instance =
+                kind::resolve_some::<Instances>(session, list.instance.as_deref(), &Filter::new()).await?;
+            let filter = Filter::new().with_some("instance_id", instance);
+            kind::list_limited::<Decisions>(session, list.most.limit, filter).await
+        }
+        Command::Show(show) => {
+            let decision = session.client.decisions().get(show.id).await?;
+            session.print(&decision, || render(&decision))
+        }
+    }
+}
+
+/// The decision in words: who won under which policy, then every compute host with its score or refusal.
+pub fn render(decision: &DecisionView) -> String {
+    let mut text = table::pairs(&summary(decision));
+    let rows = hosts(decision);
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&table::list(&["COMPUTE HOST", "SCORE", "VERDICT"], rows, None));
+    }
+    let listed = decision.refusals.len() as u64;
+    let refused: u64 = decision.refused.iter().map(|r| u64::from(r.hosts)).sum();
+    if refused > listed {
+        text.push_str(&format!("\nrefused in all ({refused}):\n"));
+        let row = |r: &velum_wire::RefusalView| vec![r.hosts.to_string(), plain(&r.reason), plain(&r.words)];
+        text.push_str(&table::list(
+            &["HOSTS", "REASON", "WHY"],
+            decision.refused.iter().map(row).collect(),
+            None,
+        ));
+    }
+    text
+}
+
+fn summary(decision: &DecisionView) -> Vec<(String, String)> {
+    let policy = &decision.policy;
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), plain(&value)));
+    row(
+        "compute host",
+        match &decision.winner {
+            Some(winner) => host(winner.compute_host_name.as_ref(), winner.compute_host_id),
+            None => "none: no compute host has room".to_owned(),
+        },
+    );
+    if !decision.pools.is_empty() {
+        let name = |p: &velum_wire::DecisionPoolView| host(p.storage_pool_name.as_ref(), p.storage_pool_id);
+        row(
+            "storage pools",
+            decision.pools.iter().map(name).collect::<Vec<_>>().join(", "),
+        );
+    }
+    row(
+        "policy",
+        format!("{}, generation {}", policy.name, policy.generation),
+    );
+    if let Some(digest) = &policy.digest {
+        row("digest", digest.clone());
+    }
+    if let Some(failed) = &policy.failed {
+        let then = policy.fallback.map_or("", |f| match f {
+            velum_wire::Fallback::BuiltIn => "; the built-in policy decided",
+            velum_wire::Fallback::Refuse => "; the request is refused",
+        });
+        row("policy failed", format!("{failed}{then}"));
+    }
+    row("fuel", decision.fuel.to_string());
+    row(
+        "looked at",
+        count(u64::from(decision.considered), "compute host", "compute hosts"),
+    );
+    row("took", format!("{} us", decision.micros));
+    row(
+        "inventory",
+        format!("epoch {}, seed {}", decision.inventory_epoch, decision.seed),
+    );
+    row(
+        "decided",
+        table::word(
+            &decision.at.clone().into(),
+            Kind::Time,
+            &crate::names::Names::default(),
+        ),
+    );
+    rows
+}
+
+fn host(name: Option<&String>, id: uuid::Uuid) -> String {
+    name.map_or_else(|| id.to_string(), Clone::clone)
+}
+
+fn hosts(decision: &DecisionView) -> Vec<Vec<String>> {
+    let ranked = |r: &velum_wire::RankedView, verdict: &str| {
+        vec![
+            plain(&host(r.compute_host_name.as_ref(), r.compute_host_id)),
+            r.score.to_string(),
+            verdict.to_owned(),
+        ]
+    };
+    let winner = decision.winner.iter().map(|w| ranked(w, "chosen"));
+    let others = decision.runners_up.iter().map(|r| ranked(r, "runner-up"));
+    let refused = decision.refusals.iter().map(|r| {
+        let name = plain(&host(r.compute_host_name.as_ref(), r.compute_host_id));
+        vec![
+            name,
+            "-".to_owned(),
+            format!("refused: {} ({})", plain(&r.words), plain(&r.reason)),
+        ]
+    });
+    winner.chain(others).chain(refused).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_decision_names_who_won_and_why_each_other_did_not() {
+        let id = "018f3f3e-7a5b-7c3d-8e9f-0123456789ab";
+        let decision: DecisionView = serde_json::from_value(json!({
+            "id": id, "project_id": id, "zone_id": id, "instance_id": id, "ask": {}, "inventory_epoch": 7, "seed": "1",
+            "policy": {"id": id, "name": "green", "digest": "sha256:ab", "generation": 3, "config": {}, "failed": null, "fallback": null},
+            "winner": {"compute_host_id": id, "compute_host_name": "rack1-a", "score": 90},
+            "runners_up": [{"compute_host_id": id, "compute_host_name": "rack1-b", "score": 80}],
+            "pools": [{"storage_pool_id": id, "storage_pool_name": "fast"}], "considered": 3,
+            "refused": [{"reason": "memory", "words": "not enough memory free", "hosts": 1}],
+            "refusals": [{"compute_host_id": id, "compute_host_name": "rack1-c", "reason": "memory", "words": "not enough memory free"}],
+            "fuel": 1234, "micros": 56, "at": "2026-11-22T15:47:07Z"
+        }))
+        .expect("a decision");
+        let text = render(&decision);
+        for part in [
+            "compute host   rack1-a",
+            "policy         green, generation 3",
+            "fuel           1234",
+            "rack1-a       90     chosen",
+            "rack1-b       80     runner-up",
+            "rack1-c       -      refused: not enough memory free (memory)",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        assert!(!text.contains("refused in all"), "{text}");
+    }
+}

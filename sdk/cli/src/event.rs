@@ -1,0 +1,102 @@
+//! `velum event`: what happened, by whom.
+
+use clap::{Args, Subcommand};
+use futures::StreamExt as _;
+use serde_json::Value;
+use velum_client::{Events, Filter, Resource as _};
+use velum_wire::EventView;
+
+use crate::{
+    failure::Failure,
+    names::Names,
+    session::{Most, Output, Session, write_out},
+    table::{self, Column, Kind, column, text},
+};
+
+const COLUMNS: &[Column] = &[
+    column("AT", "at", Kind::Time),
+    text("EVENT", "kind"),
+    text("OF", "collection"),
+    text("RESOURCE", "resource_id"),
+    text("BY", "caller"),
+    text("OPERATION", "operation_id"),
+];
+
+/// What happened, by whom.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists events, oldest first.
+    List(List),
+}
+
+/// Which events.
+#[derive(Args, Debug)]
+pub struct List {
+    #[command(flatten)]
+    pub most: Most,
+    /// Goes on showing events as they happen, until Ctrl-C.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only what came after the event of this id.
+    #[arg(long, value_name = "EVENT-ID")]
+    pub after: Option<String>,
+}
+
+/// Runs `velum event`.
+pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    let Command::List(list) = command;
+    if list.follow {
+        follow(session, list.after).await
+    } else {
+        once(session, &list).await
+    }
+}
+
+async fn once(session: &Session, list: &List) -> Result<(), Failure> {
+    let mut events = Vec::new();
+    let mut cursor = list.after.clone();
+    let most = list.most.limit as usize;
+    while events.len() < most {
+        let page = session
+            .client
+            .events()
+            .list(&Filter::new(), Some(PAGE), cursor.as_deref())
+            .await?;
+        let more = page.next_cursor.is_some() && !page.items.is_empty();
+        cursor = page.next_cursor;
+        events.extend(page.items);
+        if !more {
+            break;
+        }
+    }
+    events.truncate(most);
+    let headers: Vec<&str> = COLUMNS.iter().map(|c| c.header).collect();
+    session.print(&events, || {
+        table::list(&headers, events.iter().map(row).collect(), None)
+    })
+}
+
+/// Events asked for at once.
+const PAGE: u32 = 500;
+
+async fn follow(session: &Session, after: Option<String>) -> Result<(), Failure> {
+    let mut stream = session.client.events().follow(Filter::new(), after);
+    while let Some(event) = stream.next().await {
+        let event = event?;
+        let line = match session.output {
+            // One event a line, so that the next tool can read it as it comes.
+            Output::Json => serde_json::to_string(&event).map_err(|e| Failure::Local(e.into()))?,
+            Output::Table => row(&event).join("  "),
+        };
+        write_out(&format!("{line}\n"))?;
+    }
+    Err(Failure::Local(anyhow::anyhow!(
+        "the stream of {} ended",
+        Events::COLLECTION
+    )))
+}
+
+fn row(event: &EventView) -> Vec<String> {
+    let value = serde_json::to_value(event).unwrap_or(Value::Null);
+    table::cells(&value, COLUMNS, &Names::default())
+}

@@ -1,0 +1,171 @@
+//! `velum`: the command line of Velum.
+
+mod args;
+mod cluster;
+mod compute_host;
+mod compute_offering;
+mod decision;
+mod disk_offering;
+mod event;
+mod failure;
+mod image_store;
+mod instance;
+mod ip_address;
+mod ip_range;
+mod kind;
+mod names;
+mod network;
+mod network_offering;
+mod nic;
+mod operation;
+mod plugin;
+mod pod;
+mod policy;
+mod progress;
+mod session;
+mod storage_pool;
+mod table;
+mod template;
+mod text;
+mod volume;
+mod zone;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::{
+    failure::{EXIT_CODES, Failure},
+    session::{Connection, Session},
+};
+
+/// The command line of Velum: everything that the API can, and the tools to write plugins.
+///
+/// Names may stand wherever ids are wanted.
+#[derive(Debug, Parser)]
+#[command(name = "velum", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Velum {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Zone(zone::Command),
+    #[command(subcommand)]
+    Pod(pod::Command),
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    #[command(subcommand)]
+    ComputeHost(compute_host::Command),
+    #[command(subcommand)]
+    StoragePool(storage_pool::Command),
+    #[command(subcommand)]
+    ImageStore(image_store::Command),
+    #[command(subcommand)]
+    IpRange(ip_range::Command),
+    #[command(subcommand)]
+    IpAddress(ip_address::Command),
+    #[command(subcommand)]
+    Network(network::Command),
+    #[command(subcommand)]
+    Nic(nic::Command),
+    #[command(subcommand)]
+    ComputeOffering(compute_offering::Command),
+    #[command(subcommand)]
+    DiskOffering(disk_offering::Command),
+    #[command(subcommand)]
+    NetworkOffering(network_offering::Command),
+    #[command(subcommand)]
+    Template(template::Command),
+    #[command(subcommand)]
+    Instance(instance::Command),
+    #[command(subcommand)]
+    Volume(volume::Command),
+    #[command(subcommand)]
+    Operation(operation::Command),
+    #[command(subcommand)]
+    Event(event::Command),
+    #[command(subcommand)]
+    Decision(decision::Command),
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    let velum = Velum::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::Local(anyhow::Error::new(error).context("could not start")).report(),
+    };
+    let done = runtime.block_on(run(velum));
+    // Standard input may be read by a thread that nothing can call back: it is not waited for.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(velum: Velum) -> Result<(), Failure> {
+    let command = match velum.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Velum::command(), "velum", &mut std::io::stdout());
+            return Ok(());
+        }
+        Command::Plugin(command) => match plugin::run_offline(command).await? {
+            None => return Ok(()),
+            Some(command) => Command::Plugin(command),
+        },
+        other => other,
+    };
+    dispatch(&Session::open(&velum.connection)?, command).await
+}
+
+async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Zone(command) => zone::run(session, command).await,
+        Command::Pod(command) => pod::run(session, command).await,
+        Command::Cluster(command) => cluster::run(session, command).await,
+        Command::ComputeHost(command) => compute_host::run(session, command).await,
+        Command::StoragePool(command) => storage_pool::run(session, command).await,
+        Command::ImageStore(command) => image_store::run(session, command).await,
+        Command::IpRange(command) => ip_range::run(session, command).await,
+        Command::IpAddress(command) => ip_address::run(session, command).await,
+        Command::Network(command) => network::run(session, command).await,
+        Command::Nic(command) => nic::run(session, command).await,
+        Command::ComputeOffering(command) => compute_offering::run(session, command).await,
+        Command::DiskOffering(command) => disk_offering::run(session, command).await,
+        Command::NetworkOffering(command) => network_offering::run(session, command).await,
+        Command::Template(command) => template::run(session, command).await,
+        Command::Instance(command) => instance::run(session, command).await,
+        Command::Volume(command) => volume::run(session, command).await,
+        Command::Operation(command) => operation::run(session, command).await,
+        Command::Event(command) => event::run(session, command).await,
+        Command::Decision(command) => decision::run(session, command).await,
+        Command::Plugin(command) => plugin::run(session, command).await,
+        Command::Policy(command) => policy::run(session, command).await,
+        Command::Completions { .. } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Velum::command().debug_assert();
+    }
+}
