@@ -252,3 +252,48 @@ stop_libvirt() {
     if [ -e "$1/$name.pid" ]; then stop_process "$1/$name.pid" 15; fi
   done
 }
+
+# ---- building ---------------------------------------------------------------------------------------------------------
+
+# Where built programs lie: VELUM_PROFILE is `dev` (the default) or `release`.
+bin_directory() {
+  case "${VELUM_PROFILE:-dev}" in
+  dev) printf '%s\n' "$CARGO_TARGET_DIR/debug" ;;
+  *) printf '%s\n' "$CARGO_TARGET_DIR/$VELUM_PROFILE" ;;
+  esac
+}
+
+# cargo_build ARGUMENT...: quiet but for warnings and errors, unless somebody watches.
+cargo_build() {
+  if is_terminal; then
+    (cd "$VELUM_ROOT" && cargo build --locked --profile "${VELUM_PROFILE:-dev}" "$@")
+  else
+    (cd "$VELUM_ROOT" && cargo build --locked --quiet --profile "${VELUM_PROFILE:-dev}" "$@")
+  fi
+}
+
+# The first-party components, in $CARGO_TARGET_DIR/plugins.
+build_plugins() {
+  ensure_wasm_target "${1:-yes}"
+  step 'building the first-party plugins'
+  bash "$VELUM_ROOT/plugins/build.sh"
+}
+
+# What every real suite and bench runs: server, far side, command line, node, components. Without libvirt's headers the node
+# is left out, and only what needs it fails.
+build_for_tests() {
+  ensure_rust yes
+  local packages=(-p velum-server -p velum-sim -p velum-cli)
+  if pkg-config --exists libvirt 2>/dev/null; then packages+=(-p velum-node); fi
+  step "building the programs ($(bin_directory))"
+  cargo_build "${packages[@]}"
+  build_plugins yes
+}
+
+# run_bin PACKAGE PROGRAM ARGUMENT...: builds a suite or bench and runs it beside the programs.
+run_bin() {
+  local package=$1 program=$2
+  shift 2
+  cargo_build -p "$package" --bin "$program"
+  VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins "$(bin_directory)/$program" "$@"
+}
