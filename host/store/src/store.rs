@@ -1,13 +1,24 @@
 //! The store: opening, committing, leases.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
+use serde_json::json;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot, watch,
+};
 use uuid::Uuid;
 use velum_model::{chance::Ids, id::*, operation::Event, tenancy::Scope, time::Clock};
 
 use crate::{
-    commit::{Commit, Committed, StoreError, StoredAnswer},
+    commit::{Commit, Committed, Refused, StoreError, StoredAnswer},
+    db::{Database, Value},
+    encode::hex,
+    lease::LOOK,
+    migrate::migrate,
     reader::Reader,
+    sql::guard::KNOWN_KEYS,
+    writer::{Counters, Message, NewToken, QUEUE, Waiting, Writer, parking::Epochs, read_answer},
 };
 
 /// What a store is opened with.
@@ -89,10 +100,25 @@ pub struct Discrepancy {
 #[derive(Clone)]
 pub struct Store {
     reader: Reader,
+    writer: mpsc::Sender<Message>,
+    counters: Arc<Counters>,
+    clock: Arc<dyn Clock>,
+    holder: String,
 }
 
-fn not_yet<T>() -> Result<T, StoreError> {
-    Err(StoreError::Unusable("the store is being built".into()))
+/// What the writer counted since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriterCounts {
+    /// SQL statements sent, those that begin and end a transaction too.
+    pub statements: u64,
+    /// Transactions that became durable.
+    pub transactions: u64,
+    /// Commits in them.
+    pub commits: u64,
+}
+
+fn closed() -> StoreError {
+    StoreError::Unusable("the store is closed".into())
 }
 
 impl Store {
@@ -101,8 +127,37 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unusable`] when the database is newer than this version, or its engine too old;
     /// [`StoreError::Database`] when it does not answer.
-    pub async fn open(_options: StoreOptions) -> Result<Self, StoreError> {
-        not_yet()
+    pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        let database = Database::at(&options.url)?;
+        let mut connection = database
+            .writer()
+            .await
+            .map_err(|source| StoreError::Database { attempt: "open the database", source })?;
+        migrate(&mut connection, database.engine()).await?;
+        connection.statements = 0;
+        let (epochs, counters) = (Epochs::default(), Arc::new(Counters::default()));
+        let (wrote, watched) = watch::channel(0);
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            database: database.clone(),
+            connection: Some(connection),
+            clock: Arc::clone(&options.clock),
+            observer: options.observer,
+            holder: options.holder.clone(),
+            lease_ms: options.lease_ms,
+            epochs: epochs.clone(),
+            counters: Arc::clone(&counters),
+            wrote,
+        };
+        tokio::spawn(crate::checkpoint::run(database.clone(), watched));
+        tokio::spawn(writer.run(messages));
+        Ok(Self {
+            reader: Reader { database, epochs },
+            writer: sender,
+            counters,
+            clock: options.clock,
+            holder: options.holder,
+        })
     }
 
     /// Commits, and answers when it is durable. Nothing of a refused commit is there.
@@ -110,8 +165,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] says why; [`StoreError::Busy`] when too much waits; else the database failed, and
     /// whether it is there must be looked up.
-    pub async fn commit(&self, _commit: Commit) -> Result<Committed, StoreError> {
-        not_yet()
+    pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        match self.writer.try_send(Message::Commit(Waiting { commit, answer })) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(StoreError::Busy { waiting: QUEUE }),
+            Err(TrySendError::Closed(_)) => return Err(closed()),
+        }
+        wait.await.map_err(|_| closed())?
     }
 
     /// Becomes the owner of every shard: each epoch grows by one, so that what an earlier owner still commits is
@@ -120,8 +181,15 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn take_over(&self, _wait_for_lease: bool) -> Result<Vec<(ShardId, u64)>, StoreError> {
-        not_yet()
+    pub async fn take_over(&self, wait_for_lease: bool) -> Result<Vec<(ShardId, u64)>, StoreError> {
+        while wait_for_lease {
+            let until = Writer::leased_until(&self.reader.database, &self.holder).await?;
+            if self.clock.now().micros() >= until {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.ask(Message::TakeOver).await?
     }
 
     /// Keeps the leases of the shards that this server owns.
@@ -129,13 +197,13 @@ impl Store {
     /// # Errors
     /// `Refused::Fenced` when another has taken one; the database failed.
     pub async fn renew(&self) -> Result<(), StoreError> {
-        not_yet()
+        self.ask(Message::Renew).await?
     }
 
     /// The epoch under which this server owns a shard.
     #[must_use]
-    pub fn epoch(&self, _shard: ShardId) -> Option<u64> {
-        None
+    pub fn epoch(&self, shard: ShardId) -> Option<u64> {
+        self.reader.epochs.get(shard)
     }
 
     /// The reading side.
@@ -150,25 +218,36 @@ impl Store {
     /// `Refused::KeyReused` when it was another request; the database failed.
     pub async fn idempotent(
         &self,
-        _token: TokenId,
-        _key: &str,
-        _request_hash: &[u8],
+        token: TokenId,
+        key: &str,
+        request_hash: &[u8],
     ) -> Result<Option<StoredAnswer>, StoreError> {
-        not_yet()
+        let rows = json!([{ "token": hex(token), "key": key }]).to_string();
+        let values = [Value::from(rows), Value::from(self.clock.now().micros())];
+        let rows = self.reader.database.fetch(&KNOWN_KEYS, &values).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns("idempotency");
+        columns.take::<TokenId>("token")?;
+        columns.take::<String>("key")?;
+        if columns.take::<Vec<u8>>("request_hash")? != request_hash {
+            return Err(Refused::KeyReused.into());
+        }
+        read_answer(&mut columns).map(Some)
     }
 
     /// Stores a token by its hash.
     ///
     /// # Errors
-    /// `Refused::NameTaken` when the name or the hash is there already; the database failed.
+    /// `Refused::NameTaken` when the id, the name or the hash is there already; the database failed.
     pub async fn insert_token(
         &self,
-        _token: TokenId,
-        _name: &str,
-        _hash: &[u8],
-        _scope: Scope,
+        token: TokenId,
+        name: &str,
+        hash: &[u8],
+        scope: Scope,
     ) -> Result<(), StoreError> {
-        not_yet()
+        let token = NewToken { id: token.uuid(), name: name.to_owned(), hash: hash.to_vec(), scope };
+        self.ask(|answer| Message::Token(token, answer)).await?
     }
 
     /// Recounts every sum from its claim rows and looks for rows without the row that they live by. Empty is well.
@@ -176,15 +255,37 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn audit(&self) -> Result<Vec<Discrepancy>, StoreError> {
-        not_yet()
+        crate::audit::audit(&self.reader.database).await
     }
 
-    /// SQL statements sent by the writer since it began, and transactions that it committed: statements per commit.
+    /// What the writer counted since it began.
     #[must_use]
-    pub fn statements(&self) -> (u64, u64) {
-        (0, 0)
+    pub fn counts(&self) -> WriterCounts {
+        WriterCounts {
+            statements: self.counters.statements.load(Ordering::Relaxed),
+            transactions: self.counters.transactions.load(Ordering::Relaxed),
+            commits: self.counters.commits.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How many commits wait to be taken up.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        QUEUE.saturating_sub(self.writer.capacity())
     }
 
     /// Ends the writer after what waits already, and closes every connection.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        // A writer that is gone already has closed its own.
+        if self.ask(Message::Close).await.is_ok() {
+            self.writer.closed().await;
+        }
+        self.reader.database.close().await;
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        self.writer.send(message(answer)).await.map_err(|_| closed())?;
+        wait.await.map_err(|_| closed())
+    }
 }

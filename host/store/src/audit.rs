@@ -1,0 +1,120 @@
+//! The audit: recounts every sum from its claim rows, and looks for rows without the row that they live by (law 2). What
+//! it finds is an alarm, for the constraints should have made it impossible.
+
+use uuid::Uuid;
+
+use crate::{
+    commit::StoreError,
+    db::{Database, Statement},
+    store::Discrepancy,
+};
+
+/// A question whose answers are all wrong: id of the row, what is stored, what was counted.
+struct Check {
+    table: &'static str,
+    problem: &'static str,
+    statement: Statement,
+}
+
+macro_rules! checks {
+    ($($name:ident $table:literal $problem:literal $text:literal;)*) => {
+        const CHECKS: &[Check] = &[$(
+            Check { table: $table, problem: $problem, statement: Statement::common(concat!("audit ", $table), $text) },
+        )*];
+        /// Every statement of this file.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&Statement] = {
+            $(static $name: Statement = Statement::common(concat!("audit ", $table), $text);)*
+            &[$(&$name),*]
+        };
+    };
+}
+
+checks! {
+    HOST_VCPUS "compute host" "vCPUs in use differ from its runs"
+        "SELECT h.id, h.vcpus_used, CAST(COALESCE(SUM(r.vcpus), 0) AS BIGINT) FROM compute_host_room h
+         LEFT JOIN run r ON r.compute_host = h.id GROUP BY h.id, h.vcpus_used
+         HAVING h.vcpus_used <> COALESCE(SUM(r.vcpus), 0)";
+    HOST_MEMORY "compute host" "memory in use differs from its runs"
+        "SELECT h.id, h.memory_used, CAST(COALESCE(SUM(r.memory), 0) AS BIGINT) FROM compute_host_room h
+         LEFT JOIN run r ON r.compute_host = h.id GROUP BY h.id, h.memory_used
+         HAVING h.memory_used <> COALESCE(SUM(r.memory), 0)";
+    HOST_CEILING "compute host" "more vCPUs promised than may be, or a ceiling that is not the larger of limit and use"
+        "SELECT id, vcpus_used, vcpus_ceiling FROM compute_host_room WHERE vcpus_used > vcpus_ceiling
+         OR vcpus_ceiling <> CASE WHEN vcpus_used > vcpus_limit THEN vcpus_used ELSE vcpus_limit END";
+    HOST_MEMORY_CEILING "compute host" "more memory promised than may be, or a ceiling that is not the larger of limit and use"
+        "SELECT id, memory_used, memory_ceiling FROM compute_host_room WHERE memory_used > memory_ceiling
+         OR memory_ceiling <> CASE WHEN memory_used > memory_limit THEN memory_used ELSE memory_limit END";
+    HOST_LIMIT "compute host" "its limit differs from its capacity under the cluster's overcommit"
+        "SELECT h.id, r.vcpus_limit, h.vcpus * c.cpu_overcommit / 1000 FROM compute_host h
+         JOIN cluster c ON c.id = h.cluster JOIN compute_host_room r ON r.id = h.id
+         WHERE r.vcpus_limit <> h.vcpus * c.cpu_overcommit / 1000
+         OR r.memory_limit <> h.memory * c.memory_overcommit / 1000";
+    HOST_ROOM "compute host" "it has no counter of its room"
+        "SELECT h.id, 1, 0 FROM compute_host h WHERE NOT EXISTS (SELECT 1 FROM compute_host_room r WHERE r.id = h.id)";
+    POOL_BYTES "storage pool" "bytes in use differ from its volumes and layers"
+        "SELECT p.id, p.bytes_used, CAST(COALESCE((SELECT SUM(v.size) FROM volume v WHERE v.pool = p.id), 0)
+            + COALESCE((SELECT SUM(l.size) FROM layer l WHERE l.pool = p.id), 0) AS BIGINT) FROM storage_pool_room p
+         WHERE p.bytes_used <> COALESCE((SELECT SUM(v.size) FROM volume v WHERE v.pool = p.id), 0)
+            + COALESCE((SELECT SUM(l.size) FROM layer l WHERE l.pool = p.id), 0)";
+    POOL_CEILING "storage pool" "more bytes promised than may be, or a ceiling that is not the larger of limit and use"
+        "SELECT id, bytes_used, bytes_ceiling FROM storage_pool_room WHERE bytes_used > bytes_ceiling
+         OR bytes_ceiling <> CASE WHEN bytes_used > bytes_limit THEN bytes_used ELSE bytes_limit END";
+    POOL_LIMIT "storage pool" "its limit differs from its capacity"
+        "SELECT p.id, r.bytes_limit, p.capacity FROM storage_pool p JOIN storage_pool_room r ON r.id = p.id
+         WHERE r.bytes_limit <> p.capacity";
+    RUN_INSTANCE "run" "it has no instance"
+        "SELECT r.id, 1, 0 FROM run r WHERE NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = r.instance)";
+    RUN_HOST "run" "it has no compute host"
+        "SELECT r.id, 1, 0 FROM run r WHERE NOT EXISTS (SELECT 1 FROM compute_host h WHERE h.id = r.compute_host)";
+    RUN_STATE "instance" "it is stopped and has a run"
+        "SELECT i.id, 0, COUNT(*) FROM instance i JOIN run r ON r.instance = i.id WHERE i.state = 'stopped' GROUP BY i.id";
+    ADDRESS_NIC "address" "its NIC is gone or has another address"
+        "SELECT a.id, a.address, COALESCE(n.address, 0) FROM ip_address a LEFT JOIN nic n ON n.id = a.nic
+         WHERE a.nic IS NOT NULL AND (n.id IS NULL OR n.address <> a.address)";
+    NIC_ADDRESS "NIC" "its address is not claimed"
+        "SELECT n.id, n.address, 0 FROM nic n WHERE NOT EXISTS (SELECT 1 FROM ip_address a WHERE a.nic = n.id)";
+    ADDRESS_RANGE "address" "it is outside of its range"
+        "SELECT a.id, a.address, r.first_address FROM ip_address a JOIN ip_range r ON r.id = a.ip_range
+         WHERE a.address < r.first_address OR a.address > r.last_address";
+    HOST_ADDRESS "compute host" "its private address is not claimed"
+        "SELECT h.id, h.private_address, 0 FROM compute_host h WHERE h.private_address IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM ip_address a WHERE a.compute_host = h.id AND a.address = h.private_address)";
+    NIC_INSTANCE "NIC" "it has no instance"
+        "SELECT n.id, 1, 0 FROM nic n WHERE NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = n.instance)";
+    PUBLICATION_RUN "publication" "its run is gone or is on another compute host"
+        "SELECT p.volume, 1, 0 FROM publication p LEFT JOIN run r ON r.id = p.run
+         WHERE r.id IS NULL OR r.compute_host <> p.compute_host";
+    IDENTITY "publication" "another volume has the same identity"
+        "SELECT p.volume, 1, 2 FROM publication p JOIN publication o ON o.identity = p.identity AND o.volume <> p.volume";
+    ATTACHMENT "volume" "its attachment leads nowhere"
+        "SELECT a.volume, 1, 0 FROM attachment a WHERE NOT EXISTS (SELECT 1 FROM volume v WHERE v.id = a.volume)
+         OR NOT EXISTS (SELECT 1 FROM instance i WHERE i.id = a.instance)";
+    ROOT "volume" "it is a root volume of no instance, and no operation holds it"
+        "SELECT v.id, 1, 0 FROM volume v WHERE v.used_as = 'root' AND v.state = 'ready'
+         AND NOT EXISTS (SELECT 1 FROM attachment a WHERE a.volume = v.id)";
+    LOCK_OPERATION "lock" "the operation that holds it is gone or has ended"
+        "SELECT l.subject, 1, 0 FROM subject_lock l LEFT JOIN operation o ON o.id = l.operation
+         WHERE o.id IS NULL OR o.state IN ('done', 'undone')";
+    EVENTS "shard" "its events are not as many as were numbered"
+        "SELECT s.id, s.next_seq - 1, COUNT(e.seq) FROM shard s LEFT JOIN event e ON e.shard = s.id
+         GROUP BY s.id, s.next_seq HAVING s.next_seq - 1 <> COUNT(e.seq)";
+}
+
+/// Asks every question.
+pub(crate) async fn audit(database: &Database) -> Result<Vec<Discrepancy>, StoreError> {
+    let mut found = Vec::new();
+    for check in CHECKS {
+        for row in database.fetch(&check.statement, &[]).await? {
+            let mut columns = row.columns(check.table);
+            let id: Uuid = columns.take("id")?;
+            let (stored, counted): (i64, i64) = (columns.take("stored")?, columns.take("counted")?);
+            found.push(Discrepancy {
+                table: check.table,
+                id,
+                problem: format!("{}: {stored} stored, {counted} counted", check.problem),
+            });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,52 @@
+//! What a change looks like as a row of a batch: a JSON object with the columns of the statement that applies it.
+
+pub(crate) mod claims;
+pub(crate) mod operation;
+pub(crate) mod records;
+pub(crate) mod rest;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use velum_model::id::Id;
+
+/// A row of a batch under the id by which its statement answers.
+pub(crate) type Keyed = Option<(Uuid, Value)>;
+
+/// An id as both databases read it from JSON.
+pub(crate) fn hex<Of>(id: Id<Of>) -> String {
+    id.uuid().simple().to_string()
+}
+
+/// The same of an id that may be missing.
+pub(crate) fn hex_option<Of>(id: Option<Id<Of>>) -> Option<String> {
+    id.map(hex)
+}
+
+/// The same of a bare id.
+pub(crate) fn bare(id: Uuid) -> String {
+    id.simple().to_string()
+}
+
+/// Bytes as both databases read them from JSON.
+pub(crate) fn bytes(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0')));
+        }
+    }
+    text
+}
+
+/// A structure as the JSON text that is stored of it. The model's types all serialize; null stands for what would not,
+/// and does not read back as one.
+pub(crate) fn text<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into())
+}
+
+/// A row that is only an id.
+pub(crate) fn only<Of>(id: Id<Of>) -> Keyed {
+    Some((id.uuid(), json!({ "id": hex(id) })))
+}

@@ -1,0 +1,90 @@
+//! Rows of offerings, plugins and policies.
+
+use serde_json::json;
+
+use super::{Keyed, hex, hex_option, text};
+use crate::{commit::Change, db::word};
+
+pub(crate) fn insert_compute_offering(change: &Change) -> Keyed {
+    let Change::InsertComputeOffering(offering) = change else { return None };
+    let row = json!({
+        "id": hex(offering.id), "name": offering.name, "vcpus": offering.vcpus, "memory": offering.memory,
+        "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
+        "policy": hex_option(offering.policy), "generation": offering.generation,
+        "created_at": offering.created_at,
+    });
+    Some((offering.id.uuid(), row))
+}
+
+pub(crate) fn update_compute_offering(change: &Change) -> Keyed {
+    let Change::UpdateComputeOffering(offering) = change else { return None };
+    let row = json!({
+        "id": hex(offering.id), "generation": offering.generation, "name": offering.name,
+        "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
+        "policy": hex_option(offering.policy),
+    });
+    Some((offering.id.uuid(), row))
+}
+
+pub(crate) fn insert_disk_offering(change: &Change) -> Keyed {
+    let Change::InsertDiskOffering(offering) = change else { return None };
+    let row = json!({
+        "id": hex(offering.id), "name": offering.name, "size": offering.size,
+        "storage_tags": text(&offering.storage_tags), "generation": offering.generation,
+        "created_at": offering.created_at,
+    });
+    Some((offering.id.uuid(), row))
+}
+
+pub(crate) fn update_disk_offering(change: &Change) -> Keyed {
+    let Change::UpdateDiskOffering(offering) = change else { return None };
+    let row = json!({
+        "id": hex(offering.id), "generation": offering.generation, "name": offering.name,
+        "storage_tags": text(&offering.storage_tags),
+    });
+    Some((offering.id.uuid(), row))
+}
+
+pub(crate) fn insert_network_offering(change: &Change) -> Keyed {
+    let Change::InsertNetworkOffering(offering) = change else { return None };
+    let row = json!({
+        "id": hex(offering.id), "name": offering.name, "kind": word(&offering.kind),
+        "generation": offering.generation, "created_at": offering.created_at,
+    });
+    Some((offering.id.uuid(), row))
+}
+
+pub(crate) fn update_network_offering(change: &Change) -> Keyed {
+    let Change::UpdateNetworkOffering(offering) = change else { return None };
+    let row = json!({ "id": hex(offering.id), "generation": offering.generation, "name": offering.name });
+    Some((offering.id.uuid(), row))
+}
+
+pub(crate) fn insert_plugin(change: &Change) -> Keyed {
+    let Change::InsertPlugin(plugin) = change else { return None };
+    let row = json!({
+        "id": hex(plugin.id), "digest": plugin.digest, "name": plugin.manifest.name,
+        "version": plugin.manifest.version, "world": plugin.manifest.world.as_str(),
+        "manifest": text(&plugin.manifest), "imports": text(&plugin.imports), "exports": text(&plugin.exports),
+        "size_bytes": plugin.size_bytes, "created_at": plugin.created_at,
+    });
+    Some((plugin.id.uuid(), row))
+}
+
+pub(crate) fn insert_policy(change: &Change) -> Keyed {
+    let Change::InsertPolicy(policy) = change else { return None };
+    let row = json!({
+        "id": hex(policy.id), "name": policy.name, "digest": policy.digest, "config": text(&policy.config),
+        "fallback": word(&policy.fallback), "generation": policy.generation, "created_at": policy.created_at,
+    });
+    Some((policy.id.uuid(), row))
+}
+
+pub(crate) fn update_policy(change: &Change) -> Keyed {
+    let Change::UpdatePolicy(policy) = change else { return None };
+    let row = json!({
+        "id": hex(policy.id), "generation": policy.generation, "name": policy.name, "digest": policy.digest,
+        "config": text(&policy.config), "fallback": word(&policy.fallback),
+    });
+    Some((policy.id.uuid(), row))
+}

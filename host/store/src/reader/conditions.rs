@@ -1,0 +1,153 @@
+//! What each filter asks of its table. `?` stands for the value.
+
+use serde::Serialize;
+use velum_model::name::Name;
+
+use crate::{
+    db::{Value, word},
+    encode::records::state_of,
+    filter::*,
+};
+
+/// A filter as conditions that all must hold.
+pub(super) trait Conditions {
+    /// The conditions with their values.
+    fn conditions(&self) -> Vec<(&'static str, Value)>;
+}
+
+fn name(name: &Name) -> Value {
+    Value::from(name.as_str())
+}
+
+fn named<T: Serialize>(value: &T) -> Value {
+    Value::from(word(value))
+}
+
+macro_rules! conditions {
+    ($($filter:ident { $($field:ident: $condition:literal by $value:expr;)* })*) => {$(
+        impl Conditions for $filter {
+            fn conditions(&self) -> Vec<(&'static str, Value)> {
+                let mut conditions = Vec::new();
+                $(
+                    if let Some(value) = &self.$field {
+                        let encode: fn(&_) -> Value = $value;
+                        conditions.push(($condition, encode(value)));
+                    }
+                )*
+                conditions
+            }
+        }
+    )*};
+}
+
+conditions! {
+    ZoneFilter {
+        name: "zone.name = ?" by name;
+        shard: "zone.shard = ?" by |id| Value::from(*id);
+    }
+    PodFilter {
+        name: "pod.name = ?" by name;
+        zone: "pod.zone = ?" by |id| Value::from(*id);
+    }
+    ClusterFilter {
+        name: "cluster.name = ?" by name;
+        zone: "cluster.zone = ?" by |id| Value::from(*id);
+        pod: "cluster.pod = ?" by |id| Value::from(*id);
+    }
+    ComputeHostFilter {
+        name: "compute_host.name = ?" by name;
+        zone: "compute_host.zone = ?" by |id| Value::from(*id);
+        pod: "compute_host.pod = ?" by |id| Value::from(*id);
+        cluster: "compute_host.cluster = ?" by |id| Value::from(*id);
+        intent: "compute_host.intent = ?" by named;
+        observed: "COALESCE(seen.state, 'unknown') = ?" by named;
+    }
+    StoragePoolFilter {
+        name: "storage_pool.name = ?" by name;
+        zone: "storage_pool.zone = ?" by |id| Value::from(*id);
+        cluster: "storage_pool.scope_cluster = ?" by |id| Value::from(*id);
+        compute_host: "storage_pool.scope_host = ?" by |id| Value::from(*id);
+        intent: "storage_pool.intent = ?" by named;
+    }
+    ImageStoreFilter {
+        name: "image_store.name = ?" by name;
+        zone: "image_store.zone = ?" by |id| Value::from(*id);
+    }
+    IpRangeFilter {
+        zone: "ip_range.zone = ?" by |id| Value::from(*id);
+        network: "ip_range.network = ?" by |id| Value::from(*id);
+        pod: "ip_range.pod = ?" by |id| Value::from(*id);
+    }
+    IpAddressFilter {
+        range: "ip_address.ip_range = ?" by |id| Value::from(*id);
+        project: "ip_address.project = ?" by |id| Value::from(*id);
+        address: "ip_address.address = ?" by |address| Value::from(u32::from(*address));
+        nic: "ip_address.nic = ?" by |id| Value::from(*id);
+        compute_host: "ip_address.compute_host = ?" by |id| Value::from(*id);
+    }
+    NetworkFilter {
+        name: "network.name = ?" by name;
+        zone: "network.zone = ?" by |id| Value::from(*id);
+        offering: "network.offering = ?" by |id| Value::from(*id);
+    }
+    NicFilter {
+        instance: "nic.instance = ?" by |id| Value::from(*id);
+        network: "nic.network = ?" by |id| Value::from(*id);
+        address: "nic.address = ?" by |address| Value::from(u32::from(*address));
+    }
+    ComputeOfferingFilter {
+        name: "compute_offering.name = ?" by name;
+    }
+    DiskOfferingFilter {
+        name: "disk_offering.name = ?" by name;
+    }
+    NetworkOfferingFilter {
+        name: "network_offering.name = ?" by name;
+    }
+    TemplateFilter {
+        name: "template.name = ?" by name;
+        zone: "template.zone = ?" by |id| Value::from(*id);
+        image_store: "template.image_store = ?" by |id| Value::from(*id);
+        state: "template.state = ?" by |state| Value::from(state_of(state).0);
+    }
+    InstanceFilter {
+        name: "instance.name = ?" by name;
+        zone: "instance.zone = ?" by |id| Value::from(*id);
+        state: "instance.state = ?" by |state: &velum_model::instance::InstanceState| Value::from(state.as_str());
+        compute_host: "instance.id IN (SELECT instance FROM run WHERE compute_host = ?)" by |id| Value::from(*id);
+        offering: "instance.offering = ?" by |id| Value::from(*id);
+        template: "instance.template = ?" by |id| Value::from(*id);
+    }
+    VolumeFilter {
+        name: "volume.name = ?" by name;
+        zone: "volume.zone = ?" by |id| Value::from(*id);
+        pool: "volume.pool = ?" by |id| Value::from(*id);
+        instance: "attachment.instance = ?" by |id| Value::from(*id);
+        state: "volume.state = ?" by named;
+        used_as: "volume.used_as = ?" by named;
+    }
+    OperationFilter {
+        kind: "operation.kind = ?" by named;
+        state: "operation.state = ?" by named;
+        subject: "operation.subject = ?" by |subject: &velum_model::operation::Subject| Value::from(subject.uuid());
+    }
+    EventFilter {
+        kind: "event.kind = ?" by |kind: &String| Value::from(kind.as_str());
+        resource: "event.resource = ?" by |id| Value::from(*id);
+        operation: "event.operation = ?" by |id| Value::from(*id);
+    }
+    DecisionFilter {
+        zone: "decision.zone = ?" by |id| Value::from(*id);
+        instance: "decision.instance = ?" by |id| Value::from(*id);
+    }
+    PluginFilter {
+        name: "plugin.name = ?" by name;
+        version: "plugin.version = ?" by |version: &String| Value::from(version.as_str());
+        world: "plugin.world = ?" by named;
+        digest: "plugin.digest = ?" by |digest: &velum_model::plugin::Digest| Value::from(digest.as_str());
+    }
+    PolicyFilter {
+        name: "policy.name = ?" by name;
+        digest: "policy.digest = ?" by |digest: &velum_model::plugin::Digest| Value::from(digest.as_str());
+    }
+}

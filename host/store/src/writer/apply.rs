@@ -1,0 +1,166 @@
+//! One transaction over a batch: what is checked and written in which order.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::Value as Row_;
+use uuid::Uuid;
+use velum_model::{ShardId, Timestamp, operation::Event};
+
+use super::{Failure, room::Claims};
+use crate::{
+    commit::{Change, Commit, Committed, Refused},
+    db::{Connection, Row, Statement, Value},
+    encode::Keyed,
+    store::{HostRoom, PoolRoom},
+};
+
+/// What a transaction did, once it is durable.
+#[derive(Default)]
+pub(super) struct Applied {
+    /// Of each commit: none when it was applied, else what it is answered instead.
+    pub(super) replies: Vec<Option<Result<Committed, Refused>>>,
+    pub(super) events: Vec<Event>,
+    pub(super) compute_hosts: Vec<HostRoom>,
+    pub(super) storage_pools: Vec<PoolRoom>,
+    /// Layers that were there already.
+    pub(super) lost_layers: HashSet<Uuid>,
+    pub(super) new_shards: Vec<(ShardId, u64)>,
+    pub(super) retired_shards: Vec<ShardId>,
+}
+
+/// A transaction over a batch.
+pub(super) struct Transaction<'t> {
+    pub(super) connection: &'t mut Connection,
+    pub(super) commits: &'t [&'t Commit],
+    pub(super) now: Timestamp,
+    pub(super) holder: &'t str,
+    pub(super) lease_until: Timestamp,
+    pub(super) applied: Applied,
+    pub(super) claims: Claims,
+    pub(super) host_rooms: BTreeMap<Uuid, HostRoom>,
+    pub(super) pool_rooms: BTreeMap<Uuid, PoolRoom>,
+}
+
+/// What a row that a statement did not answer means for its commit.
+pub(super) type Missing = Option<fn(&Change) -> Refused>;
+
+impl<'t> Transaction<'t> {
+    pub(super) fn new(
+        connection: &'t mut Connection,
+        commits: &'t [&'t Commit],
+        now: Timestamp,
+        holder: &'t str,
+        lease_until: Timestamp,
+    ) -> Self {
+        let applied = Applied { replies: commits.iter().map(|_| None).collect(), ..Applied::default() };
+        Self {
+            connection,
+            commits,
+            now,
+            holder,
+            lease_until,
+            applied,
+            claims: Claims::default(),
+            host_rooms: BTreeMap::new(),
+            pool_rooms: BTreeMap::new(),
+        }
+    }
+
+    /// Applies everything. What all share (room, event numbers) comes last, in the order of ids.
+    pub(super) async fn apply(mut self) -> Result<Applied, Failure> {
+        self.check_epochs().await?;
+        self.keep_keys().await?;
+        self.write_operations().await?;
+        self.apply_changes().await?;
+        self.write_decisions().await?;
+        self.claim_room().await?;
+        self.write_events().await?;
+        self.retire_shards().await?;
+        self.applied.compute_hosts = self.host_rooms.into_values().collect();
+        self.applied.storage_pools = self.pool_rooms.into_values().collect();
+        Ok(self.applied)
+    }
+
+    /// The commits that are still in, with their places.
+    pub(super) fn alive(&self) -> impl Iterator<Item = (usize, &'t Commit)> + use<'t, '_> {
+        let replies = &self.applied.replies;
+        self.commits
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| replies.get(*n).is_some_and(Option::is_none))
+            .map(|(n, commit)| (n, *commit))
+    }
+
+    /// Takes a commit out: it is answered this, and nothing of it was written.
+    pub(super) fn drop_commit(&mut self, n: usize, reply: Result<Committed, Refused>) {
+        if let Some(slot) = self.applied.replies.get_mut(n) {
+            *slot = Some(reply);
+        }
+    }
+
+    /// Runs a statement over rows.
+    pub(super) async fn run(
+        &mut self,
+        statement: &Statement,
+        rows: Vec<Row_>,
+        more: &[Value],
+    ) -> Result<Vec<Row>, Failure> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut values = vec![Value::from(Row_::Array(rows).to_string())];
+        values.extend_from_slice(more);
+        self.connection
+            .fetch(statement, &values)
+            .await
+            .map_err(|source| Failure::Database { attempt: statement.does, source })
+    }
+
+    /// Applies the changes of one kind, all commits' at once. `missing` says what it means when the statement did not
+    /// answer a row; none: nothing.
+    pub(super) async fn each(
+        &mut self,
+        statement: &Statement,
+        encode: impl Fn(&Change) -> Keyed + Send,
+        missing: Missing,
+    ) -> Result<Vec<Row>, Failure> {
+        let mut rows = Vec::new();
+        let mut owners: Vec<(Uuid, usize, &'t Change)> = Vec::new();
+        for (n, commit) in self.alive() {
+            for change in &commit.changes {
+                if let Some((key, row)) = encode(change) {
+                    rows.push(row);
+                    owners.push((key, n, change));
+                }
+            }
+        }
+        let answered = self.run(statement, rows, &[]).await?;
+        let Some(missing) = missing else { return Ok(answered) };
+        let there = ids(&answered, statement.does)?;
+        let guilty: Vec<_> = owners
+            .into_iter()
+            .filter(|(key, _, _)| !there.contains(key))
+            .map(|(_, n, change)| (n, missing(change)))
+            .collect();
+        if guilty.is_empty() { Ok(answered) } else { Err(Failure::Guilty(guilty)) }
+    }
+
+    /// Which commit a row of a kind belongs to.
+    pub(super) fn owners(&self, encode: impl Fn(&Change) -> Keyed) -> BTreeMap<Uuid, usize> {
+        let mut owners = BTreeMap::new();
+        for (n, commit) in self.alive() {
+            owners.extend(commit.changes.iter().filter_map(&encode).map(|(key, _)| (key, n)));
+        }
+        owners
+    }
+
+    /// Whether any commit has a change of this sort.
+    pub(super) fn has(&self, sort: impl Fn(&Change) -> bool) -> bool {
+        self.alive().any(|(_, commit)| commit.changes.iter().any(&sort))
+    }
+}
+
+/// The first column of rows.
+pub(super) fn ids(rows: &[Row], table: &'static str) -> Result<HashSet<Uuid>, Failure> {
+    rows.iter().map(|row| row.only(table, "id").map_err(Failure::from)).collect()
+}

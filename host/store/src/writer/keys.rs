@@ -1,0 +1,118 @@
+//! Which rows a commit touches: two that touch the same are never in one batch, so that the first of them is decided
+//! before the second is looked at.
+
+use uuid::Uuid;
+
+use crate::commit::{Change, Commit, OperationWrite};
+
+/// A row, or what must be unique.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    /// A row by its id; a lock by its subject.
+    Row(Uuid),
+    /// An idempotency key.
+    Idempotency(Uuid, String),
+    /// A name in its scope.
+    Name(&'static str, Uuid, String),
+    /// Something that two ids name.
+    Pair(Uuid, Uuid),
+}
+
+/// The keys of a commit.
+pub(super) fn of(commit: &Commit) -> Vec<Key> {
+    let mut keys = Vec::with_capacity(commit.changes.len() + 4);
+    if let Some(idempotency) = &commit.idempotency {
+        keys.push(Key::Idempotency(idempotency.token.uuid(), idempotency.key.clone()));
+    }
+    match &commit.operation {
+        Some(OperationWrite::Insert { operation, locks, .. }) => {
+            keys.push(Key::Row(operation.id.uuid()));
+            keys.extend(locks.iter().map(|subject| Key::Row(subject.uuid())));
+        }
+        Some(OperationWrite::Update(operation)) => keys.push(Key::Row(operation.id.uuid())),
+        None => {}
+    }
+    for change in &commit.changes {
+        of_change(change, &mut keys);
+    }
+    keys
+}
+
+fn of_change(change: &Change, keys: &mut Vec<Key>) {
+    let nowhere = Uuid::nil();
+    let name = |table, scope, name: &velum_model::Name| Key::Name(table, scope, name.as_str().to_owned());
+    match change {
+        Change::InsertZone(row) | Change::UpdateZone(row) => {
+            keys.extend([Key::Row(row.id.uuid()), name("zone", nowhere, &row.name)]);
+        }
+        Change::InsertPod(row) | Change::UpdatePod(row) => {
+            // Pods of a zone are compared with one another.
+            keys.extend([Key::Row(row.id.uuid()), Key::Pair(row.zone.uuid(), nowhere)]);
+        }
+        Change::InsertCluster(row) | Change::UpdateCluster(row) => {
+            keys.extend([Key::Row(row.id.uuid()), name("cluster", row.pod.uuid(), &row.name)]);
+        }
+        Change::InsertComputeHost(row) | Change::UpdateComputeHost(row) => {
+            keys.extend([Key::Row(row.id.uuid()), name("compute host", row.zone.uuid(), &row.name)]);
+        }
+        Change::InsertStoragePool(row) | Change::UpdateStoragePool(row) => {
+            keys.extend([Key::Row(row.id.uuid()), name("storage pool", row.zone.uuid(), &row.name)]);
+        }
+        Change::InsertImageStore(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::InsertIpRange(row) => keys.extend([Key::Row(row.id.uuid()), Key::Pair(row.zone.uuid(), nowhere)]),
+        Change::InsertNetwork(row) | Change::UpdateNetwork(row) => {
+            keys.extend([Key::Row(row.id.uuid()), name("network", row.zone.uuid(), &row.name)]);
+        }
+        Change::InsertComputeOffering(row) | Change::UpdateComputeOffering(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::InsertDiskOffering(row) | Change::UpdateDiskOffering(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::InsertNetworkOffering(row) | Change::UpdateNetworkOffering(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::InsertPlugin(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::InsertPolicy(row) | Change::UpdatePolicy(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::Delete { id, .. } => keys.push(Key::Row(*id)),
+        Change::InsertTemplate(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::InsertInstance(row) => {
+            keys.extend([Key::Row(row.id.uuid()), name("instance", row.zone.uuid(), &row.name)]);
+        }
+        Change::InsertRun(row) => keys.extend([Key::Row(row.id.uuid()), Key::Row(row.instance.uuid())]),
+        Change::InsertNic { nic, .. } => keys.push(Key::Row(nic.id.uuid())),
+        Change::InsertVolume(row) => {
+            keys.extend([Key::Row(row.id.uuid()), name("volume", row.zone.uuid(), &row.name)]);
+        }
+        Change::InsertLayer(row) => keys.push(Key::Pair(row.pool.uuid(), row.template.uuid())),
+        other => keys.push(Key::Row(of_rest(other))),
+    }
+}
+
+/// The id of a change that touches one row by its id.
+fn of_rest(change: &Change) -> Uuid {
+    match change {
+        Change::ObserveComputeHost { id, .. } => id.uuid(),
+        Change::TemplateReceived { id, .. } | Change::TemplateState { id, .. } => id.uuid(),
+        Change::InstanceState { id, .. } | Change::InstanceDecision { id, .. } | Change::DeleteInstance(id) => {
+            id.uuid()
+        }
+        Change::ObserveRun { id, .. } | Change::DeleteRun(id) => id.uuid(),
+        Change::DeleteNic(id) => id.uuid(),
+        Change::VolumeReady { id, .. }
+        | Change::VolumeState { id, .. }
+        | Change::AttachVolume { id, .. }
+        | Change::DetachVolume(id)
+        | Change::DeleteVolume(id) => id.uuid(),
+        Change::InsertPublication(row) => row.volume.uuid(),
+        Change::PublicationReady { volume, .. } | Change::DeletePublication { volume, .. } => volume.uuid(),
+        Change::LayerReady { id, .. } | Change::DeleteLayer(id) => id.uuid(),
+        _ => Uuid::nil(),
+    }
+}
+
+/// Bytes of a commit that can be many.
+pub(super) fn weight(commit: &Commit) -> usize {
+    commit
+        .changes
+        .iter()
+        .map(|change| match change {
+            Change::InsertInstance(instance) => instance.user_data.len(),
+            _ => 0,
+        })
+        .sum()
+}

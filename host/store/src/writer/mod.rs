@@ -1,0 +1,241 @@
+//! The one writer: a task that owns the write connection, takes what waits, commits it as one transaction and answers.
+
+mod apply;
+mod changes;
+mod diagnose;
+mod failure;
+mod guard;
+mod keys;
+mod room;
+mod settle;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking::Epochs;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+use velum_model::{ShardId, tenancy::Scope, time::Clock};
+
+pub(crate) use failure::Failure;
+pub(crate) use guard::read_answer;
+
+use crate::{
+    commit::{Commit, Committed, StoreError},
+    db::{Connection, Database},
+    store::Observer,
+};
+
+/// Commits that may wait: at the slowest drain measured (one by one, some 1,000 a second) the last waits four seconds,
+/// which is as long as a caller should be kept before a 503.
+pub(crate) const QUEUE: usize = 4096;
+/// Commits in one transaction: beyond it the time per commit no longer falls, but the wait of the first grows.
+pub(crate) const BATCH: usize = 256;
+/// Bytes of user data in one transaction: keeps the JSON of a batch and its copies under 16 MiB.
+const BATCH_BYTES: usize = 2 << 20;
+
+/// What the writer is asked.
+pub(crate) enum Message {
+    /// A commit.
+    Commit(Waiting),
+    /// To own every shard.
+    TakeOver(oneshot::Sender<Result<Vec<(ShardId, u64)>, StoreError>>),
+    /// To keep what it owns.
+    Renew(oneshot::Sender<Result<(), StoreError>>),
+    /// To store a token.
+    Token(NewToken, oneshot::Sender<Result<(), StoreError>>),
+    /// To end.
+    Close(oneshot::Sender<()>),
+}
+
+/// A commit and who waits for it.
+pub(crate) struct Waiting {
+    pub(crate) commit: Commit,
+    pub(crate) answer: oneshot::Sender<Result<Committed, StoreError>>,
+}
+
+/// A token to be stored.
+pub(crate) struct NewToken {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) hash: Vec<u8>,
+    pub(crate) scope: Scope,
+}
+
+/// What the writer counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Statements sent.
+    pub(crate) statements: AtomicU64,
+    /// Transactions that became durable with at least one commit.
+    pub(crate) transactions: AtomicU64,
+    /// Commits that became durable.
+    pub(crate) commits: AtomicU64,
+}
+
+/// The task.
+pub(crate) struct Writer {
+    pub(crate) database: Database,
+    /// None after it broke: opened again for the next batch.
+    pub(crate) connection: Option<Connection>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) holder: String,
+    pub(crate) lease_ms: u64,
+    pub(crate) epochs: Epochs,
+    pub(crate) counters: Arc<Counters>,
+    /// Told of every transaction, for checkpoints.
+    pub(crate) wrote: watch::Sender<u64>,
+}
+
+pub(crate) mod parking {
+    //! The epochs that this server owns, shared with its readers.
+
+    use std::{
+        collections::HashMap,
+        sync::{Arc, PoisonError, RwLock},
+    };
+
+    use velum_model::ShardId;
+
+    /// Shard to epoch.
+    #[derive(Clone, Default)]
+    pub(crate) struct Epochs(Arc<RwLock<HashMap<ShardId, u64>>>);
+
+    impl Epochs {
+        pub(crate) fn get(&self, shard: ShardId) -> Option<u64> {
+            self.0.read().unwrap_or_else(PoisonError::into_inner).get(&shard).copied()
+        }
+
+        pub(crate) fn all(&self) -> Vec<(ShardId, u64)> {
+            let epochs = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            let mut all: Vec<_> = epochs.iter().map(|(shard, epoch)| (*shard, *epoch)).collect();
+            all.sort_unstable();
+            all
+        }
+
+        pub(crate) fn change(&self, change: impl FnOnce(&mut HashMap<ShardId, u64>)) {
+            change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+impl Writer {
+    /// Runs until it is told to end or nobody can ask any more.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        let mut pending: VecDeque<Waiting> = VecDeque::new();
+        loop {
+            if pending.is_empty() {
+                match messages.recv().await {
+                    Some(Message::Commit(waiting)) => pending.push_back(waiting),
+                    Some(other) => {
+                        if self.other(other).await {
+                            break;
+                        }
+                        continue;
+                    }
+                    None => break,
+                }
+            }
+            // What waits by now goes along; nothing is waited for.
+            let mut aside = None;
+            while pending.len() < 2 * BATCH {
+                match messages.try_recv() {
+                    Ok(Message::Commit(waiting)) => pending.push_back(waiting),
+                    Ok(other) => {
+                        aside = Some(other);
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            if let Some(message) = aside {
+                // It came after these: they go first.
+                while !pending.is_empty() {
+                    self.write_some(&mut pending).await;
+                }
+                if self.other(message).await {
+                    break;
+                }
+            } else {
+                self.write_some(&mut pending).await;
+            }
+        }
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "could not close the writer's connection");
+        }
+    }
+
+    async fn write_some(&mut self, pending: &mut VecDeque<Waiting>) {
+        let batch = take_batch(pending);
+        self.settle(batch).await;
+    }
+
+    /// Answers whether the writer is to end.
+    async fn other(&mut self, message: Message) -> bool {
+        // Whoever asked may have gone: then nobody hears the answer.
+        match message {
+            Message::Commit(waiting) => self.settle(vec![waiting]).await,
+            Message::TakeOver(answer) => drop(answer.send(self.take_over().await)),
+            Message::Renew(answer) => drop(answer.send(self.renew().await)),
+            Message::Token(token, answer) => drop(answer.send(self.insert_token(token).await)),
+            Message::Close(answer) => {
+                // `closed` on the queue is what the asker waits for; this only says that it was heard.
+                if answer.send(()).is_err() {
+                    tracing::debug!("nobody waits for the store to close");
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The connection, opened again if it broke.
+    pub(crate) async fn connected(&mut self) -> Result<&mut Connection, sqlx::Error> {
+        if self.connection.is_none() {
+            self.connection = Some(self.database.writer().await?);
+        }
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Adds what the connection was sent since to the counters.
+    pub(crate) fn count_statements(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            let sent = std::mem::take(&mut connection.statements);
+            self.counters.statements.fetch_add(sent, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether an error means that another writer was faster.
+pub(crate) fn is_worth_another_try(error: &sqlx::Error) -> bool {
+    failure::kind(error) == failure::Kind::Again
+}
+
+/// Takes the next batch: in order, leaving behind what touches a row that an earlier one touches, and whatever of the
+/// same row comes after that.
+fn take_batch(pending: &mut VecDeque<Waiting>) -> Vec<Waiting> {
+    let mut touched: HashMap<keys::Key, ()> = HashMap::new();
+    let (mut batch, mut left, mut bytes) = (Vec::new(), VecDeque::new(), 0);
+    while let Some(waiting) = pending.pop_front() {
+        let keys = keys::of(&waiting.commit);
+        let is_free = !keys.iter().any(|key| touched.contains_key(key));
+        touched.extend(keys.into_iter().map(|key| (key, ())));
+        let weight = keys::weight(&waiting.commit);
+        if is_free && batch.len() < BATCH && (batch.is_empty() || bytes + weight <= BATCH_BYTES) {
+            bytes += weight;
+            batch.push(waiting);
+        } else {
+            left.push_back(waiting);
+        }
+    }
+    *pending = left;
+    batch
+}
