@@ -5,6 +5,7 @@
 //! providers. Nothing outside this crate names wasmtime.
 
 mod breaker;
+mod call;
 mod counters;
 mod engine;
 mod grant;
@@ -15,6 +16,7 @@ mod runtime;
 mod schema;
 mod world;
 
+pub use grant::state::{FileState, Kept, StateStore};
 pub use limits::{Limits, PluginLimits};
 pub use registry::{ARGUMENT as COMPILE_ARGUMENT, compile_child_main};
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};

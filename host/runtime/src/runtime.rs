@@ -5,10 +5,13 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use parking_lot::RwLock;
 use serde_json::Value;
+use velum_connector::{Connections, http::HttpConnector};
 use velum_model::{
     chance::Ids,
     plugin::{Digest, World},
+    fault::code,
     port::{
+        Target, TargetKind,
         hypervisor::HypervisorDriver,
         placement::{PlacementPolicy, PolicyFailure},
         plugins::{ConfigPart, Inspected, PluginRefused, PluginStats, Plugins},
@@ -16,15 +19,22 @@ use velum_model::{
     },
     time::Clock,
 };
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 use crate::{
-    engine::EngineKind,
+    call::{CallHost, Caller, Ports},
+    engine::{EngineKind, Ticker},
+    grant::{
+        secrets::SecretKeeper,
+        state::{FileState, StateStore},
+    },
     limits::Limits,
     plugin::Shared,
-    registry::{Admitted, Compiler, Registry},
+    registry::{Admitted, Compiler, Registry, optional_interfaces},
     schema::Schemas,
-    world::placement::v0_1 as placement,
+    world::{
+        self, hypervisor::v0_1 as hypervisor, placement::v0_1 as placement, storage::v0_1 as storage,
+    },
 };
 
 /// How a runtime is made.
@@ -40,6 +50,12 @@ pub struct RuntimeOptions {
     pub ids: Arc<dyn Ids>,
     /// Bounds of all plugins.
     pub limits: Limits,
+    /// Nodes: where `libvirt` and `files` are executed.
+    pub nodes: Connections,
+    /// HTTP origins.
+    pub http: HttpConnector,
+    /// Where plugins' durable values are kept; none: in files below `directory`.
+    pub state: Option<Arc<dyn StateStore>>,
 }
 
 /// Why a runtime cannot start.
@@ -64,9 +80,11 @@ struct Loaded {
     code: Code,
 }
 
-/// What a plugin can be instantiated from, by its world.
+/// What a plugin can be instantiated from, by its world. The contract's version was settled when it was linked.
 enum Code {
     Policy(placement::PolicyComponent),
+    Driver(Arc<hypervisor::Driver>),
+    Provider(Arc<storage::Provider>),
 }
 
 /// The plugin runtime; see the crate.
@@ -75,6 +93,9 @@ pub struct Runtime {
     limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
     policies: Linker<placement::PolicyHost>,
+    drivers: Linker<CallHost>,
+    ports: Arc<Ports>,
+    ticker: Arc<Ticker>,
     loaded: RwLock<BTreeMap<Digest, Arc<Loaded>>>,
 }
 
@@ -99,11 +120,27 @@ impl Runtime {
             Arc::clone(&limits),
         )?;
         let policies = placement::linker(registry.engine(EngineKind::Policy))?;
+        let drivers = world::linker(registry.engine(EngineKind::Driver))?;
+        let ticker = Ticker::start(registry.engine(EngineKind::Driver).clone())?;
+        let state = match options.state {
+            Some(state) => state,
+            None => Arc::new(FileState::open(&options.directory.join("state"))?),
+        };
+        let secrets = FileState::open(&options.directory.join("secrets"))?;
+        let ports = Ports {
+            nodes: options.nodes,
+            http: options.http,
+            state,
+            secrets: SecretKeeper::new(Arc::new(secrets), options.ids),
+        };
         Ok(Self {
             registry,
             limits,
             clock: options.clock,
             policies,
+            drivers,
+            ports: Arc::new(ports),
+            ticker: Arc::new(ticker),
             loaded: RwLock::default(),
         })
     }
@@ -122,15 +159,7 @@ impl Runtime {
             Arc::clone(&self.limits),
             Arc::clone(&self.clock),
         ));
-        let linking = |error: wasmtime::Error| PluginRefused::Invalid(format!("it cannot be linked: {error:#}"));
-        let code = match inspected.world {
-            World::PlacementPolicy => Code::Policy(
-                placement::PolicyComponent::new(&self.policies, &component).map_err(linking)?,
-            ),
-            World::HypervisorDriver | World::StorageProvider => {
-                return Err(PluginRefused::UnknownWorld("drivers".to_owned()));
-            }
-        };
+        let code = self.code(&inspected, &component, &shared)?;
         let schemas = Schemas::new(&inspected.manifest)?;
         Ok(Loaded {
             inspected,
@@ -138,6 +167,36 @@ impl Runtime {
             schemas,
             code,
         })
+    }
+
+    fn code(
+        &self,
+        inspected: &Inspected,
+        component: &Component,
+        shared: &Arc<Shared>,
+    ) -> Result<Code, PluginRefused> {
+        let linking = |error: wasmtime::Error| PluginRefused::Invalid(format!("it cannot be linked: {error:#}"));
+        if inspected.world == World::PlacementPolicy {
+            return placement::PolicyComponent::new(&self.policies, component)
+                .map(Code::Policy)
+                .map_err(linking);
+        }
+        let pre = self.drivers.instantiate_pre(component).map_err(linking)?;
+        let caller = Caller {
+            pre,
+            plugin: Arc::clone(shared),
+            ports: Arc::clone(&self.ports),
+            ticker: Arc::clone(&self.ticker),
+        };
+        if inspected.world == World::StorageProvider {
+            let exports = storage::Exports::find(&caller.pre).map_err(linking)?;
+            return Ok(Code::Provider(Arc::new(storage::Provider::new(caller, exports))));
+        }
+        let interfaces = optional_interfaces(inspected);
+        let exports = hypervisor::Exports::find(&caller.pre, &interfaces).map_err(linking)?;
+        Ok(Code::Driver(Arc::new(hypervisor::Driver::new(
+            caller, exports, interfaces,
+        ))))
     }
 
     fn keep(&self, loaded: Loaded) -> Inspected {
@@ -168,8 +227,8 @@ impl Plugins for Runtime {
         let smoke = async |admitted: Admitted| -> Result<Admitted, PluginRefused> {
             let inspected = admitted.inspected.clone();
             let component = admitted.component.clone();
-            let loaded = self.linked(admitted)?;
-            smoke(&loaded)?;
+            let mut loaded = self.linked(admitted)?;
+            smoke(&mut loaded).await?;
             smoked = Some(loaded);
             Ok(Admitted { inspected, component })
         };
@@ -204,16 +263,26 @@ impl Plugins for Runtime {
     }
 
     fn hypervisor(&self, digest: &Digest) -> Result<Arc<dyn HypervisorDriver>, PluginRefused> {
-        Err(PluginRefused::NotLoaded(digest.clone()))
+        let loaded = self.loaded(digest)?;
+        match &loaded.code {
+            Code::Driver(driver) => Ok(Arc::clone(driver) as Arc<dyn HypervisorDriver>),
+            _ => Err(other_world(&loaded, World::HypervisorDriver)),
+        }
     }
 
     fn storage(&self, digest: &Digest) -> Result<Arc<dyn StorageProvider>, PluginRefused> {
-        Err(PluginRefused::NotLoaded(digest.clone()))
+        let loaded = self.loaded(digest)?;
+        match &loaded.code {
+            Code::Provider(provider) => Ok(Arc::clone(provider) as Arc<dyn StorageProvider>),
+            _ => Err(other_world(&loaded, World::StorageProvider)),
+        }
     }
 
     fn policy(&self, digest: &Digest, config: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {
         let loaded = self.loaded(digest)?;
-        let Code::Policy(component) = &loaded.code;
+        let Code::Policy(component) = &loaded.code else {
+            return Err(other_world(&loaded, World::PlacementPolicy));
+        };
         loaded.shared.enter().map_err(|open| {
             PluginRefused::Smoke(format!(
                 "its breaker is open after failures in a row; it is tried again in {} ms",
@@ -238,13 +307,50 @@ impl Plugins for Runtime {
     }
 }
 
-/// Instantiates once: a component that traps at once is not kept.
-fn smoke(loaded: &Loaded) -> Result<(), PluginRefused> {
-    let Code::Policy(component) = &loaded.code;
-    match component.instance(Arc::clone(&loaded.shared), &Value::Object(serde_json::Map::new())) {
-        // A policy may want a configuration; that it says so is an answer.
-        Ok(_) | Err(PolicyFailure::Configuration(_)) => Ok(()),
-        Err(failure) => Err(PluginRefused::Smoke(failure.to_string())),
+fn other_world(loaded: &Loaded, wanted: World) -> PluginRefused {
+    let exports = loaded.inspected.exports.join(", ");
+    PluginRefused::UnknownWorld(format!("no {wanted} in {exports}"))
+}
+
+/// Instantiates and describes once: a component that traps at once is not kept.
+async fn smoke(loaded: &mut Loaded) -> Result<(), PluginRefused> {
+    let failed = |what: String| PluginRefused::Smoke(what);
+    match &loaded.code {
+        Code::Policy(component) => {
+            match component.instance(Arc::clone(&loaded.shared), &Value::Object(serde_json::Map::new())) {
+                Ok(policy) => {
+                    let schema = policy.descriptor().config_schema.clone();
+                    loaded.schemas.described(&schema);
+                    Ok(())
+                }
+                // A policy may want a configuration; that it says so is an answer.
+                Err(PolicyFailure::Configuration(_)) => Ok(()),
+                Err(failure) => Err(failed(failure.to_string())),
+            }
+        }
+        Code::Driver(driver) => match driver.describe().await {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(failed(fault.detail)),
+        },
+        // A provider describes itself for a pool, and may have wishes about its settings.
+        Code::Provider(provider) => match provider.describe(&no_pool()).await {
+            Err(fault) if matches!(fault.code, code::TRAPPED | code::DEADLINE | code::NONSENSE) => {
+                Err(failed(fault.detail))
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// A pool without settings, that reaches nothing.
+fn no_pool() -> Target {
+    Target {
+        kind: TargetKind::StoragePool,
+        id: uuid::Uuid::nil(),
+        config: Value::Object(serde_json::Map::new()),
+        node: None,
+        endpoint: None,
+        secret: None,
     }
 }
 

@@ -10,7 +10,7 @@ use velum_model::{
     port::plugins::PluginRefused,
 };
 
-use crate::limits::Limits;
+use crate::{grant::http, limits::Limits};
 
 /// Connectors that a world may ask for; `log` is granted to everyone.
 pub const fn connectors(world: World) -> &'static [&'static str] {
@@ -114,6 +114,9 @@ fn check(manifest: &Manifest, limits: &Limits) -> Result<(), PluginRefused> {
         }
         if !value.is_object() {
             return Err(refused(&field, "is a table".to_owned()));
+        }
+        if connector == "http" {
+            http::check_grant(value).map_err(|(field, problem)| refused(&field, problem))?;
         }
     }
     limits.of(manifest.world, &manifest.limits)?;

@@ -1,0 +1,3 @@
+//! Storage providers.
+
+pub mod v0_1;
