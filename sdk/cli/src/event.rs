@@ -34,12 +34,30 @@ pub enum Command {
 pub struct List {
     #[command(flatten)]
     pub most: Most,
-    /// Goes on showing events as they happen, until Ctrl-C.
-    #[arg(long, short)]
+    /// Shows events as they happen, until Ctrl-C: from now on, or from --after on.
+    #[arg(long, short, conflicts_with = "limit")]
     pub follow: bool,
     /// Only what came after the event of this id.
     #[arg(long, value_name = "EVENT-ID")]
     pub after: Option<String>,
+    /// Only those of this kind, like instance.created.
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Only those about the resource of this id.
+    #[arg(long, value_name = "ID")]
+    pub resource: Option<uuid::Uuid>,
+    /// Only those that this operation caused.
+    #[arg(long, value_name = "ID")]
+    pub operation: Option<uuid::Uuid>,
+}
+
+impl List {
+    fn filter(&self) -> Filter {
+        Filter::new()
+            .with_some("kind", self.kind.as_ref())
+            .with_some("resource_id", self.resource)
+            .with_some("operation_id", self.operation)
+    }
 }
 
 /// Runs `velum event`.
@@ -60,7 +78,7 @@ async fn once(session: &Session, list: &List) -> Result<(), Failure> {
         let page = session
             .client
             .events()
-            .list(&Filter::new(), Some(PAGE), cursor.as_deref())
+            .list(&list.filter(), Some(PAGE), cursor.as_deref())
             .await?;
         let more = page.next_cursor.is_some() && !page.items.is_empty();
         cursor = page.next_cursor;
@@ -79,8 +97,8 @@ async fn once(session: &Session, list: &List) -> Result<(), Failure> {
 /// Events asked for at once.
 const PAGE: u32 = 500;
 
-async fn follow(session: &Session, after: Option<String>) -> Result<(), Failure> {
-    let mut stream = session.client.events().follow(Filter::new(), after);
+async fn follow(session: &Session, list: List) -> Result<(), Failure> {
+    let mut stream = session.client.events().follow(list.filter(), list.after);
     while let Some(event) = stream.next().await {
         let event = event?;
         let line = match session.output {

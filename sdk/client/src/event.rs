@@ -4,7 +4,7 @@ use std::{collections::VecDeque, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::CONTENT_TYPE;
 use velum_wire::EventView;
 
 use crate::{Client, ClientError, Collection, Events, Filter, http::Ask};
@@ -12,6 +12,8 @@ use crate::{Client, ClientError, Collection, Events, Filter, http::Ask};
 /// Events in order, each once. It ends only by an error that waiting does not mend.
 pub type EventStream = Pin<Box<dyn Stream<Item = Result<EventView, ClientError>> + Send>>;
 
+/// The media type of an event stream.
+const STREAM: &str = "text/event-stream";
 /// An event with data of every kind stays far below this; a line without end is no event.
 const MAX_EVENT_BYTES: usize = 1 << 20;
 /// The server sends a comment at least every 15 s: a connection that is silent for three times that is dead.
@@ -101,9 +103,8 @@ impl Follow {
     }
 
     async fn connect(&mut self) -> Result<Chunks, ClientError> {
-        let ask = Ask::get(Collection::<Events>::path()).filter(&self.filter);
+        let ask = Ask::get(Collection::<Events>::path()).filter(&self.filter).accept(STREAM);
         let mut request = self.client.request(&ask);
-        request = request.header(ACCEPT, "text/event-stream");
         if let Some(cursor) = &self.cursor {
             request = request.header("last-event-id", cursor);
         }
@@ -124,7 +125,7 @@ impl Follow {
             .get(CONTENT_TYPE)
             .and_then(|v| v.to_str().ok())
             .unwrap_or_default();
-        if !kind.starts_with("text/event-stream") {
+        if !kind.starts_with(STREAM) {
             return Err(ClientError::unexpected(
                 "the server answered the events as something else than a stream",
             ));

@@ -11,6 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{ANSWER_TIMEOUT, Client, ClientError, Filter};
 
+/// What ordinary answers are made of.
+const JSON: &str = "application/json, application/problem+json";
+
 /// Says who may be asked again without harm: a lost answer does not tell whether the server acted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Repeat {
@@ -28,6 +31,7 @@ pub(crate) struct Ask {
     query: Vec<(String, String)>,
     body: Option<(&'static str, Bytes)>,
     key: Option<String>,
+    accept: &'static str,
     if_match: Option<String>,
     timeout: Option<Duration>,
     repeat: Repeat,
@@ -69,6 +73,7 @@ impl Ask {
             query: Vec::new(),
             body: None,
             key: None,
+            accept: JSON,
             if_match: None,
             timeout: None,
             repeat,
@@ -88,6 +93,12 @@ impl Ask {
     pub(crate) fn json(self, body: &impl Serialize) -> Result<Self, ClientError> {
         let bytes = serde_json::to_vec(body).map_err(|source| ClientError::Body { source })?;
         Ok(self.raw("application/json", Bytes::from(bytes)))
+    }
+
+    /// Wants the answer as another type.
+    pub(crate) const fn accept(mut self, media_type: &'static str) -> Self {
+        self.accept = media_type;
+        self
     }
 
     pub(crate) fn raw(mut self, content_type: &'static str, bytes: Bytes) -> Self {
@@ -203,7 +214,7 @@ impl Client {
             .http()
             .request(ask.method.clone(), self.url(&ask.path))
             .query(&ask.query);
-        request = request.header(ACCEPT, "application/json, application/problem+json");
+        request = request.header(ACCEPT, ask.accept);
         if let Some(token) = self.token() {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }

@@ -84,7 +84,8 @@ impl Collection<'_, Templates> {
 fn may_pass(error: &ClientError) -> bool {
     match error {
         ClientError::Unreachable { .. } => true,
-        ClientError::Problem(problem) => matches!(problem.status, 429 | 503),
+        // A piece whose answer was lost arrived: the upload goes on behind it.
+        ClientError::Problem(problem) => matches!(problem.status, 429 | 503) || error.is("wrong-offset"),
         _ => false,
     }
 }

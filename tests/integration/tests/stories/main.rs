@@ -1,0 +1,12 @@
+//! Stories told to a whole cloud: `velumd` and the simulated far side as real processes, the public API, real plugins.
+
+mod bad_input;
+mod capacity;
+mod command_line;
+mod crash;
+mod events;
+mod idempotency;
+mod life;
+mod plugin_author;
+mod policy_swap;
+mod races;
