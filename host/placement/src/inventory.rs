@@ -153,6 +153,12 @@ impl Inventory {
         self.runs.get(&id)
     }
 
+    /// Where a volume is.
+    #[must_use]
+    pub fn volume(&self, id: VolumeId) -> Option<&VolumeClaim> {
+        self.volumes.get(&id)
+    }
+
     /// Whether a compute host reaches a pool: scope, and an attachment kind that both know.
     #[must_use]
     pub fn reaches(&self, host: ComputeHostId, pool: StoragePoolId) -> bool {

@@ -1,0 +1,222 @@
+//! Why a use case did not do what it was asked. Rich enough for the border to make an RFC 9457 problem of each.
+
+use uuid::Uuid;
+use velum_model::{
+    decision::{Decision, RefusalCount},
+    id::{NetworkId, OperationId},
+    port::plugins::PluginRefused,
+};
+use velum_store::{Refused, StoreError};
+
+/// Why a use case did not do what it was asked. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// There is no such resource, or the caller may not see it: 404.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// The noun, singular: `zone`, `compute host`.
+        what: &'static str,
+        /// What was asked for.
+        id: String,
+    },
+    /// A field of the request cannot be accepted: 422.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// JSON pointer into the request body: `/cidr`, `/networks/0/address`.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The name is in use: 409.
+    #[error("the {what} {name} exists already")]
+    NameTaken {
+        /// The noun.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Something points to it: 409.
+    #[error("the {what} {id} is still used by {by}")]
+    InUse {
+        /// The noun.
+        what: &'static str,
+        /// Which.
+        id: Uuid,
+        /// What uses it, in words: `3 pods`.
+        by: String,
+    },
+    /// An operation is at work on it: 409 with a link to the operation.
+    #[error("operation {operation} is at work on it")]
+    Locked {
+        /// Which one.
+        operation: OperationId,
+    },
+    /// It is not as the caller expected (`If-Match`): 412.
+    #[error("the {what} {id} has changed since it was read")]
+    Stale {
+        /// The noun.
+        what: &'static str,
+        /// Which.
+        id: Uuid,
+    },
+    /// Its state does not allow it: 409.
+    #[error("{problem}")]
+    InvalidState {
+        /// The noun.
+        what: &'static str,
+        /// Which.
+        id: Uuid,
+        /// Why not, with what to do.
+        problem: String,
+    },
+    /// An upload does not continue where the bytes that arrived end: 409 with the offset that is wanted.
+    #[error("the upload goes on at byte {expected}, not {got}")]
+    WrongOffset {
+        /// Where it goes on.
+        expected: u64,
+        /// What was offered.
+        got: u64,
+    },
+    /// No compute host takes the instance: 409 `no-capacity`. The decision was not stored.
+    #[error("no compute host can take the instance")]
+    NoCapacity {
+        /// Every refusal, counted by reason.
+        decision: Box<Decision>,
+    },
+    /// No storage pool takes the volume: 409 `no-capacity`.
+    #[error("no storage pool can take the volume")]
+    NoStorage {
+        /// Pools refused, counted by reason (`hosts` counts pools here).
+        refused: Vec<RefusalCount>,
+    },
+    /// The network has no free address: 409 `no-addresses`.
+    #[error("the network {name} has no free address")]
+    NoAddresses {
+        /// Which network.
+        network: NetworkId,
+        /// Its name.
+        name: String,
+    },
+    /// The address that was asked for is taken or is in no range of the network: 409.
+    #[error("the address {address} of the network {name} is not free")]
+    AddressTaken {
+        /// The address.
+        address: std::net::Ipv4Addr,
+        /// The network's name.
+        name: String,
+    },
+    /// The idempotency key was used for another request: 422.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The policy failed and its fallback is to refuse: 503.
+    #[error("the placement policy failed and may not be replaced: {problem}")]
+    PolicyFailed {
+        /// How it failed.
+        problem: String,
+        /// Seconds after which to try again.
+        retry_after_s: u32,
+    },
+    /// Not now: 503 with `Retry-After`.
+    #[error("{problem}")]
+    Unavailable {
+        /// What is going on.
+        problem: String,
+        /// Seconds after which to try again.
+        retry_after_s: u32,
+    },
+    /// A component is not accepted: 422.
+    #[error(transparent)]
+    PluginRefused(#[from] PluginRefused),
+    /// The database failed, or a row does not read: 500. The text is for the log, not for the caller.
+    #[error("could not {attempt}")]
+    Internal {
+        /// What was attempted.
+        attempt: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<StoreError>,
+    },
+}
+
+/// Seconds after which a caller tries again when the writer or a planner is full: their queues drain in well under
+/// one second, so one is the smallest honest answer.
+pub(crate) const SOON_S: u32 = 1;
+/// Seconds after which a caller tries again when this server does not own the shard: a lease runs for some seconds.
+pub(crate) const LEASE_S: u32 = 5;
+
+impl ServiceError {
+    /// A refused field.
+    pub(crate) fn invalid(
+        field: impl Into<String>,
+        problem: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            problem: problem.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// A missing resource.
+    pub(crate) fn not_found(what: &'static str, id: impl ToString) -> Self {
+        Self::NotFound {
+            what,
+            id: id.to_string(),
+        }
+    }
+
+    /// An error of the store in the words of a caller. `attempt` completes "could not …".
+    pub(crate) fn from_store(attempt: &'static str, error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refused) => Self::from_refusal(refused),
+            StoreError::Busy { .. } => Self::Unavailable {
+                problem: "too many changes wait to be written".into(),
+                retry_after_s: SOON_S,
+            },
+            other => Self::Internal {
+                attempt,
+                source: Box::new(other),
+            },
+        }
+    }
+
+    fn from_refusal(refused: Refused) -> Self {
+        match refused {
+            Refused::KeyReused => Self::KeyReused,
+            Refused::NameTaken { table, name } => Self::NameTaken { what: table, name },
+            Refused::Stale { table, id } => Self::Stale { what: table, id },
+            Refused::NoRoom { table, id } => Self::InvalidState {
+                what: table,
+                id,
+                problem: format!("the {table} {id} has no room for it"),
+            },
+            Refused::AddressTaken => Self::Unavailable {
+                problem: "the address was taken meanwhile".into(),
+                retry_after_s: SOON_S,
+            },
+            Refused::SlotTaken => Self::InvalidState {
+                what: "volume",
+                id: Uuid::nil(),
+                problem: "the volume is attached already, or its slot was taken meanwhile".into(),
+            },
+            Refused::Locked { operation } => Self::Locked { operation },
+            Refused::InUse { table, id, by } => Self::InUse { what: table, id, by },
+            Refused::MissingReference { reference, .. } => Self::NotFound {
+                what: "resource",
+                id: reference,
+            },
+            Refused::Overlap { table, other } => Self::invalid(
+                if table == "ip range" { "/first" } else { "/cidr" },
+                format!("overlaps {other}"),
+                "choose addresses that nothing else has",
+            ),
+            Refused::Fenced { .. } => Self::Unavailable {
+                problem: "another server owns this zone now".into(),
+                retry_after_s: LEASE_S,
+            },
+        }
+    }
+}

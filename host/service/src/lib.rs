@@ -1,0 +1,57 @@
+//! Use cases: authorize, ask, decide, commit.
+//!
+//! One file a verb, in a folder a resource; each is a method of [`Services`] named `<resource>_<verb>`:
+//! - `x_get(&self, caller, id) -> Result<X, ServiceError>`
+//! - `x_list(&self, caller, &XFilter, Page) -> Result<Paged<X>, ServiceError>`
+//! - `x_create(&self, caller, NewX, Option<Keyed<X>>) -> Result<Answered<X>, ServiceError>`; what takes time is
+//!   `Keyed<Accepted<X>>` and `Answered<Accepted<X>>`
+//! - `x_change(&self, caller, id, expected, ChangeX) -> Result<X, ServiceError>` and
+//!   `x_delete(&self, caller, id, expected) -> Result<(), ServiceError>`: `expected` is the generation of `If-Match`
+//!
+//! A method makes one commit at most. Plugins and sockets are asked before it, never inside (law 4).
+
+mod clusters;
+mod compute_hosts;
+mod error;
+mod image_stores;
+mod instances;
+mod ip_ranges;
+mod networks;
+mod offerings;
+mod planner;
+mod plugins;
+mod pods;
+mod policies;
+mod records;
+mod request;
+mod services;
+mod storage_pools;
+mod targets;
+mod templates;
+mod volumes;
+mod watch;
+mod write;
+mod zones;
+
+pub use clusters::{ChangeCluster, NewCluster};
+pub use compute_hosts::{ChangeComputeHost, NewComputeHost};
+pub use error::ServiceError;
+pub use image_stores::NewImageStore;
+pub use instances::{InstanceDetail, NICS_MAX, NewInstance, NewNic, Why};
+pub use ip_ranges::NewIpRange;
+pub use networks::{ChangeNetwork, DNS_MAX, NewNetwork};
+pub use offerings::{
+    ChangeComputeOffering, ChangeDiskOffering, ChangeNetworkOffering, NewComputeOffering, NewDiskOffering,
+    NewNetworkOffering,
+};
+pub use plugins::NewPlugin;
+pub use pods::{ChangePod, NewPod};
+pub use policies::{ChangePolicy, NewPolicy, PluginChoice};
+pub use request::{Accepted, Answered, Keyed, Render};
+pub use services::{Parts, Services};
+pub use storage_pools::{ChangeStoragePool, NewStoragePool};
+pub use templates::{CHUNK_MAX, NewTemplate, Upload};
+pub use velum_store::{EventCursor, StoredAnswer};
+pub use volumes::{NewVolume, SLOTS};
+pub use watch::Watch;
+pub use zones::{ChangeZone, NewZone};

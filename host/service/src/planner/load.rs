@@ -1,0 +1,91 @@
+//! Reading a zone for its planner.
+
+use std::net::Ipv4Addr;
+
+use velum_model::{
+    id::*,
+    infrastructure::{Cluster, Zone},
+    page::{Page, Paged},
+    plugin::Policy,
+    tenancy::Scope,
+};
+use velum_placement::{RunClaim, VolumeClaim};
+use velum_store::{
+    ClusterFilter, InstanceFilter, NicFilter, PolicyFilter, Reader, StoreError, VolumeFilter, ZoneInventory,
+};
+
+/// A zone as it was read. Its parts may be of slightly different moments: commits since the load began are applied
+/// on top, and each is idempotent.
+pub(crate) struct Loaded {
+    pub zone: Option<Zone>,
+    pub clusters: Vec<Cluster>,
+    pub inventory: ZoneInventory,
+    pub runs: Vec<RunClaim>,
+    pub volumes: Vec<VolumeClaim>,
+    pub nics: Vec<(NicId, NetworkId, Ipv4Addr)>,
+    pub policies: Vec<Policy>,
+}
+
+/// Reads every page of a list.
+macro_rules! all {
+    ($page:ident => $read:expr) => {{
+        let mut items = Vec::new();
+        let mut after = None;
+        loop {
+            let $page = Page {
+                limit: Page::MAX_LIMIT,
+                after,
+            };
+            let page: Paged<_> = $read.await?;
+            items.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break items;
+            }
+        }
+    }};
+}
+
+/// Reads the zone.
+pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreError> {
+    let zone = reader.zone(id).await?;
+    let in_zone = ClusterFilter {
+        zone: Some(id),
+        ..ClusterFilter::default()
+    };
+    let clusters = all!(page => reader.clusters(&in_zone, page));
+    let inventory = reader.zone_inventory(id).await?;
+    let in_zone = InstanceFilter {
+        zone: Some(id),
+        ..InstanceFilter::default()
+    };
+    let instances = all!(page => reader.instances(Scope::All, &in_zone, page));
+    let runs = instances
+        .iter()
+        .filter_map(|instance| Some(RunClaim::of(instance.run.as_ref()?, instance.project)))
+        .collect();
+    let in_zone = VolumeFilter {
+        zone: Some(id),
+        ..VolumeFilter::default()
+    };
+    let volumes = all!(page => reader.volumes(Scope::All, &in_zone, page));
+    let mut nics = Vec::new();
+    for network in &inventory.networks {
+        let on_it = NicFilter {
+            network: Some(network.id),
+            ..NicFilter::default()
+        };
+        let plugged = all!(page => reader.nics(Scope::All, &on_it, page));
+        nics.extend(plugged.iter().map(|nic| (nic.id, nic.network, nic.address)));
+    }
+    let policies = all!(page => reader.policies(&PolicyFilter::default(), page));
+    Ok(Loaded {
+        zone,
+        clusters,
+        inventory,
+        runs,
+        volumes: volumes.iter().map(VolumeClaim::from).collect(),
+        nics,
+        policies,
+    })
+}

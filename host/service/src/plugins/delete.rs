@@ -1,0 +1,44 @@
+//! `DELETE /v1/plugins/{id}`
+
+use velum_model::{
+    PluginId,
+    page::Page,
+    tenancy::{BUILT_IN_PROJECT, Caller},
+};
+use velum_store::{PolicyFilter, Table};
+
+use crate::{error::ServiceError, services::Services, write::Removal};
+
+impl Services {
+    /// Removes a plugin that no policy, compute host or pool uses.
+    ///
+    /// # Errors
+    /// It does not exist, or something uses it.
+    pub async fn plugin_delete(&self, caller: &Caller, id: PluginId) -> Result<(), ServiceError> {
+        let plugin = self.plugin_get(caller, id).await?;
+        let with_it = PolicyFilter {
+            digest: Some(plugin.digest.clone()),
+            ..PolicyFilter::default()
+        };
+        let policies = self.policy_list(caller, &with_it, Page::default()).await?;
+        if let Some(policy) = policies.items.first() {
+            return Err(ServiceError::InUse {
+                what: "plugin",
+                id: id.uuid(),
+                by: format!("the policy {}", policy.name),
+            });
+        }
+        let removal = Removal {
+            what: "plugin",
+            table: Table::Plugin,
+            collection: "plugins",
+            id: id.uuid(),
+            generation: 0,
+            project: BUILT_IN_PROJECT,
+            shard: None,
+        };
+        self.remove(caller, None, removal).await?;
+        self.plugins().remove(&plugin.digest).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! `POST /v1/plugins`
+
+use velum_model::{plugin::Plugin, tenancy::Caller};
+use velum_store::{Change, Commit};
+
+use super::NewPlugin;
+use crate::{
+    error::ServiceError,
+    request::{Answered, Keyed},
+    services::Services,
+    write::{administer, own_event},
+};
+
+impl Services {
+    /// Installs a component: validated, compiled and tried before it is stored. Installing the same bytes again
+    /// answers what is there.
+    ///
+    /// # Errors
+    /// The component is refused, or another one has its name and version.
+    pub async fn plugin_install(
+        &self,
+        caller: &Caller,
+        new: NewPlugin,
+        keyed: Option<Keyed<Plugin>>,
+    ) -> Result<Answered<Plugin>, ServiceError> {
+        administer(caller, "plugin")?;
+        if let Some(answer) = self.known(keyed.as_ref()).await? {
+            return Ok(Answered::Replayed(answer));
+        }
+        let found = self.plugins().install(new.component, new.manifest).await?;
+        let known = self.read().plugin_by_digest(&found.digest).await;
+        if let Some(plugin) = known.map_err(|error| ServiceError::from_store("look up the plugin", error))? {
+            return Ok(Answered::Fresh(plugin));
+        }
+        let plugin = Plugin {
+            id: self.fresh(),
+            digest: found.digest,
+            manifest: found.manifest,
+            imports: found.imports,
+            exports: found.exports,
+            size_bytes: found.size_bytes,
+            created_at: self.now(),
+        };
+        let commit = Commit {
+            changes: vec![Change::InsertPlugin(plugin.clone())],
+            events: vec![own_event(
+                caller,
+                "plugin.installed",
+                ("plugins", plugin.id.uuid()),
+            )],
+            ..Commit::default()
+        };
+        let digest = plugin.digest.clone();
+        let stored = self
+            .make("store the plugin", commit, keyed.as_ref(), plugin)
+            .await;
+        if let Err(ServiceError::NameTaken { .. }) = &stored {
+            // Nothing refers to what was loaded just now; left loaded, it would only take memory.
+            let _ = self.plugins().remove(&digest).await;
+        }
+        stored
+    }
+}

@@ -1,0 +1,96 @@
+//! `POST /v1/policies`
+
+use serde_json::Value;
+use velum_model::{
+    plugin::{Digest, Policy, World},
+    port::plugins::ConfigPart,
+    tenancy::Caller,
+};
+use velum_store::{Change, Commit};
+
+use super::{NewPolicy, PluginChoice};
+use crate::{
+    compute_hosts::object,
+    error::ServiceError,
+    request::{Answered, Keyed},
+    services::Services,
+    targets::refused_config,
+    write::{administer, own_event},
+};
+
+impl Services {
+    /// Makes a policy; component and configuration are tried once before.
+    ///
+    /// # Errors
+    /// The plugin is not installed or no policy, the configuration does not fit, the name is taken.
+    pub async fn policy_create(
+        &self,
+        caller: &Caller,
+        new: NewPolicy,
+        keyed: Option<Keyed<Policy>>,
+    ) -> Result<Answered<Policy>, ServiceError> {
+        administer(caller, "policy")?;
+        if let Some(answer) = self.known(keyed.as_ref()).await? {
+            return Ok(Answered::Replayed(answer));
+        }
+        let digest = self.policy_plugin(&new.plugin).await?;
+        let config = object(new.config);
+        self.check_policy(&digest, &config).await?;
+        let policy = Policy {
+            id: self.fresh(),
+            name: new.name,
+            digest,
+            config,
+            fallback: new.fallback,
+            generation: 1,
+            created_at: self.now(),
+        };
+        let commit = Commit {
+            changes: vec![Change::InsertPolicy(policy.clone())],
+            events: vec![own_event(
+                caller,
+                "policy.created",
+                ("policies", policy.id.uuid()),
+            )],
+            ..Commit::default()
+        };
+        self.make("store the policy", commit, keyed.as_ref(), policy)
+            .await
+    }
+
+    /// The component that is meant, which must be a placement policy.
+    pub(super) async fn policy_plugin(&self, choice: &PluginChoice) -> Result<Digest, ServiceError> {
+        match choice {
+            PluginChoice::Newest(name) => {
+                let plugin = self
+                    .newest_plugin(name, World::PlacementPolicy, "/plugin")
+                    .await?;
+                Ok(plugin.digest)
+            }
+            PluginChoice::Digest(digest) => {
+                let plugin = self.read().plugin_by_digest(digest).await;
+                let plugin = plugin.map_err(|error| ServiceError::from_store("look up the plugin", error))?;
+                match plugin.map(|plugin| plugin.manifest.world) {
+                    Some(World::PlacementPolicy) => Ok(digest.clone()),
+                    Some(world) => Err(ServiceError::invalid(
+                        "/digest",
+                        format!("{digest} is a {world}"),
+                        "name a component of the world placement-policy",
+                    )),
+                    None => Err(ServiceError::invalid(
+                        "/digest",
+                        format!("no plugin with the digest {digest} is installed"),
+                        "install it with POST /v1/plugins first",
+                    )),
+                }
+            }
+        }
+    }
+
+    /// The configuration against the schema, then against the component itself.
+    pub(super) async fn check_policy(&self, digest: &Digest, config: &Value) -> Result<(), ServiceError> {
+        let checked = self.plugins().check_config(digest, ConfigPart::Policy, config);
+        checked.map_err(refused_config)?;
+        self.try_policy(digest.clone(), config.clone()).await.map(drop)
+    }
+}

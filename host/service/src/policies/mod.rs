@@ -1,0 +1,46 @@
+//! Policies: a name for a plugin's digest and a configuration.
+
+mod change;
+mod create;
+mod delete;
+
+use serde_json::Value;
+use velum_model::{
+    Name,
+    plugin::{Digest, Fallback},
+};
+
+/// A policy to be made. Configuration and component are tried once before anything is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPolicy {
+    /// Unique.
+    pub name: Name,
+    /// Which component.
+    pub plugin: PluginChoice,
+    /// Checked against the plugin's schema.
+    pub config: Value,
+    /// What happens when it fails.
+    pub fallback: Fallback,
+}
+
+/// What is to change of a policy; none = stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChangePolicy {
+    /// Another name.
+    pub name: Option<Name>,
+    /// Another component.
+    pub plugin: Option<PluginChoice>,
+    /// Another configuration.
+    pub config: Option<Value>,
+    /// Another fallback.
+    pub fallback: Option<Fallback>,
+}
+
+/// Which installed plugin is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginChoice {
+    /// This very component.
+    Digest(Digest),
+    /// The newest installed one of this name.
+    Newest(Name),
+}

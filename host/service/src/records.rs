@@ -1,0 +1,202 @@
+//! Reading: single rows and pages. A foreign id is not found (law 13).
+
+use velum_model::{
+    decision::Decision,
+    id::*,
+    infrastructure::*,
+    instance::Instance,
+    operation::{Event, Operation},
+    page::{Page, Paged},
+    plugin::{Plugin, Policy},
+    storage::{Template, Volume},
+    tenancy::Caller,
+};
+use velum_store::*;
+
+use crate::{
+    error::ServiceError,
+    services::Services,
+    write::{administer, is_visible},
+};
+
+/// Rows of the operator: `administered` ones only the administrator sees.
+macro_rules! operators_rows {
+    ($($what:literal $right:ident: $row:ty, $id:ty, $filter:ty, $get:ident = $one:ident, $list:ident = $many:ident;)*) => {
+        impl Services {$(
+            #[doc = concat!("A ", $what, ".")]
+            ///
+            /// # Errors
+            /// It does not exist, or the database failed.
+            pub async fn $get(&self, caller: &Caller, id: $id) -> Result<$row, ServiceError> {
+                operators_rows!(@$right caller, $what);
+                let row = self.read().$one(id).await;
+                row.map_err(|error| ServiceError::from_store(concat!("read the ", $what), error))?
+                    .ok_or_else(|| ServiceError::not_found($what, id))
+            }
+
+            #[doc = concat!("Rows of ", $what, " that match.")]
+            ///
+            /// # Errors
+            /// The database failed.
+            pub async fn $list(
+                &self,
+                caller: &Caller,
+                filter: &$filter,
+                page: Page,
+            ) -> Result<Paged<$row>, ServiceError> {
+                operators_rows!(@$right caller, $what);
+                let rows = self.read().$many(filter, page).await;
+                rows.map_err(|error| ServiceError::from_store(concat!("list rows of ", $what), error))
+            }
+        )*}
+    };
+    (@administered $caller:ident, $what:literal) => { administer($caller, $what)? };
+    (@open $caller:ident, $what:literal) => { let _ = $caller; };
+}
+
+operators_rows! {
+    "pod" administered: Pod, PodId, PodFilter, pod_get = pod, pod_list = pods;
+    "cluster" administered: Cluster, ClusterId, ClusterFilter, cluster_get = cluster, cluster_list = clusters;
+    "compute host" administered: ComputeHost, ComputeHostId, ComputeHostFilter,
+        compute_host_get = compute_host, compute_host_list = compute_hosts;
+    "storage pool" administered: StoragePool, StoragePoolId, StoragePoolFilter,
+        storage_pool_get = storage_pool, storage_pool_list = storage_pools;
+    "image store" administered: ImageStore, ImageStoreId, ImageStoreFilter,
+        image_store_get = image_store, image_store_list = image_stores;
+    "ip range" administered: IpRange, IpRangeId, IpRangeFilter, ip_range_get = ip_range, ip_range_list = ip_ranges;
+    "ip address" administered: IpAddress, IpAddressId, IpAddressFilter,
+        ip_address_get = ip_address, ip_address_list = ip_addresses;
+    "compute offering" open: ComputeOffering, ComputeOfferingId, ComputeOfferingFilter,
+        compute_offering_get = compute_offering, compute_offering_list = compute_offerings;
+    "disk offering" open: DiskOffering, DiskOfferingId, DiskOfferingFilter,
+        disk_offering_get = disk_offering, disk_offering_list = disk_offerings;
+    "network offering" open: NetworkOffering, NetworkOfferingId, NetworkOfferingFilter,
+        network_offering_get = network_offering, network_offering_list = network_offerings;
+    "plugin" administered: Plugin, PluginId, PluginFilter, plugin_get = plugin, plugin_list = plugins;
+    "policy" administered: Policy, PolicyId, PolicyFilter, policy_get = policy, policy_list = policies;
+}
+
+/// Rows that belong to a project.
+macro_rules! tenants_rows {
+    ($($what:literal: $row:ty, $id:ty, $filter:ty, $get:ident = $one:ident, $list:ident = $many:ident;)*) => {
+        impl Services {$(
+            #[doc = concat!("The ", $what, " with this id, if the caller may see it.")]
+            ///
+            /// # Errors
+            /// It does not exist, or the database failed.
+            pub async fn $get(&self, caller: &Caller, id: $id) -> Result<$row, ServiceError> {
+                let row = self.read().$one(caller.scope, id).await;
+                row.map_err(|error| ServiceError::from_store(concat!("read the ", $what), error))?
+                    .ok_or_else(|| ServiceError::not_found($what, id))
+            }
+
+            #[doc = concat!("Rows of ", $what, " that match and that the caller may see.")]
+            ///
+            /// # Errors
+            /// The database failed.
+            pub async fn $list(
+                &self,
+                caller: &Caller,
+                filter: &$filter,
+                page: Page,
+            ) -> Result<Paged<$row>, ServiceError> {
+                let rows = self.read().$many(caller.scope, filter, page).await;
+                rows.map_err(|error| ServiceError::from_store(concat!("list rows of ", $what), error))
+            }
+        )*}
+    };
+}
+
+tenants_rows! {
+    "network": Network, NetworkId, NetworkFilter, network_get = network, network_list = networks;
+    "nic": Nic, NicId, NicFilter, nic_get = nic, nic_list = nics;
+    "template": Template, TemplateId, TemplateFilter, template_get = template, template_list = templates;
+    "instance": Instance, InstanceId, InstanceFilter, instance_get = instance, instance_list = instances;
+    "volume": Volume, VolumeId, VolumeFilter, volume_get = volume, volume_list = volumes;
+    "operation": Operation, OperationId, OperationFilter, operation_get = operation, operation_list = operations;
+    "decision": Decision, DecisionId, DecisionFilter, decision_get = decision, decision_list = decisions;
+}
+
+impl Services {
+    /// A zone.
+    ///
+    /// # Errors
+    /// It does not exist, or the database failed.
+    pub async fn zone_get(&self, caller: &Caller, id: ZoneId) -> Result<Zone, ServiceError> {
+        let zone = self.read().zone(id).await;
+        zone.map_err(|error| ServiceError::from_store("read the zone", error))?
+            .filter(|zone| is_visible(caller, zone))
+            .ok_or_else(|| ServiceError::not_found("zone", id))
+    }
+
+    /// Zones that match and that the caller may use.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn zone_list(
+        &self,
+        caller: &Caller,
+        filter: &ZoneFilter,
+        page: Page,
+    ) -> Result<Paged<Zone>, ServiceError> {
+        let zones = self.read().zones(filter, page).await;
+        let mut zones = zones.map_err(|error| ServiceError::from_store("list the zones", error))?;
+        zones.items.retain(|zone| is_visible(caller, zone));
+        Ok(zones)
+    }
+
+    /// Events after a position that the caller may see, with the position behind the last that was looked at. Oldest
+    /// first; empty = no more now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn event_list(
+        &self,
+        caller: &Caller,
+        filter: &EventFilter,
+        after: &EventCursor,
+        limit: u32,
+    ) -> Result<(Vec<Event>, EventCursor), ServiceError> {
+        let mut cursor = after.clone();
+        loop {
+            let events = self.read().events_after(&cursor, limit).await;
+            let events = events.map_err(|error| ServiceError::from_store("read the event log", error))?;
+            let is_last = events.len() < limit as usize;
+            for event in &events {
+                cursor.advance(event);
+            }
+            let seen: Vec<Event> = events
+                .into_iter()
+                .filter(|event| event_is_seen(caller, filter, event))
+                .collect();
+            // A page without any match is no end of the log: the next one may have some.
+            if is_last || !seen.is_empty() {
+                return Ok((seen, cursor));
+            }
+        }
+    }
+
+    /// Where the event log ends now: where a subscriber who wants only what is new begins.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn event_end(&self) -> Result<EventCursor, ServiceError> {
+        let end = self.read().end_of_events().await;
+        end.map_err(|error| ServiceError::from_store("read the event log", error))
+    }
+
+    /// Whether a live event is for this caller and filter.
+    #[must_use]
+    pub fn event_is_seen(&self, caller: &Caller, filter: &EventFilter, event: &Event) -> bool {
+        event_is_seen(caller, filter, event)
+    }
+}
+
+fn event_is_seen(caller: &Caller, filter: &EventFilter, event: &Event) -> bool {
+    caller.scope.sees(event.project)
+        && filter.kind.as_ref().is_none_or(|kind| *kind == event.kind)
+        && filter.resource.is_none_or(|resource| resource == event.resource)
+        && filter
+            .operation
+            .is_none_or(|operation| Some(operation) == event.operation)
+}

@@ -1,0 +1,62 @@
+//! What of this crate follows the commits: planners and event subscribers.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::RwLock;
+use tokio::sync::broadcast;
+use velum_model::{id::ZoneId, operation::Event};
+use velum_store::{CommittedBatch, Observer};
+
+use crate::planner::{Inbox, digest};
+
+/// Events that a slow subscriber may be behind before it must read the log again. A burst of one full group commit
+/// (256 accepts of two events) fits twice.
+const EVENTS_KEPT: usize = 1024;
+
+/// The store's observer, or a part of it. Made before the store is opened; planners join it later.
+pub struct Watch {
+    inboxes: RwLock<HashMap<ZoneId, Arc<Inbox>>>,
+    events: broadcast::Sender<Arc<Event>>,
+}
+
+impl Watch {
+    /// One that nobody listens to yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inboxes: RwLock::default(),
+            events: broadcast::channel(EVENTS_KEPT).0,
+        })
+    }
+
+    /// Events from now on. A receiver that lags reads the log from its cursor and goes on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    pub(crate) fn join(&self, zone: ZoneId, inbox: Arc<Inbox>) {
+        self.inboxes.write().insert(zone, inbox);
+    }
+
+    pub(crate) fn leave(&self, zone: ZoneId) {
+        if let Some(inbox) = self.inboxes.write().remove(&zone) {
+            inbox.stop();
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn committed(&self, batch: &CommittedBatch) {
+        let news = Arc::new(digest(batch));
+        if !news.is_empty() {
+            for inbox in self.inboxes.read().values() {
+                inbox.tell(Arc::clone(&news));
+            }
+        }
+        for event in &batch.events {
+            // Nobody listening is no error.
+            let _ = self.events.send(Arc::new(event.clone()));
+        }
+    }
+}
