@@ -77,8 +77,9 @@ impl Config {
         if let Some(file) = file {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("could not read the configuration file {}", file.display()))?;
-            let over: toml::Table =
-                text.parse().with_context(|| format!("{} is not valid TOML", file.display()))?;
+            let over: toml::Table = text
+                .parse()
+                .with_context(|| format!("{} is not valid TOML", file.display()))?;
             lay_over(&mut table, over);
         }
         let config: Self = table.try_into().context("the configuration does not fit")?;
@@ -87,10 +88,22 @@ impl Config {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        anyhow::ensure!((500..=600_000).contains(&self.lease.ms), "lease.ms must be between 500 and 600000");
-        anyhow::ensure!(self.operations.in_flight > 0, "operations.in_flight must be at least 1");
-        anyhow::ensure!(self.operations.loaded >= 100, "operations.loaded must be at least 100");
-        anyhow::ensure!(self.observe.every_ms >= 100, "observe.every_ms must be at least 100");
+        anyhow::ensure!(
+            (500..=600_000).contains(&self.lease.ms),
+            "lease.ms must be between 500 and 600000"
+        );
+        anyhow::ensure!(
+            self.operations.in_flight > 0,
+            "operations.in_flight must be at least 1"
+        );
+        anyhow::ensure!(
+            self.operations.loaded >= 100,
+            "operations.loaded must be at least 100"
+        );
+        anyhow::ensure!(
+            self.observe.every_ms >= 100,
+            "observe.every_ms must be at least 100"
+        );
         Ok(())
     }
 

@@ -50,7 +50,11 @@ impl Data {
             "another velumd works on {}; stop it, or start this one with --take-over to take its shards from it",
             path.display()
         );
-        Ok(Self { path: path.to_owned(), _lock: is_ours.then_some(file), may_have_rival: !is_ours })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: is_ours.then_some(file),
+            may_have_rival: !is_ours,
+        })
     }
 
     /// A path in it.
@@ -71,7 +75,13 @@ impl Data {
         let is_new = known.is_none();
         let token = known.unwrap_or_else(|| format!("velum_{}", hex::encode(ids.secret())));
         let hash = Sha256::digest(token.as_bytes());
-        if store.read().token_by_hash(&hash).await.context("could not look up the administrator's token")?.is_some() {
+        if store
+            .read()
+            .token_by_hash(&hash)
+            .await
+            .context("could not look up the administrator's token")?
+            .is_some()
+        {
             return Ok(());
         }
         if is_new {
@@ -81,14 +91,21 @@ impl Data {
             .insert_token(fresh(ids), ADMIN, &hash, Scope::All)
             .await
             .context("could not store the administrator's token")?;
-        println!("The administrator's token, shown this once and kept in {}:\n  {token}", path.display());
+        println!(
+            "The administrator's token, shown this once and kept in {}:\n  {token}",
+            path.display()
+        );
         Ok(())
     }
 }
 
 /// Durable before its hash is: a token that is stored but nowhere written would lock everybody out.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
     file.sync_all()

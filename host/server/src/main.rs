@@ -3,6 +3,7 @@
 mod boot;
 mod config;
 mod data;
+mod plugins;
 mod sources;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -39,8 +40,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     // The same program compiles components, as a child that can be killed and has neither database nor sockets.
-    if let Some(code) = velum_runtime::compile_child(std::env::args_os()) {
-        return code;
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == velum_runtime::COMPILE_ARGUMENT
+    {
+        return velum_runtime::compile_child_main(rest);
     }
     match serve(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,7 +62,9 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
     config.plugins = arguments.plugins.unwrap_or(config.plugins);
     let filter = EnvFilter::try_new(&config.log.filter)
         .map_err(|problem| anyhow::anyhow!("log.filter does not parse: {problem}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().init(),

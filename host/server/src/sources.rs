@@ -12,7 +12,10 @@ pub struct SystemClock {
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is given")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everybody else is given"
+    )]
     fn now(&self) -> Timestamp {
         let micros = jiff::Timestamp::now().as_microsecond();
         let latest = self.latest.fetch_max(micros, Ordering::Relaxed);
@@ -25,7 +28,10 @@ impl Clock for SystemClock {
 pub struct SystemIds;
 
 impl Ids for SystemIds {
-    #[expect(clippy::disallowed_methods, reason = "this is the source that everybody else is given")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the source that everybody else is given"
+    )]
     fn uuid(&self) -> Uuid {
         Uuid::now_v7()
     }
