@@ -103,7 +103,9 @@ impl Follow {
     }
 
     async fn connect(&mut self) -> Result<Chunks, ClientError> {
-        let ask = Ask::get(Collection::<Events>::path()).filter(&self.filter).accept(STREAM);
+        let ask = Ask::get(Collection::<Events>::path())
+            .filter(&self.filter)
+            .accept(STREAM);
         let mut request = self.client.request(&ask);
         if let Some(cursor) = &self.cursor {
             request = request.header("last-event-id", cursor);

@@ -30,8 +30,14 @@ impl Story {
     /// When something does not come up.
     pub async fn with_hosts(hosts: u32) -> anyhow::Result<Self> {
         Self::begin(
-            &CloudOptions { hosts, ..CloudOptions::default() },
-            &WorldOptions { hosts, ..WorldOptions::default() },
+            &CloudOptions {
+                hosts,
+                ..CloudOptions::default()
+            },
+            &WorldOptions {
+                hosts,
+                ..WorldOptions::default()
+            },
         )
         .await
     }
@@ -84,7 +90,9 @@ impl Story {
     /// When it takes too long.
     pub async fn ended(&self, operation: Uuid) -> anyhow::Result<Outcome> {
         let waiting = tokio::time::timeout(PATIENCE, self.client.wait(operation));
-        Ok(waiting.await.with_context(|| format!("operation {operation} does not end"))??)
+        Ok(waiting
+            .await
+            .with_context(|| format!("operation {operation} does not end"))??)
     }
 
     /// Destroys an instance and waits until it is gone.
@@ -140,13 +148,21 @@ impl Story {
     /// When the far side does not answer.
     pub async fn far_run(&self, instance: Uuid) -> anyhow::Result<Option<Value>> {
         let audit = self.cloud.sim_get("/sim/audit").await?;
-        let runs = audit.get("runs").and_then(Value::as_array).context("the audit has no runs")?;
-        Ok(runs.iter().find(|run| run.get("instance") == Some(&json!(instance))).cloned())
+        let runs = audit
+            .get("runs")
+            .and_then(Value::as_array)
+            .context("the audit has no runs")?;
+        Ok(runs
+            .iter()
+            .find(|run| run.get("instance") == Some(&json!(instance)))
+            .cloned())
     }
 }
 
 /// The value at the dotted path, or null.
 #[must_use]
 pub fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
-    path.split('.').try_fold(value, |v, field| v.get(field)).unwrap_or(&Value::Null)
+    path.split('.')
+        .try_fold(value, |v, field| v.get(field))
+        .unwrap_or(&Value::Null)
 }

@@ -12,7 +12,11 @@ async fn tight() -> anyhow::Result<Story> {
         sim: ["--memory-mib", "2048"].map(str::to_owned).to_vec(),
         ..CloudOptions::default()
     };
-    let world = WorldOptions { hosts: 2, memory_mib: 1024, ..WorldOptions::default() };
+    let world = WorldOptions {
+        hosts: 2,
+        memory_mib: 1024,
+        ..WorldOptions::default()
+    };
     Story::begin(&cloud, &world).await
 }
 
@@ -22,35 +26,67 @@ async fn no_room_is_a_conflict_that_counts_the_reasons() -> anyhow::Result<()> {
     for n in 0..4 {
         story.run_instance(&format!("web-{n}")).await?;
     }
-    let refused = story.client.instances().create(&story.world.instance("one-too-many")).await;
+    let refused = story
+        .client
+        .instances()
+        .create(&story.world.instance("one-too-many"))
+        .await;
     let refused = refused.expect_err("there is no room");
     assert!(refused.is("no-capacity"), "{refused}");
     let problem = refused.problem().context("a problem")?;
     assert_eq!(problem.status, 409);
-    let counts: Vec<_> = problem.refusals.iter().map(|r| (r.reason.as_str(), r.hosts)).collect();
+    let counts: Vec<_> = problem
+        .refusals
+        .iter()
+        .map(|r| (r.reason.as_str(), r.hosts))
+        .collect();
     assert_eq!(counts, [("memory", 2)]);
 
     let host = story.world.hosts[0];
     story.client.compute_hosts().maintenance(host).await?;
     story.cloud.run_until_idle(velum_integration::PATIENCE).await?;
-    let refused = story.client.instances().create(&story.world.instance("one-too-many")).await;
-    let problem = refused.expect_err("there is still no room").problem().context("a problem")?.clone();
-    let mut counts: Vec<_> = problem.refusals.iter().map(|r| (r.reason.as_str(), r.hosts)).collect();
+    let refused = story
+        .client
+        .instances()
+        .create(&story.world.instance("one-too-many"))
+        .await;
+    let problem = refused
+        .expect_err("there is still no room")
+        .problem()
+        .context("a problem")?
+        .clone();
+    let mut counts: Vec<_> = problem
+        .refusals
+        .iter()
+        .map(|r| (r.reason.as_str(), r.hosts))
+        .collect();
     counts.sort_unstable();
     assert_eq!(counts, [("maintenance", 1), ("memory", 1)]);
 
-    assert_eq!(story.client.instances().all(&Filter::new()).await?.len(), 4, "the refused ones left nothing");
+    assert_eq!(
+        story.client.instances().all(&Filter::new()).await?.len(),
+        4,
+        "the refused ones left nothing"
+    );
     story.destroy_all().await?;
     story.cloud.assert_nothing_left().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_address_is_a_conflict_that_names_the_network() -> anyhow::Result<()> {
-    let world = WorldOptions { addresses: ("10.1.0.10".into(), "10.1.0.11".into()), ..WorldOptions::default() };
+    let world = WorldOptions {
+        addresses: ("10.1.0.10".into(), "10.1.0.11".into()),
+        ..WorldOptions::default()
+    };
     let story = Story::begin(&CloudOptions::default(), &world).await?;
     let first = story.run_instance("web-1").await?;
     story.run_instance("web-2").await?;
-    let refused = story.client.instances().create(&story.world.instance("web-3")).await.expect_err("no address");
+    let refused = story
+        .client
+        .instances()
+        .create(&story.world.instance("web-3"))
+        .await
+        .expect_err("no address");
     assert!(refused.is("no-addresses"), "{refused}");
     let problem = refused.problem().context("a problem")?;
     let words = format!("{problem:?}");

@@ -21,7 +21,12 @@ async fn velum(story: &Story, arguments: &[&str]) -> anyhow::Result<Output> {
 async fn ok(story: &Story, arguments: &[&str]) -> anyhow::Result<String> {
     let output = velum(story, arguments).await?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "velum {}: {}\n{errors}", arguments.join(" "), output.status);
+    anyhow::ensure!(
+        output.status.success(),
+        "velum {}: {}\n{errors}",
+        arguments.join(" "),
+        output.status
+    );
     Ok(String::from_utf8(output.stdout)?)
 }
 
@@ -32,27 +37,54 @@ async fn fails(story: &Story, arguments: &[&str]) -> anyhow::Result<(i32, String
     Ok((code, String::from_utf8(output.stderr)?))
 }
 
-const CREATE: [&str; 8] = ["instance", "create", "--offering", "small-1", "--template", "linux-1", "--network", "net-1"];
+const CREATE: [&str; 8] = [
+    "instance",
+    "create",
+    "--offering",
+    "small-1",
+    "--template",
+    "linux-1",
+    "--network",
+    "net-1",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_lives_on_the_command_line() -> anyhow::Result<()> {
     let story = Story::with_hosts(2).await?;
     let dry = ok(&story, &[&CREATE[..], &["web-1", "--dry-run"]].concat()).await?;
     assert!(dry.contains("chosen") && dry.contains("runner-up"), "{dry}");
-    assert!(!ok(&story, &["instance", "list"]).await?.contains("web-1"), "a dry run makes nothing");
+    assert!(
+        !ok(&story, &["instance", "list"]).await?.contains("web-1"),
+        "a dry run makes nothing"
+    );
 
     ok(&story, &[&CREATE[..], &["web-1", "--wait"]].concat()).await?;
     let list = ok(&story, &["instance", "list"]).await?;
-    assert!(list.starts_with("NAME") && list.contains("running") && list.contains("10.1.0.10"), "{list}");
+    assert!(
+        list.starts_with("NAME") && list.contains("running") && list.contains("10.1.0.10"),
+        "{list}"
+    );
     let why = ok(&story, &["instance", "why", "web-1"]).await?;
-    for part in ["compute host", "policy", "built-in", "fuel", "chosen", "runner-up"] {
+    for part in [
+        "compute host",
+        "policy",
+        "built-in",
+        "fuel",
+        "chosen",
+        "runner-up",
+    ] {
         assert!(why.contains(part), "{part} is missing in\n{why}");
     }
-    let shown: Value = serde_json::from_str(&ok(&story, &["instance", "show", "web-1", "-o", "json"]).await?)?;
+    let shown: Value =
+        serde_json::from_str(&ok(&story, &["instance", "show", "web-1", "-o", "json"]).await?)?;
     assert_eq!(at(&shown, "state"), "running");
 
     ok(&story, &["disk-offering", "create", "two", "--size", "2GiB"]).await?;
-    ok(&story, &["volume", "create", "data", "--offering", "two", "--wait"]).await?;
+    ok(
+        &story,
+        &["volume", "create", "data", "--offering", "two", "--wait"],
+    )
+    .await?;
     ok(&story, &["volume", "attach", "data", "web-1", "--wait"]).await?;
     let volumes = ok(&story, &["volume", "list", "--instance", "web-1"]).await?;
     assert!(volumes.contains("data") && volumes.contains("2 GiB"), "{volumes}");
@@ -63,7 +95,11 @@ async fn an_instance_lives_on_the_command_line() -> anyhow::Result<()> {
         ok(&story, &["instance", verb, "web-1", "--wait"]).await?;
     }
     assert!(ok(&story, &["event", "list"]).await?.contains("instance."));
-    assert!(ok(&story, &["operation", "list"]).await?.contains("instance-destroy"));
+    assert!(
+        ok(&story, &["operation", "list"])
+            .await?
+            .contains("instance-destroy")
+    );
     story.cloud.assert_nothing_left().await
 }
 
@@ -71,15 +107,39 @@ async fn an_instance_lives_on_the_command_line() -> anyhow::Result<()> {
 async fn every_list_prints_a_table_and_json() -> anyhow::Result<()> {
     let story = Story::with_hosts(1).await?;
     for resource in [
-        "zone", "pod", "cluster", "compute-host", "storage-pool", "image-store", "ip-range", "ip-address", "network",
-        "nic", "compute-offering", "disk-offering", "network-offering", "template", "instance", "volume", "operation",
-        "event", "decision", "plugin", "policy",
+        "zone",
+        "pod",
+        "cluster",
+        "compute-host",
+        "storage-pool",
+        "image-store",
+        "ip-range",
+        "ip-address",
+        "network",
+        "nic",
+        "compute-offering",
+        "disk-offering",
+        "network-offering",
+        "template",
+        "instance",
+        "volume",
+        "operation",
+        "event",
+        "decision",
+        "plugin",
+        "policy",
     ] {
         let table = ok(&story, &[resource, "list"]).await?;
         let header = table.lines().next().with_context(|| resource.to_owned())?;
-        assert!(header.contains(char::is_uppercase) && !table.contains('\u{1b}'), "{resource}:\n{table}");
+        assert!(
+            header.contains(char::is_uppercase) && !table.contains('\u{1b}'),
+            "{resource}:\n{table}"
+        );
         let json: Value = serde_json::from_str(&ok(&story, &[resource, "list", "-o", "json"]).await?)?;
-        let rows = json.as_array().with_context(|| format!("{resource}: {json}"))?.len();
+        let rows = json
+            .as_array()
+            .with_context(|| format!("{resource}: {json}"))?
+            .len();
         assert_eq!(table.lines().count(), rows + 1, "{resource}:\n{table}");
     }
     Ok(())
@@ -92,22 +152,36 @@ async fn exit_codes_say_what_kind_of_failure_it_was() -> anyhow::Result<()> {
         sim: ["--memory-mib", "256"].map(str::to_owned).to_vec(),
         ..CloudOptions::default()
     };
-    let story = Story::begin(&cloud, &WorldOptions { hosts: 1, ..WorldOptions::default() }).await?;
+    let story = Story::begin(
+        &cloud,
+        &WorldOptions {
+            hosts: 1,
+            ..WorldOptions::default()
+        },
+    )
+    .await?;
     let (code, words) = fails(&story, &["zone", "create", "a/b"]).await?;
     assert!(code == 1 && words.contains("/name"), "{code}: {words}");
     let (code, words) = fails(&story, &["zone", "show", "nowhere"]).await?;
-    assert!(code == 1 && words.contains("no zone named 'nowhere'"), "{code}: {words}");
+    assert!(
+        code == 1 && words.contains("no zone named 'nowhere'"),
+        "{code}: {words}"
+    );
     assert_eq!(fails(&story, &["zone", "frobnicate"]).await?.0, 2);
     let (code, words) = fails(&story, &["--server", "http://127.0.0.1:1", "zone", "list"]).await?;
     assert!(code == 3 && words.contains("cannot reach"), "{code}: {words}");
 
     ok(&story, &[&CREATE[..], &["fits", "--wait"]].concat()).await?;
     let (code, words) = fails(&story, &[&CREATE[..], &["too-many"]].concat()).await?;
-    assert!(code == 5 && words.contains("HOSTS") && words.contains("memory"), "{code}: {words}");
+    assert!(
+        code == 5 && words.contains("HOSTS") && words.contains("memory"),
+        "{code}: {words}"
+    );
 
     // A start that the far side refuses for good is undone.
     ok(&story, &["instance", "stop", "fits", "--wait"]).await?;
-    let fault = serde_json::json!({"kind": "fail", "verb": "ensure", "code": 1, "unchanged": true, "count": 1000});
+    let fault =
+        serde_json::json!({"kind": "fail", "verb": "ensure", "code": 1, "unchanged": true, "count": 1000});
     story.cloud.sim_post("/sim/faults", &fault).await?;
     let (code, words) = fails(&story, &["instance", "start", "fits", "--wait"]).await?;
     assert!(code == 4 && words.contains("operation"), "{code}: {words}");
@@ -124,7 +198,17 @@ async fn a_file_becomes_a_template_that_instances_are_made_from() -> anyhow::Res
     let path = image.to_str().context("a path in UTF-8")?;
     let shown = ok(&story, &["template", "upload", path, "--wait"]).await?;
     assert!(shown.contains("ready") && shown.contains("tiny"), "{shown}");
-    let create = ["instance", "create", "i", "--offering", "small-1", "--template", "tiny", "--network", "net-1=10.1.0.77"];
+    let create = [
+        "instance",
+        "create",
+        "i",
+        "--offering",
+        "small-1",
+        "--template",
+        "tiny",
+        "--network",
+        "net-1=10.1.0.77",
+    ];
     ok(&story, &[&create[..], &["--wait"]].concat()).await?;
     assert!(ok(&story, &["instance", "list"]).await?.contains("10.1.0.77"));
     ok(&story, &["instance", "destroy", "i", "--wait"]).await?;

@@ -9,7 +9,10 @@ use velum_wire::InstanceState;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_accepted_runs_after_kill_minus_nine() -> anyhow::Result<()> {
-    let slow = CloudOptions { latency_ms: 300, ..CloudOptions::default() };
+    let slow = CloudOptions {
+        latency_ms: 300,
+        ..CloudOptions::default()
+    };
     let mut story = Story::begin(&slow, &WorldOptions::default()).await?;
     let mut accepted = Vec::new();
     for round in 0..3 {
@@ -26,7 +29,10 @@ async fn what_was_accepted_runs_after_kill_minus_nine() -> anyhow::Result<()> {
     let mut there: Vec<_> = instances.iter().map(|i| i.id).collect();
     there.sort_unstable();
     accepted.sort_unstable();
-    assert_eq!(there, accepted, "nothing acknowledged is lost, nothing else is there");
+    assert_eq!(
+        there, accepted,
+        "nothing acknowledged is lost, nothing else is there"
+    );
     for instance in &instances {
         assert_eq!(instance.state, InstanceState::Running, "{instance:#?}");
         assert!(story.far_run(instance.id).await?.is_some());

@@ -38,7 +38,11 @@ async fn after(story: &Story, cursor: Option<String>) -> anyhow::Result<Vec<Stri
     let mut ids = Vec::new();
     let mut cursor = cursor;
     loop {
-        let page = story.client.events().list(&Filter::new(), Some(500), cursor.as_deref()).await?;
+        let page = story
+            .client
+            .events()
+            .list(&Filter::new(), Some(500), cursor.as_deref())
+            .await?;
         ids.extend(page.items.into_iter().map(|event| event.id));
         match page.next_cursor {
             Some(next) => cursor = Some(next),

@@ -10,16 +10,27 @@ async fn the_same_key_and_body_get_the_same_answer_even_after_a_crash() -> anyho
     let body = story.world.instance("once");
     let first = story.client.instances().create_once(&body, "key-1").await?;
     let again = story.client.instances().create_once(&body, "key-1").await?;
-    assert_eq!((again.value.id, again.operation), (first.value.id, first.operation));
+    assert_eq!(
+        (again.value.id, again.operation),
+        (first.value.id, first.operation)
+    );
 
     story.cloud.kill();
     story.cloud.restart().await?;
     let after = story.client.instances().create_once(&body, "key-1").await?;
-    assert_eq!((after.value.id, after.operation), (first.value.id, first.operation));
+    assert_eq!(
+        (after.value.id, after.operation),
+        (first.value.id, first.operation)
+    );
     assert_eq!(story.client.instances().all(&Filter::new()).await?.len(), 1);
 
     let other = story.world.instance("twice");
-    let refused = story.client.instances().create_once(&other, "key-1").await.expect_err("another body");
+    let refused = story
+        .client
+        .instances()
+        .create_once(&other, "key-1")
+        .await
+        .expect_err("another body");
     assert_eq!(refused.status(), Some(422));
     assert!(refused.is("idempotency-key-reused"), "{refused}");
 

@@ -18,7 +18,12 @@ async fn velum(story: &Story, folder: &Path, arguments: &[&str]) -> anyhow::Resu
         .output()
         .await?;
     let words = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "velum {}: {}\n{words}", arguments.join(" "), output.status);
+    anyhow::ensure!(
+        output.status.success(),
+        "velum {}: {}\n{words}",
+        arguments.join(" "),
+        output.status
+    );
     Ok(String::from_utf8(output.stdout)?)
 }
 
@@ -29,9 +34,17 @@ async fn ten_lines_outside_the_repository_place_a_guest_by_a_custom_attribute() 
     let folder = outside.path();
     velum(&story, folder, &["plugin", "new", "low-power"]).await?;
     let built = velum(&story, folder, &["plugin", "build", "low-power"]).await?;
-    assert!(built.contains("placement-policy") && built.contains("imports  nothing"), "{built}");
+    assert!(
+        built.contains("placement-policy") && built.contains("imports  nothing"),
+        "{built}"
+    );
     velum(&story, folder, &["plugin", "install", "low-power/low-power.wasm"]).await?;
-    velum(&story, folder, &["policy", "create", "green", "--plugin", "low-power"]).await?;
+    velum(
+        &story,
+        folder,
+        &["policy", "create", "green", "--plugin", "low-power"],
+    )
+    .await?;
     velum(&story, folder, &["zone", "update", "zone-1", "--policy", "green"]).await?;
 
     // The third draws least, then the second: what the policy ranks by, and nothing else does.
@@ -45,13 +58,21 @@ async fn ten_lines_outside_the_repository_place_a_guest_by_a_custom_attribute() 
     let web = story.run_instance("web-1").await?;
     assert_eq!(web.compute_host_id, Some(story.world.hosts[2]));
     let why = story.client.instances().decision(web.id).await?;
-    assert_eq!((why.policy.name.as_str(), why.policy.failed.is_none()), ("green", true), "{:#?}", why.policy);
+    assert_eq!(
+        (why.policy.name.as_str(), why.policy.failed.is_none()),
+        ("green", true),
+        "{:#?}",
+        why.policy
+    );
     assert!(why.policy.digest.is_some() && why.fuel > 0);
     let ranked: Vec<_> = why.runners_up.iter().map(|r| r.compute_host_id).collect();
     let expected = [1, 3, 0].map(|n| story.world.hosts[n]);
     assert_eq!(ranked, expected);
     let shown = velum(&story, folder, &["instance", "why", "web-1"]).await?;
-    assert!(shown.contains("green") && shown.contains(&why.policy.digest.context("a digest")?), "{shown}");
+    assert!(
+        shown.contains("green") && shown.contains(&why.policy.digest.context("a digest")?),
+        "{shown}"
+    );
     story.destroy(web.id).await?;
     story.cloud.assert_nothing_left().await
 }

@@ -15,8 +15,14 @@ const EVERY: Duration = Duration::from_millis(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_swapped_under_fifty_creates_a_second() -> anyhow::Result<()> {
-    let cloud = CloudOptions { hosts: 20, ..CloudOptions::default() };
-    let world = WorldOptions { hosts: 20, ..WorldOptions::default() };
+    let cloud = CloudOptions {
+        hosts: 20,
+        ..CloudOptions::default()
+    };
+    let world = WorldOptions {
+        hosts: 20,
+        ..WorldOptions::default()
+    };
     let story = Story::begin(&cloud, &world).await?;
     let digests = placement_digests(&story).await?;
     let policy = CreatePolicyBody {
@@ -27,7 +33,10 @@ async fn a_policy_is_swapped_under_fifty_creates_a_second() -> anyhow::Result<()
         fallback: Fallback::Refuse,
     };
     let policy = story.client.policies().create(&policy).await?.value;
-    let zone = UpdateZoneBody { policy_id: Some(Some(policy.id)), ..UpdateZoneBody::default() };
+    let zone = UpdateZoneBody {
+        policy_id: Some(Some(policy.id)),
+        ..UpdateZoneBody::default()
+    };
     story.client.zones().update(story.world.zone, &zone, None).await?;
 
     let swapping = tokio::spawn(swap(story.client.clone(), policy.id, policy.generation, digests));
@@ -36,13 +45,19 @@ async fn a_policy_is_swapped_under_fifty_creates_a_second() -> anyhow::Result<()
     for n in 0..CREATES {
         ticks.tick().await;
         let (client, body) = (story.client.clone(), story.world.instance(&format!("web-{n}")));
-        creates.push(tokio::spawn(async move { client.instances().create(&body).await }));
+        creates.push(tokio::spawn(
+            async move { client.instances().create(&body).await },
+        ));
     }
     for create in creates {
         create.await?.context("no request fails")?;
     }
     let generations = swapping.await??;
-    assert!(generations.len() > 10, "it was swapped {} times", generations.len());
+    assert!(
+        generations.len() > 10,
+        "it was swapped {} times",
+        generations.len()
+    );
 
     let decisions = story.client.decisions().all(&Filter::new()).await?;
     assert_eq!(decisions.len(), CREATES as usize);
@@ -50,8 +65,15 @@ async fn a_policy_is_swapped_under_fifty_creates_a_second() -> anyhow::Result<()
     for decision in &decisions {
         let policy = &decision.policy;
         assert!(policy.failed.is_none(), "{policy:#?}");
-        let expected = generations.get(&policy.generation).with_context(|| format!("{policy:#?}"))?;
-        assert_eq!(policy.digest.as_ref(), Some(expected), "generation {}", policy.generation);
+        let expected = generations
+            .get(&policy.generation)
+            .with_context(|| format!("{policy:#?}"))?;
+        assert_eq!(
+            policy.digest.as_ref(),
+            Some(expected),
+            "generation {}",
+            policy.generation
+        );
         *used.entry(policy.generation).or_insert(0) += 1;
     }
     assert!(used.len() > 5, "decisions were made under {used:?}");
@@ -63,9 +85,15 @@ async fn a_policy_is_swapped_under_fifty_creates_a_second() -> anyhow::Result<()
 
 async fn placement_digests(story: &Story) -> anyhow::Result<Vec<String>> {
     let plugins = story.client.plugins().all(&Filter::new()).await?;
-    let digests: Vec<_> =
-        plugins.into_iter().filter(|p| p.world == PluginWorld::PlacementPolicy).map(|p| p.digest).collect();
-    anyhow::ensure!(digests.len() >= 2, "at least two placement policies are installed: {digests:?}");
+    let digests: Vec<_> = plugins
+        .into_iter()
+        .filter(|p| p.world == PluginWorld::PlacementPolicy)
+        .map(|p| p.digest)
+        .collect();
+    anyhow::ensure!(
+        digests.len() >= 2,
+        "at least two placement policies are installed: {digests:?}"
+    );
     Ok(digests)
 }
 
@@ -80,8 +108,15 @@ async fn swap(
     for n in 1..24 {
         tokio::time::sleep(Duration::from_millis(250)).await;
         let digest = digests[n % digests.len()].clone();
-        let body = UpdatePolicyBody { digest: Some(digest.clone()), ..UpdatePolicyBody::default() };
-        let answer = client.policies().update(policy, &body, None).await.context("a swap fails")?;
+        let body = UpdatePolicyBody {
+            digest: Some(digest.clone()),
+            ..UpdatePolicyBody::default()
+        };
+        let answer = client
+            .policies()
+            .update(policy, &body, None)
+            .await
+            .context("a swap fails")?;
         generations.insert(answer.value.generation, digest);
     }
     Ok(generations)

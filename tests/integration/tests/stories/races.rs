@@ -33,7 +33,10 @@ async fn all_at_once(story: &Story) -> (Vec<InstanceView>, Vec<ClientError>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_for_the_last_sixty_four_addresses() -> anyhow::Result<()> {
-    let cloud = CloudOptions { hosts: 8, ..CloudOptions::default() };
+    let cloud = CloudOptions {
+        hosts: 8,
+        ..CloudOptions::default()
+    };
     let world = WorldOptions {
         hosts: 8,
         addresses: ("10.1.0.64".into(), "10.1.0.127".into()),
@@ -62,11 +65,17 @@ async fn two_hundred_for_the_last_sixty_four_addresses() -> anyhow::Result<()> {
 async fn two_hundred_for_the_last_hosts_memory() -> anyhow::Result<()> {
     let cloud = CloudOptions {
         hosts: 1,
-        sim: ["--memory-mib", "8192", "--vcpus", "64"].map(str::to_owned).to_vec(),
+        sim: ["--memory-mib", "8192", "--vcpus", "64"]
+            .map(str::to_owned)
+            .to_vec(),
         ..CloudOptions::default()
     };
     // 8192 MiB hold 32 guests of 256 MiB.
-    let world = WorldOptions { hosts: 1, memory_mib: 256, ..WorldOptions::default() };
+    let world = WorldOptions {
+        hosts: 1,
+        memory_mib: 256,
+        ..WorldOptions::default()
+    };
     let story = Story::begin(&cloud, &world).await?;
     let (accepted, refused) = all_at_once(&story).await;
     for error in &refused {
@@ -74,7 +83,10 @@ async fn two_hundred_for_the_last_hosts_memory() -> anyhow::Result<()> {
     }
     assert_eq!((accepted.len(), refused.len()), (32, CALLERS - 32));
     let host = story.client.compute_hosts().get(story.world.hosts[0]).await?;
-    assert_eq!((host.memory_used_mib, host.memory_ceiling_mib, host.vcpus_used), (8192, 8192, 32));
+    assert_eq!(
+        (host.memory_used_mib, host.memory_ceiling_mib, host.vcpus_used),
+        (8192, 8192, 32)
+    );
     let nics = story.client.nics().all(&Filter::new()).await?;
     assert_eq!(nics.len(), 32, "the refused ones gave their addresses back");
 
