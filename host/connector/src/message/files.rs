@@ -1,6 +1,6 @@
 //! What `velum:connect/files` asks of a node: image files in the one directory of a pool.
 //!
-//! A name is one path component: 1 to 128 characters out of `a-z A-Z 0-9 . _ -`, not beginning with a dot.
+//! A name is one path component: 1 to 128 characters out of `a-z 0-9 . _ -`, not beginning with a dot.
 
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +72,8 @@ pub enum FilesVerb {
     },
 }
 
-/// The most entries in one answer: each costs the node the reading of a header.
-pub const MAX_ENTRIES: u32 = 256;
+/// The most entries in one answer: each costs the node the reading of a header and a frame some 300 bytes.
+pub const MAX_ENTRIES: u32 = 1000;
 
 impl FilesVerb {
     /// Whether it changes something under a fence. Cancelling only ends what an effect began, by its token.
@@ -91,7 +91,7 @@ impl FilesVerb {
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// See `velum_model::port::storage::registry::FORMAT_*`; 0 when it is none that we know.
+    /// See `velum_model::port::storage::registry::FORMAT_*`, as it was made, never probed; 0 when not made through here.
     pub format: u16,
     /// The size that a guest sees.
     pub virtual_bytes: u64,
@@ -99,6 +99,6 @@ pub struct Entry {
     pub allocated_bytes: u64,
     /// The file that it is a clone of.
     pub backing: Option<String>,
-    /// `velum` when the node made it, else empty.
+    /// Id of the effect that made it; empty when it was not made through here.
     pub owner: String,
 }

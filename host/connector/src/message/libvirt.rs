@@ -1,10 +1,7 @@
 //! What `velum:connect/libvirt` asks of a node.
 
 use serde::{Deserialize, Serialize};
-use velum_model::port::{
-    hypervisor::{Disk, GuestSpec, NicSpec, RunHandle},
-    target::Attr,
-};
+use velum_model::port::hypervisor::{Disk, GuestSpec, NicSpec, RunHandle};
 
 /// Codes of [`DomainStats::values`].
 pub mod value {
@@ -14,30 +11,6 @@ pub mod value {
     pub const MEMORY_MIB: u16 = 2;
     /// CPU time that it used, nanoseconds.
     pub const CPU_NANOS: u16 = 3;
-}
-
-/// Codes of what [`LibvirtVerb::NodeFacts`] answers. 1 and 2 are those of a driver's own node facts.
-pub mod fact {
-    /// Hypervisor and version (text).
-    pub const HYPERVISOR: u16 = 1;
-    /// Whether libvirt offers hardware virtualization (flag). That a guest boots under it is not said.
-    pub const KVM: u16 = 2;
-    /// The machine's own name (text).
-    pub const HOSTNAME: u16 = 3;
-    /// Changes when the machine boots (text).
-    pub const BOOT_ID: u16 = 4;
-    /// Processors (number).
-    pub const VCPUS: u16 = 5;
-    /// Memory, MiB (number).
-    pub const MEMORY_MIB: u16 = 6;
-    /// Architecture as libvirt spells it (text).
-    pub const ARCH: u16 = 7;
-    /// CPU model of the machine (text).
-    pub const CPU_MODEL: u16 = 8;
-    /// Initiator name of the machine for iSCSI (text), if it has one.
-    pub const IQN: u16 = 9;
-    /// Type of the connection: `QEMU`, `Test` (text).
-    pub const CONNECTION: u16 = 10;
 }
 
 /// What can be done to a domain.
@@ -104,7 +77,8 @@ pub enum LibvirtVerb {
         /// Architecture, e.g. `x86_64`.
         arch: String,
     },
-    /// Answers `Vec<Attr>`; see [`fact`].
+    /// What the machine is. Answers `velum_model::port::hypervisor::NodeFacts`. Hardware virtualization is not claimed:
+    /// that a guest boots under it is only known after one did.
     NodeFacts,
     /// Every domain that carries our owner tag, by run id. Answers [`StatsPage`].
     Stats {
@@ -202,6 +176,3 @@ pub struct StatsPage {
     /// The domains.
     pub domains: Vec<DomainStats>,
 }
-
-/// What [`LibvirtVerb::NodeFacts`] answers.
-pub type Facts = Vec<Attr>;

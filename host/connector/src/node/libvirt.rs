@@ -2,13 +2,13 @@
 
 use velum_model::{
     fault::Fault,
-    port::hypervisor::{GuestSpec, RunHandle},
+    port::hypervisor::{GuestSpec, NodeFacts, RunHandle},
 };
 
 use super::{NodeClient, QUESTION, Warrant};
 use crate::message::{
     Verb,
-    libvirt::{DeviceOrder, DomainStats, DomainVerb, Facts, LibvirtVerb, StatsPage},
+    libvirt::{DeviceOrder, DomainStats, DomainVerb, LibvirtVerb, StatsPage},
 };
 
 /// libvirt on one machine. Every method can fail as [`Fault`] says: `UNREACHABLE` when the node or libvirtd is away,
@@ -53,11 +53,11 @@ impl LibvirtGrant {
         self.node.ask(self.verb(verb), QUESTION).await
     }
 
-    /// What the machine is; codes in [`crate::message::libvirt::fact`].
+    /// What the machine is.
     ///
     /// # Errors
     /// See [`LibvirtGrant`].
-    pub async fn node_facts(&self) -> Result<Facts, Fault> {
+    pub async fn node_facts(&self) -> Result<NodeFacts, Fault> {
         self.node.ask(self.verb(LibvirtVerb::NodeFacts), QUESTION).await
     }
 

@@ -1,0 +1,132 @@
+//! What can be done to a domain. What is already so is done.
+
+use velum_connector::message::libvirt::DomainVerb;
+use velum_model::{
+    fault::{Fault, code},
+    port::hypervisor::RunHandle,
+};
+use virt::{
+    connect::Connect,
+    domain::Domain,
+    error::{Error, ErrorNumber},
+    sys,
+};
+
+use super::{existing, fault::faulted, is_active, lookup};
+
+/// Does `verb` to the run's domain.
+///
+/// # Errors
+/// `NOT_FOUND` when nothing is defined and the verb needs it; `INVALID` when its state does not allow it.
+pub fn act(connect: &Connect, run: RunHandle, verb: DomainVerb) -> Result<(), Fault> {
+    match verb {
+        DomainVerb::Start => start(connect, run),
+        DomainVerb::Shutdown => when_running(
+            connect,
+            run,
+            |domain| domain.shutdown().map(drop),
+            "asking the guest to power off",
+        ),
+        DomainVerb::Destroy => when_running(connect, run, Domain::destroy, "switching the domain off"),
+        DomainVerb::Reset => {
+            let (domain, _) = existing(connect, run)?;
+            must_run(&domain)?;
+            domain
+                .reset()
+                .map(drop)
+                .map_err(|e| faulted("resetting the domain", &e))
+        }
+        DomainVerb::Reboot => {
+            let (domain, _) = existing(connect, run)?;
+            must_run(&domain)?;
+            domain
+                .reboot(sys::VIR_DOMAIN_REBOOT_DEFAULT)
+                .map_err(|e| faulted("asking the guest to restart", &e))
+        }
+        DomainVerb::Suspend => pause(connect, run, true),
+        DomainVerb::Resume => pause(connect, run, false),
+        DomainVerb::Undefine => undefine(connect, run),
+    }
+}
+
+fn start(connect: &Connect, run: RunHandle) -> Result<(), Fault> {
+    let (domain, _) = existing(connect, run)?;
+    if is_active(&domain)? {
+        return Ok(());
+    }
+    match domain.create() {
+        Ok(_) => Ok(()),
+        // Somebody else was faster.
+        Err(error) if error.code() == ErrorNumber::OperationInvalid && is_active(&domain)? => Ok(()),
+        Err(error) => Err(faulted("starting the domain", &error)),
+    }
+}
+
+fn when_running(
+    connect: &Connect,
+    run: RunHandle,
+    work: impl FnOnce(&Domain) -> Result<(), Error>,
+    doing: &str,
+) -> Result<(), Fault> {
+    let Some((domain, _)) = lookup(connect, run)? else {
+        return Ok(());
+    };
+    if !is_active(&domain)? {
+        return Ok(());
+    }
+    match work(&domain) {
+        // It went off by itself in between.
+        Err(error) if error.code() == ErrorNumber::OperationInvalid && !is_active(&domain)? => Ok(()),
+        other => other.map_err(|e| faulted(doing, &e)),
+    }
+}
+
+fn must_run(domain: &Domain) -> Result<(), Fault> {
+    if is_active(domain)? {
+        Ok(())
+    } else {
+        Err(Fault::unchanged(code::INVALID, "the domain does not run"))
+    }
+}
+
+fn pause(connect: &Connect, run: RunHandle, paused: bool) -> Result<(), Fault> {
+    let (domain, _) = existing(connect, run)?;
+    must_run(&domain)?;
+    let (state, _) = domain
+        .get_state()
+        .map_err(|e| faulted("reading the domain's state", &e))?;
+    if (state == sys::VIR_DOMAIN_PAUSED) == paused {
+        return Ok(());
+    }
+    let done = if paused { domain.suspend() } else { domain.resume() };
+    done.map(drop)
+        .map_err(|e| faulted("pausing or resuming the domain", &e))
+}
+
+fn undefine(connect: &Connect, run: RunHandle) -> Result<(), Fault> {
+    let Some((domain, _)) = lookup(connect, run)? else {
+        return Ok(());
+    };
+    if is_active(&domain)? {
+        return Err(Fault::unchanged(
+            code::INVALID,
+            "the domain runs: destroy it before undefining it",
+        ));
+    }
+    let with_all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+        | sys::VIR_DOMAIN_UNDEFINE_NVRAM
+        | sys::VIR_DOMAIN_UNDEFINE_TPM;
+    let undefined = match domain.undefine_flags(with_all) {
+        // Drivers without firmware (the test driver) know none of these flags.
+        Err(error) if matches!(error.code(), ErrorNumber::InvalidArg | ErrorNumber::NoSupport) => {
+            domain.undefine()
+        }
+        other => other,
+    };
+    match undefined {
+        Err(error) if error.code() == ErrorNumber::NoDomain => Ok(()),
+        other => other.map_err(|e| faulted("undefining the domain", &e)),
+    }
+}

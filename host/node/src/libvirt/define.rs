@@ -1,0 +1,125 @@
+//! Definitions and devices: only our own text goes to libvirt.
+
+use velum_model::{
+    fault::{Fault, code},
+    port::hypervisor::RunHandle,
+};
+use virt::{connect::Connect, domain::Domain, error::ErrorNumber, sys};
+
+use super::{existing, fault::faulted, is_active, lookup};
+use crate::xml::view;
+
+/// Defines the run's domain or brings its definition to `text`.
+///
+/// # Errors
+/// `EXISTS_DIFFERENT` when that uuid is not ours; `INVALID` and `UNSUPPORTED` when libvirt refuses the text.
+pub fn define(connect: &Connect, run: RunHandle, text: &str) -> Result<(), Fault> {
+    lookup(connect, run)?;
+    Domain::define_xml(connect, text)
+        .map(drop)
+        .map_err(|e| faulted("defining the domain", &e))
+}
+
+/// Live and lasting state of a domain's devices.
+struct Devices {
+    domain: Domain,
+    /// The text of what runs, if it does.
+    live: Option<String>,
+    /// The text of the definition.
+    lasting: String,
+}
+
+fn devices(connect: &Connect, run: RunHandle) -> Result<Devices, Fault> {
+    let (domain, now) = existing(connect, run)?;
+    let active = is_active(&domain)?;
+    let lasting = domain
+        .get_xml_desc(sys::VIR_DOMAIN_XML_INACTIVE)
+        .map_err(|e| faulted("reading the definition", &e))?;
+    Ok(Devices {
+        domain,
+        live: active.then_some(now),
+        lasting,
+    })
+}
+
+/// Gives the domain the device of this text.
+///
+/// # Errors
+/// `NOT_FOUND` without the domain; `EXISTS_DIFFERENT` when another device has the alias.
+pub fn attach(
+    connect: &Connect,
+    run: RunHandle,
+    (alias, source, text): (&str, &str, &str),
+    live: bool,
+) -> Result<(), Fault> {
+    let devices = devices(connect, run)?;
+    let has = |xml: &str| match view::device(xml, alias) {
+        None => Ok(false),
+        Some(device) if device.source == source => Ok(true),
+        Some(device) => Err(Fault::unchanged(
+            code::EXISTS_DIFFERENT,
+            format!("the alias {alias} is that of {}", device.source),
+        )),
+    };
+    let mut flags = 0;
+    if !has(&devices.lasting)? {
+        flags |= sys::VIR_DOMAIN_AFFECT_CONFIG;
+    }
+    if let Some(now) = devices.live.filter(|_| live)
+        && !has(&now)?
+    {
+        flags |= sys::VIR_DOMAIN_AFFECT_LIVE;
+    }
+    if flags == 0 {
+        return Ok(());
+    }
+    devices
+        .domain
+        .attach_device_flags(text, flags)
+        .map(drop)
+        .map_err(|e| faulted("attaching the device", &e))
+}
+
+/// Takes the device with this alias away; whether guest and definition are without it now. Asks the guest at each call
+/// that finds it there still.
+///
+/// # Errors
+/// `NOT_FOUND` without the domain.
+pub fn detach(connect: &Connect, run: RunHandle, alias: &str, live: bool) -> Result<bool, Fault> {
+    let devices = devices(connect, run)?;
+    let here = devices.live.as_deref().and_then(|xml| view::device(xml, alias));
+    if let Some(device) = here {
+        if !live {
+            return Err(Fault::unchanged(
+                code::BUSY,
+                format!("the running guest has {alias}: detach it live, or stop the guest"),
+            ));
+        }
+        ask_off(&devices.domain, &device.xml, sys::VIR_DOMAIN_AFFECT_LIVE)?;
+        let (_, now) = existing(connect, run)?;
+        if view::device(&now, alias).is_some() {
+            return Ok(false);
+        }
+    }
+    if let Some(device) = view::device(&devices.lasting, alias) {
+        ask_off(&devices.domain, &device.xml, sys::VIR_DOMAIN_AFFECT_CONFIG)?;
+    }
+    Ok(true)
+}
+
+fn ask_off(domain: &Domain, text: &str, flags: u32) -> Result<(), Fault> {
+    match domain.detach_device_flags(text, flags) {
+        Ok(_) => Ok(()),
+        // It went in between, or the guest was asked before and has not answered yet.
+        Err(error)
+            if matches!(
+                error.code(),
+                ErrorNumber::DeviceMissing | ErrorNumber::OperationFailed | ErrorNumber::OperationTimeout
+            ) =>
+        {
+            tracing::debug!(%error, "a device does not go at once");
+            Ok(())
+        }
+        Err(error) => Err(faulted("detaching the device", &error)),
+    }
+}
