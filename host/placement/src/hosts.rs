@@ -228,6 +228,9 @@ impl Hosts {
     pub(crate) fn remove(&mut self, id: ComputeHostId) -> Option<Row> {
         let row = self.row_of.remove(&id)?;
         self.forget_labels(row);
+        for by_row in self.of_project.values_mut() {
+            by_row.remove(&row);
+        }
         set(&mut self.records, row, None);
         set(&mut self.runs, row, 0);
         for column in [

@@ -214,12 +214,15 @@ impl Inventory {
             Update::Host(host) => self.put_host(*host),
             Update::HostGone(id) => {
                 let row = self.hosts.remove(id);
+                self.runs.retain(|_, claim| claim.host != id);
                 self.note(registry::ROW_COMPUTE_HOST, row)
             }
             Update::HostSeen { id, state } => self.see_host(id, state),
             Update::Pool(pool) => self.put_pool(*pool),
             Update::PoolGone(id) => {
                 let row = self.pools.remove(id);
+                self.volumes.retain(|_, claim| claim.pool != id);
+                self.layers.retain(|_, (pool, _)| *pool != id);
                 self.note(registry::ROW_STORAGE_POOL, row)
             }
             Update::Run(claim) => self.claim_run(claim),

@@ -1,0 +1,258 @@
+//! What is true of every placement.
+
+mod zone;
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use velum_model::{
+    decision::Refusal,
+    infrastructure::{HostState, Intent, PoolScope},
+    port::placement::{Column, registry},
+};
+use velum_placement::*;
+use zone::*;
+
+/// What a test believes is promised, counted on its own.
+#[derive(Default)]
+struct Books {
+    vcpus: HashMap<HostId, u64>,
+    memory: HashMap<HostId, u64>,
+    bytes: HashMap<velum_model::StoragePoolId, u64>,
+    layers: Vec<(velum_model::StoragePoolId, velum_model::TemplateId)>,
+}
+
+impl Books {
+    fn note(&mut self, ask: &Ask, choice: &Choice) {
+        *self.vcpus.entry(choice.host).or_default() += u64::from(ask.vcpus.get());
+        *self.memory.entry(choice.host).or_default() += ask.memory.get();
+        for (disk, pool) in ask.disks.iter().zip(&choice.pools) {
+            *self.bytes.entry(pool.pool).or_default() += pool.bytes;
+            if let Some(of) = disk
+                .template
+                .filter(|of| !self.layers.contains(&(pool.pool, of.id)))
+            {
+                *self.bytes.entry(pool.pool).or_default() += of.layer_bytes;
+                self.layers.push((pool.pool, of.id));
+            }
+        }
+    }
+}
+
+/// The filter, said slowly: one host, one pool, one rule at a time.
+fn oracle(host: &HostRow, pools: &[PoolRow], ask: &Ask, books: &Books) -> Option<Refusal> {
+    let factor = if host.cluster == id(3, 1) { 2 } else { 1 };
+    let used = |of: &HashMap<HostId, u64>| of.get(&host.id).copied().unwrap_or(0);
+    let in_scope = |pool: &PoolRow| match pool.scope {
+        PoolScope::Zone => true,
+        PoolScope::Cluster(cluster) => cluster == host.cluster,
+        PoolScope::ComputeHost(other) => other == host.id,
+    };
+    let attaches = |pool: &PoolRow| {
+        pool.attachment_kinds
+            .iter()
+            .any(|kind| host.attachment_kinds.contains(kind))
+    };
+    if host.intent != Intent::Enabled {
+        let disabled = host.intent == Intent::Disabled;
+        return Some(if disabled {
+            Refusal::Disabled
+        } else {
+            Refusal::Maintenance
+        });
+    }
+    if host.observed != HostState::Up {
+        return Some(Refusal::NotUp);
+    }
+    if ask.arch.is_some_and(|arch| arch != host.arch) {
+        return Some(Refusal::Architecture);
+    }
+    for tag in &ask.host_tags {
+        if !host.tags.contains(tag) {
+            return Some(Refusal::Tag { tag: tag.to_string() });
+        }
+    }
+    if ask.nic_kinds.iter().any(|kind| !host.nic_kinds.contains(kind)) {
+        return Some(Refusal::NicKind);
+    }
+    if used(&books.vcpus) + u64::from(ask.vcpus.get()) > u64::from(host.vcpus) * factor {
+        return Some(Refusal::Vcpus);
+    }
+    if used(&books.memory) + ask.memory.get() > host.memory_mib {
+        return Some(Refusal::Memory);
+    }
+    for disk in &ask.disks {
+        let mut left: Vec<&PoolRow> = pools
+            .iter()
+            .filter(|pool| pool.intent == Intent::Enabled && in_scope(pool))
+            .collect();
+        if left.is_empty() {
+            return Some(Refusal::StorageReach);
+        }
+        left.retain(|pool| disk.storage_tags.iter().all(|tag| pool.tags.contains(tag)));
+        if left.is_empty() {
+            return Some(Refusal::StorageTags);
+        }
+        left.retain(|pool| attaches(pool));
+        if left.is_empty() {
+            return Some(Refusal::StorageReach);
+        }
+        left.retain(|pool| {
+            let step = pool.granularity_bytes;
+            let size = disk.bytes.div_ceil(step) * step;
+            let layer = disk.template.map_or(0, |of| {
+                if books.layers.contains(&(pool.id, of.id)) {
+                    0
+                } else {
+                    of.layer_bytes
+                }
+            });
+            let used = books.bytes.get(&pool.id).copied().unwrap_or(0);
+            (pool.max_bytes == 0 || size <= pool.max_bytes) && used + size + layer <= pool.capacity_bytes
+        });
+        if left.is_empty() {
+            return Some(Refusal::StorageSpace);
+        }
+    }
+    for pinned in &ask.pinned {
+        let pool = pools.iter().find(|pool| pool.id == *pinned);
+        if !pool.is_some_and(|pool| in_scope(pool) && attaches(pool)) {
+            return Some(Refusal::VolumeElsewhere);
+        }
+    }
+    ask.excluded.contains(&host.id).then_some(Refusal::Excluded)
+}
+
+proptest! {
+    #[test]
+    fn the_filter_says_what_the_slow_one_says_and_nothing_is_promised_twice(
+        hosts in hosts(), pools in pools(), asks in asks(), seed: u64,
+    ) {
+        let mut inventory = zone(&hosts, &pools);
+        inventory.apply(twofold());
+        let mut books = Books::default();
+        let (mut rank, mut rank_pools) = (keeping(), Ranker::built_in());
+        for (n, ask) in asks.iter().enumerate() {
+            let filtered = filter(&inventory, ask);
+            prop_assert_eq!(filtered.considered as usize, hosts.len());
+            let refused: HashMap<_, _> = filtered.refused.into_iter().collect();
+            for host in &hosts {
+                let row = inventory.host_row(host.id).expect("known");
+                let expected = oracle(host, &pools, ask, &books);
+                prop_assert_eq!(refused.get(&row), expected.as_ref(), "{:?} {:?}", host, ask);
+                prop_assert_eq!(filtered.candidates.contains(row), expected.is_none());
+            }
+            let outcome = choose(&inventory, ask, seed, &mut rank, &mut rank_pools);
+            prop_assert!(outcome.policy.failed.is_none(), "{:?}", outcome.policy.failed);
+            if let Some(choice) = &outcome.choice {
+                let row = inventory.host_row(choice.host).expect("known");
+                prop_assert!(filtered.candidates.contains(row));
+                prop_assert_eq!(choice.pools.len(), ask.disks.len());
+                claim(&mut inventory, ask, choice, n as u128);
+                books.note(ask, choice);
+            }
+            for host in &hosts {
+                let factor = if host.cluster == id(3, 1) { 2 } else { 1 };
+                let (vcpus, memory) = inventory.used_of(host.id).expect("known");
+                prop_assert_eq!(vcpus, books.vcpus.get(&host.id).copied().unwrap_or(0));
+                prop_assert_eq!(memory, books.memory.get(&host.id).copied().unwrap_or(0));
+                prop_assert!(vcpus <= u64::from(host.vcpus) * factor);
+                prop_assert!(memory <= host.memory_mib);
+            }
+            for pool in &pools {
+                let used = books.bytes.get(&pool.id).copied().unwrap_or(0);
+                prop_assert!(used <= pool.capacity_bytes);
+                prop_assert_eq!(inventory.free_bytes(pool.id), Some(pool.capacity_bytes - used));
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_hosts_came_does_not_matter(
+        hosts in hosts(), pools in pools(), asks in asks(), seed: u64, shuffle: u64,
+    ) {
+        let mut others = hosts.clone();
+        others.sort_by_key(|host| host.id.uuid().as_u128().wrapping_mul(u128::from(shuffle | 1)) % 97);
+        let mut reversed = pools.clone();
+        reversed.reverse();
+        let (mut one, mut other) = (zone(&hosts, &pools), zone(&others, &reversed));
+        for (n, ask) in asks.iter().enumerate() {
+            let place = |inventory: &Inventory| {
+                choose(inventory, ask, seed, &mut Ranker::built_in(), &mut Ranker::built_in())
+            };
+            let (first, second) = (place(&one), place(&other));
+            prop_assert_eq!(&first.choice, &second.choice);
+            prop_assert_eq!(first.winner, second.winner);
+            prop_assert_eq!(first.runners_up, second.runners_up);
+            if let Some(choice) = &first.choice {
+                claim(&mut one, ask, choice, n as u128);
+                claim(&mut other, ask, choice, n as u128);
+            }
+        }
+    }
+
+    #[test]
+    fn a_replay_over_the_written_snapshot_is_bit_for_bit_the_same(
+        hosts in hosts(), pools in pools(), asks in asks(), seed: u64,
+    ) {
+        let mut inventory = zone(&hosts, &pools);
+        let (mut warm, mut warm_pools) = (keeping(), Ranker::built_in());
+        for (n, ask) in asks.iter().enumerate() {
+            let written = serde_json::to_string(&inventory.snapshot()).expect("written");
+            let outcome = choose(&inventory, ask, seed, &mut warm, &mut warm_pools);
+            let decision = explain(ask, &outcome, &circumstances(&inventory, seed), Detail::Stored);
+            let read: Snapshot = serde_json::from_str(&written).expect("read");
+            let then = Inventory::from_snapshot(read);
+            // A fresh instance of the policy, against the warm one that decided.
+            let again = replay(&then, &decision, &mut keeping(), &mut Ranker::built_in());
+            prop_assert_eq!(again.map_err(|difference| difference.to_string()), Ok(outcome.clone()));
+            if let Some(choice) = &outcome.choice {
+                claim(&mut inventory, ask, choice, n as u128);
+            }
+            if n % 5 == 4 {
+                inventory.apply(Update::RunGone(id(7, n as u128 - 2)));
+            }
+            if n % 7 == 6 {
+                inventory.apply(Update::HostGone(hosts[0].id));
+                inventory.apply(Update::Host(Box::new(host(500 + n as u128))));
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_claimed_and_given_back_leaves_no_trace(
+        hosts in hosts(), pools in pools(), asks in asks(), seed: u64,
+    ) {
+        let mut inventory = zone(&hosts, &pools);
+        let before = values(&inventory);
+        for (n, ask) in asks.iter().enumerate() {
+            let outcome = choose(&inventory, ask, seed, &mut Ranker::built_in(), &mut Ranker::built_in());
+            if let Some(choice) = &outcome.choice {
+                claim(&mut inventory, ask, choice, n as u128);
+            }
+        }
+        for n in 0..asks.len() as u128 {
+            inventory.apply(Update::RunGone(id(7, n)));
+            for disk in 0..3 {
+                inventory.apply(Update::VolumeGone(id(8, n * 8 + disk)));
+                inventory.apply(Update::LayerGone(id(9, n * 8 + disk)));
+            }
+        }
+        prop_assert_eq!(values(&inventory), before);
+    }
+}
+
+/// Everything that a policy could see.
+fn values(inventory: &Inventory) -> Vec<u32> {
+    let column = |id| Column {
+        id,
+        name: None,
+        scale: 0,
+    };
+    let columns: Vec<Column> = (1..=9).map(column).collect();
+    let hosts: Vec<Row> = (0..inventory.rows(registry::ROW_COMPUTE_HOST)).collect();
+    let pools: Vec<Row> = (0..inventory.rows(registry::ROW_STORAGE_POOL)).collect();
+    let mut values = inventory.values(registry::ROW_COMPUTE_HOST, &columns, &hosts);
+    values.extend(inventory.values(registry::ROW_STORAGE_POOL, &columns, &pools));
+    values
+}

@@ -1,0 +1,330 @@
+//! Small zones, made up.
+#![expect(
+    clippy::expect_used,
+    dead_code,
+    reason = "made-up rows that read; each test file uses its own part"
+)]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+use velum_model::{
+    Id, Name,
+    id::*,
+    infrastructure::{HostState, Intent, PoolScope},
+    port::placement::{Column, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry},
+    quantity::{MemoryMib, Overcommit, Vcpus},
+};
+use velum_placement::*;
+
+pub fn id<Of>(kind: u8, number: u128) -> Id<Of> {
+    Id::from_uuid(Uuid::from_u128((u128::from(kind) << 120) | number))
+}
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+pub fn host(number: u128) -> HostRow {
+    HostRow {
+        id: id(1, number),
+        pod: id(2, 0),
+        cluster: id(3, 0),
+        vcpus: 8,
+        memory_mib: 8192,
+        arch: 1,
+        nic_kinds: vec![1],
+        attachment_kinds: vec![1],
+        tags: Vec::new(),
+        attributes: BTreeMap::new(),
+        intent: Intent::Enabled,
+        observed: HostState::Up,
+    }
+}
+
+pub fn pool(number: u128) -> PoolRow {
+    PoolRow {
+        id: id(4, number),
+        scope: PoolScope::Zone,
+        capacity_bytes: 100 << 30,
+        attachment_kinds: vec![1],
+        granularity_bytes: 1,
+        min_bytes: 1,
+        max_bytes: 0,
+        tags: Vec::new(),
+        attributes: BTreeMap::new(),
+        intent: Intent::Enabled,
+    }
+}
+
+pub fn ask(number: u128) -> Ask {
+    Ask {
+        instance: id(5, number),
+        project: id(6, 0),
+        vcpus: Vcpus::new(2).expect("in range"),
+        memory: MemoryMib::new(2048).expect("in range"),
+        arch: None,
+        host_tags: Vec::new(),
+        nic_kinds: vec![1],
+        disks: vec![DiskAsk {
+            bytes: 10 << 30,
+            storage_tags: Vec::new(),
+            template: None,
+        }],
+        pinned: Vec::new(),
+        excluded: Vec::new(),
+        previous: None,
+    }
+}
+
+pub fn zone(hosts: &[HostRow], pools: &[PoolRow]) -> Inventory {
+    let mut inventory = Inventory::default();
+    for host in hosts {
+        inventory.apply(Update::Host(Box::new(host.clone())));
+    }
+    for pool in pools {
+        inventory.apply(Update::Pool(Box::new(pool.clone())));
+    }
+    inventory
+}
+
+/// Claims an outcome under `number`.
+pub fn claim(inventory: &mut Inventory, ask: &Ask, choice: &Choice, number: u128) {
+    inventory.apply(Update::Run(RunClaim {
+        run: id(7, number),
+        host: choice.host,
+        project: ask.project,
+        vcpus: ask.vcpus.get(),
+        memory_mib: ask.memory.get(),
+    }));
+    for (n, (disk, pool)) in ask.disks.iter().zip(&choice.pools).enumerate() {
+        let number = number * 8 + n as u128;
+        inventory.apply(Update::Volume(VolumeClaim {
+            volume: id(8, number),
+            pool: pool.pool,
+            bytes: pool.bytes,
+        }));
+        if let (Some(template), Some(bytes)) = (disk.template, pool.layer_bytes) {
+            inventory.apply(Update::Layer(LayerClaim {
+                layer: id(9, number),
+                pool: pool.pool,
+                template: template.id,
+                bytes,
+                ready: false,
+                committed: true,
+            }));
+        }
+    }
+}
+
+fn intents() -> impl Strategy<Value = Intent> {
+    prop_oneof![6 => Just(Intent::Enabled), 1 => Just(Intent::Disabled), 1 => Just(Intent::Maintenance)]
+}
+fn states() -> impl Strategy<Value = HostState> {
+    prop_oneof![6 => Just(HostState::Up), 1 => Just(HostState::Down), 1 => Just(HostState::Unknown)]
+}
+fn kinds() -> impl Strategy<Value = Vec<u16>> {
+    prop::sample::subsequence(vec![1u16, 2, 3], 1..=2)
+}
+fn tags() -> impl Strategy<Value = Vec<Name>> {
+    prop::sample::subsequence(vec![name("fast"), name("gpu"), name("ssd")], 0..=2)
+}
+
+prop_compose! {
+    pub fn hosts()(rows in prop::collection::vec(
+        (0u128..3, 1u32..16, 1u64..16, 1u16..=2, kinds(), kinds(), tags(), intents(), states(), 0u32..5), 1..10,
+    )) -> Vec<HostRow> {
+        rows.into_iter().enumerate().map(|(n, (cluster, vcpus, gib, arch, nics, attach, tags, intent, observed, power))| {
+            HostRow {
+                cluster: id(3, cluster),
+                vcpus,
+                memory_mib: gib * 1024,
+                arch,
+                nic_kinds: nics,
+                attachment_kinds: attach,
+                tags,
+                attributes: BTreeMap::from([(name("power"), power)]),
+                intent,
+                observed,
+                ..host(n as u128 + 1)
+            }
+        }).collect()
+    }
+}
+
+fn scopes() -> impl Strategy<Value = PoolScope> {
+    prop_oneof![
+        Just(PoolScope::Zone),
+        (0u128..3).prop_map(|cluster| PoolScope::Cluster(id(3, cluster))),
+        (1u128..10).prop_map(|host| PoolScope::ComputeHost(id(1, host))),
+    ]
+}
+
+prop_compose! {
+    pub fn pools()(rows in prop::collection::vec(
+        (scopes(), 1u64..60, kinds(), tags(), intents(), prop_oneof![Just(1u64), Just(3u64 << 30)], prop_oneof![Just(0u64), Just(20u64 << 30)]),
+        0..6,
+    )) -> Vec<PoolRow> {
+        rows.into_iter().enumerate().map(|(n, (scope, gib, kinds, tags, intent, step, max))| PoolRow {
+            scope,
+            capacity_bytes: gib << 30,
+            attachment_kinds: kinds,
+            tags,
+            intent,
+            granularity_bytes: step,
+            max_bytes: max,
+            ..pool(n as u128 + 1)
+        }).collect()
+    }
+}
+
+prop_compose! {
+    fn disk()(gib in 1u64..30, tags in tags(), template in prop::option::of((0u128..2, 1u64..5))) -> DiskAsk {
+        DiskAsk {
+            bytes: gib << 30,
+            storage_tags: tags.into_iter().take(1).collect(),
+            template: template.map(|(of, gib)| TemplateAsk { id: id(10, of), layer_bytes: gib << 30 }),
+        }
+    }
+}
+
+prop_compose! {
+    pub fn asks()(rows in prop::collection::vec(
+        (1u64..6, 1u64..6, prop::option::of(1u16..=2), tags(), kinds(), prop::collection::vec(disk(), 0..3),
+         prop::collection::vec(1u128..6, 0..2), prop::collection::vec(1u128..10, 0..2)), 1..24,
+    )) -> Vec<Ask> {
+        rows.into_iter().enumerate().map(|(n, (vcpus, gib, arch, tags, nics, disks, pinned, excluded))| Ask {
+            vcpus: Vcpus::new(vcpus).expect("in range"),
+            memory: MemoryMib::new(gib * 1024).expect("in range"),
+            arch,
+            host_tags: tags.into_iter().take(1).collect(),
+            nic_kinds: nics.into_iter().take(1).collect(),
+            disks,
+            pinned: if n % 4 == 0 { pinned.into_iter().map(|p| id(4, p)).collect() } else { Vec::new() },
+            excluded: excluded.into_iter().map(|h| id(1, h)).collect(),
+            ..ask(n as u128)
+        }).collect()
+    }
+}
+
+pub fn twofold() -> Update {
+    let double = Overcommit::new(2000).expect("in range");
+    Update::Cluster {
+        id: id(3, 1),
+        cpu: double,
+        memory: Overcommit::NONE,
+    }
+}
+
+/// A policy that keeps what it was told, as a sandboxed one does: free vCPUs twice, power, the project's runs.
+pub struct Keeping {
+    descriptor: PolicyDescriptor,
+    held: Option<(u64, Vec<Vec<u32>>)>,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        let column = |id, name: Option<&str>| Column {
+            id,
+            name: name.map(str::to_owned),
+            scale: 0,
+        };
+        Self {
+            descriptor: PolicyDescriptor {
+                name: "keeping".into(),
+                row_kind: registry::ROW_COMPUTE_HOST,
+                columns: vec![
+                    column(registry::COLUMN_FREE_VCPUS, None),
+                    column(registry::COLUMN_ATTRIBUTE, Some("power")),
+                    column(registry::COLUMN_CLUSTER, None),
+                ],
+                demands: vec![registry::DEMAND_VCPUS],
+                facts: vec![registry::FACT_SAME_PROJECT, registry::FACT_TEMPLATE_CACHED],
+                row_local: false,
+                max_rows: 0,
+                refusals: vec![(4, "draws too much power".into())],
+                config_schema: "{}".into(),
+            },
+            held: None,
+        }
+    }
+}
+
+impl PlacementPolicy for Keeping {
+    fn descriptor(&self) -> &PolicyDescriptor {
+        &self.descriptor
+    }
+    fn load(&mut self, epoch: u64, rows: u32, values: &[u32]) -> Result<(), PolicyFailure> {
+        let columns = if rows == 0 {
+            vec![Vec::new(); 3]
+        } else {
+            values.chunks(rows as usize).map(<[u32]>::to_vec).collect()
+        };
+        self.held = Some((epoch, columns));
+        Ok(())
+    }
+    fn apply(
+        &mut self,
+        before: u64,
+        after: u64,
+        rows: &[u32],
+        values: &[u32],
+    ) -> Result<bool, PolicyFailure> {
+        let Some((epoch, columns)) = self.held.as_mut().filter(|(epoch, _)| *epoch == before) else {
+            return Ok(false);
+        };
+        *epoch = after;
+        for (column, values) in columns.iter_mut().zip(values.chunks(rows.len().max(1))) {
+            for (row, value) in rows.iter().zip(values) {
+                column[*row as usize] = *value;
+            }
+        }
+        Ok(true)
+    }
+    fn score(&mut self, epoch: u64, ask: &PolicyAsk, rows: &[u32]) -> Result<Vec<u32>, PolicyFailure> {
+        let (held, columns) = self.held.as_ref().expect("loaded first");
+        assert_eq!(*held, epoch, "asked at the epoch that it holds");
+        let near = |row: u32, fact: usize| {
+            let fact = &ask.facts[fact];
+            let at = fact.rows.iter().position(|other| *other == row);
+            at.map_or(0, |at| fact.values[at])
+        };
+        let score = |&row: &u32| {
+            if columns[1][row as usize] == 4 {
+                return registry::REFUSE + 4;
+            }
+            columns[0][row as usize] * 2 + columns[2][row as usize] + 3 * near(row, 1) - near(row, 0).min(1)
+                + ask.demand[0]
+        };
+        Ok(rows.iter().map(score).collect())
+    }
+    fn fuel_used(&self) -> u64 {
+        7
+    }
+}
+
+pub fn keeping() -> Ranker {
+    let label = PolicyLabel {
+        policy: Some(id(11, 1)),
+        name: "keeping".into(),
+        digest: Some(velum_model::plugin::Digest::from_hex(&"ab".repeat(32)).expect("a digest")),
+        generation: 3,
+        config: serde_json::json!({ "factor": 2 }),
+        fallback: velum_model::plugin::Fallback::BuiltIn,
+    };
+    Ranker::of(label, Box::new(Keeping::default()))
+}
+
+pub fn circumstances(inventory: &Inventory, seed: u64) -> Circumstances {
+    Circumstances {
+        id: id(12, 1),
+        zone: id(13, 1),
+        epoch: inventory.epoch(),
+        seed,
+        micros: 12,
+        at: velum_model::Timestamp::from_micros(0),
+    }
+}
+
+pub type Rows = (Vec<HostRow>, Vec<PoolRow>);
+pub type HostId = ComputeHostId;
