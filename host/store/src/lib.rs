@@ -12,6 +12,8 @@ mod encode;
 pub mod filter;
 mod lease;
 mod migrate;
+#[cfg(test)]
+mod prepared;
 pub mod reader;
 mod sql;
 mod store;
