@@ -38,3 +38,54 @@ impl Policy for BestFit {
 }
 
 velum_guest::export_policy!(BestFit);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use velum_guest::placement::{code, testing::Inventory};
+
+    use super::*;
+
+    fn ask(vcpus: u32, memory_mib: u32) -> Ask {
+        Ask::of(&[(code::DEMAND_VCPUS, vcpus), (code::DEMAND_MEMORY_MIB, memory_mib)])
+    }
+
+    #[test]
+    fn the_tightest_host_wins() {
+        // free vCPUs, free MiB, total vCPUs, total MiB, runs
+        let inventory = Inventory::hosts([[8, 8000, 16, 16000, 0], [2, 2000, 16, 16000, 9], [4, 4000, 16, 16000, 0]]);
+        let scores = inventory.scores::<BestFit>("{}", &ask(2, 2000), &[0, 1, 2]);
+        assert!(scores[1] > scores[2] && scores[2] > scores[0], "{scores:?}");
+        assert_eq!(scores[1], 10_000);
+    }
+
+    #[test]
+    fn the_weights_decide_what_tight_is() {
+        let inventory = Inventory::hosts([[2, 16000, 16, 16000, 0], [16, 2000, 16, 16000, 0]]);
+        let by = |config| inventory.scores::<BestFit>(config, &ask(1, 1000), &[0, 1]);
+        let cpu = by(r#"{"cpu_weight": 1, "memory_weight": 0}"#);
+        assert!(cpu[0] > cpu[1], "{cpu:?}");
+        let memory = by(r#"{"cpu_weight": 0, "memory_weight": 1}"#);
+        assert!(memory[1] > memory[0], "{memory:?}");
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_named() {
+        let refused = |json| BestFit::configure(json).unwrap_err();
+        assert!(refused(r#"{"cpu_weight": 101}"#).contains("'cpu_weight'"));
+        assert!(refused(r#"{"cpu_weight": 0, "memory_weight": 0}"#).contains("above 0"));
+        assert!(refused(r#"{"gpu_weight": 1}"#).contains("'gpu_weight'"));
+    }
+
+    proptest! {
+        #[test]
+        fn more_room_on_the_same_host_is_never_better(
+            total in 1u32..1000, free in 0u32..1000, more in 0u32..1000, wanted in 0u32..10,
+        ) {
+            let host = |free| [free, free, total, total, 0];
+            let scores = Inventory::hosts([host(free), host(free + more)])
+                .scores::<BestFit>("", &ask(wanted, wanted), &[0, 1]);
+            prop_assert!(scores[0] >= scores[1]);
+        }
+    }
+}

@@ -74,9 +74,16 @@ impl<P: Ranking> Engine<P> {
         self.table.as_mut().is_some_and(|table| table.apply(before, after, rows, values))
     }
 
-    /// Scores; empty if it does not hold this epoch or a row asked does not exist.
+    /// Scores as they travel; empty if it does not hold this epoch or a row asked does not exist.
     #[must_use]
     pub fn score(&self, epoch: u64, ask: wit::Ask, rows: &[u32]) -> Vec<u32> {
+        let Some(configured) = &self.configured else { return Vec::new() };
+        self.scores(epoch, &Ask::received(ask, &configured.declaration.demands), rows)
+    }
+
+    /// The same for an ask that was built natively.
+    #[must_use]
+    pub fn scores(&self, epoch: u64, ask: &Ask, rows: &[u32]) -> Vec<u32> {
         let (Some(configured), Some(table)) = (&self.configured, &self.table) else { return Vec::new() };
         if table.epoch() != epoch || rows.iter().any(|row| *row as usize >= table.rows()) {
             return Vec::new();
@@ -89,8 +96,7 @@ impl<P: Ranking> Engine<P> {
         } else {
             rows
         };
-        let ask = Ask::received(ask, &configured.declaration.demands);
         let view = View::new(&configured.places, table, asked);
-        configured.policy.rank(&ask, &view).into_iter().map(super::Score::value).collect()
+        configured.policy.rank(ask, &view).into_iter().map(super::Score::value).collect()
     }
 }

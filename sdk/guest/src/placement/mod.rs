@@ -7,6 +7,7 @@ mod engine;
 mod host;
 mod score;
 mod table;
+pub mod testing;
 
 pub use ask::Ask;
 pub use declaration::Declaration;
@@ -75,6 +76,8 @@ impl<P: Policy> Ranking for P {
 #[macro_export]
 macro_rules! export_policy {
     ($policy:ty) => {
+        // The names of a component's exports are none that a native linker takes.
+        #[cfg(target_arch = "wasm32")]
         const _: () = {
             use $crate::{bindings::policy::exports::velum::placement::policy as wit, placement::Engine};
 

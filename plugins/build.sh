@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Builds the first-party plugins: each a component at $CARGO_TARGET_DIR/plugins/NAME.wasm with its plugin.toml beside it
+# as NAME.toml. With names as arguments, only those. Quiet unless something fails; run again, it does what is left.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+target_dir=${CARGO_TARGET_DIR:-$PWD/target}
+out=$target_dir/plugins
+triple=wasm32-unknown-unknown
+mkdir -p "$out"
+
+names=("$@")
+if [ ${#names[@]} -eq 0 ]; then
+  for manifest in plugins/*/plugin.toml; do
+    names+=("$(basename "$(dirname "$manifest")")")
+  done
+fi
+packages=()
+for name in "${names[@]}"; do
+  [ -f "plugins/$name/plugin.toml" ] || { echo "plugins/build.sh: there is no plugin $name" >&2; exit 2; }
+  packages+=(-p "$name")
+done
+
+has_target() {
+  [ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$triple/lib" ]
+}
+
+# The rustup download has hung at times: it gets two minutes.
+if ! has_target && command -v rustup >/dev/null; then
+  timeout 120 rustup target add "$triple" >/dev/null 2>&1 || true
+fi
+
+if has_target; then
+  cargo build --quiet --profile plugin --target "$triple" "${packages[@]}"
+elif [ -x /usr/bin/cargo ] && command -v wasm-ld-19 >/dev/null && [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]; then
+  # Debian's toolchain has no std for this target, but its sources.
+  RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19 \
+    /usr/bin/cargo build --quiet -Zbuild-std=std,panic_abort --profile plugin --target "$triple" "${packages[@]}"
+else
+  cat >&2 <<MESSAGE
+plugins/build.sh: no Rust standard library for $triple. Install one of
+  rustup target add $triple
+  apt-get install rustc-web cargo-web rust-web-src lld-19
+MESSAGE
+  exit 1
+fi
+
+cargo build --quiet -p velum-componentize
+for name in "${names[@]}"; do
+  module=$target_dir/$triple/plugin/${name//-/_}.wasm
+  component=$out/$name.wasm
+  if [ ! -f "$component" ] || [ "$module" -nt "$component" ] || [ "$target_dir/debug/velum-componentize" -nt "$component" ]; then
+    "$target_dir/debug/velum-componentize" "$module" "$component"
+  fi
+  cmp --silent "plugins/$name/plugin.toml" "$out/$name.toml" || cp "plugins/$name/plugin.toml" "$out/$name.toml"
+done
