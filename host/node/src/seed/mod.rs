@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(nic["nameservers"]["addresses"][0], "10.10.0.1\": {}\nevil: true");
         assert_eq!(network.as_object().unwrap().len(), 2, "nothing was injected");
         // Also without Joliet.
-        assert_eq!(extracted(&path, "ecma", "/USER-DATA"), seed().user_data);
+        assert_eq!(extracted(&path, "nojoliet", "/USER-DATA"), seed().user_data);
 
         seeds.remove(run).unwrap();
         seeds.remove(run).unwrap();
