@@ -7,7 +7,8 @@ use velum_wire::DecisionView;
 use crate::{
     failure::Failure,
     kind::{self, Shown},
-    session::{Most, Session},
+    names::Names,
+    session::{Most, Output, Session},
     table::{self, Column, Kind, column, text},
     text::{count, plain},
 };
@@ -17,7 +18,11 @@ impl Shown for Decisions {
     const COLUMNS: &'static [Column] = &[
         column("AT", "at", Kind::Time),
         column("INSTANCE", "instance_id", Kind::Of("instances")),
-        text("COMPUTE HOST", "winner.compute_host_name"),
+        column(
+            "COMPUTE HOST",
+            "winner.compute_host_id",
+            Kind::Of("compute-hosts"),
+        ),
         text("SCORE", "winner.score"),
         text("POLICY", "policy.name"),
         text("GENERATION", "policy.generation"),
@@ -63,9 +68,34 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             kind::list_limited::<Decisions>(session, list.most.limit, filter).await
         }
         Command::Show(show) => {
-            let decision = session.client.decisions().get(show.id).await?;
+            let mut decision = session.client.decisions().get(show.id).await?;
+            if session.output == Output::Table {
+                fill_names(session, &mut decision).await;
+            }
             session.print(&decision, || render(&decision))
         }
+    }
+}
+
+/// Only the answers about an instance name compute hosts and pools; people want to see names everywhere.
+async fn fill_names(session: &Session, decision: &mut DecisionView) {
+    let ranked = decision.winner.iter().chain(&decision.runners_up);
+    let refused = decision.refusals.iter().map(|r| r.compute_host_id);
+    let hosts: Vec<_> = ranked.map(|r| r.compute_host_id).chain(refused).map(|id| id.to_string()).collect();
+    let pools: Vec<_> = decision.pools.iter().map(|p| p.storage_pool_id.to_string()).collect();
+    let mut names = Names::default();
+    names.learn(&session.client, "compute-hosts", &hosts).await;
+    names.learn(&session.client, "storage-pools", &pools).await;
+    let host = |id: uuid::Uuid| Some(names.name("compute-hosts", &id.to_string()));
+    for ranked in decision.winner.iter_mut().chain(&mut decision.runners_up) {
+        ranked.compute_host_name = ranked.compute_host_name.take().or_else(|| host(ranked.compute_host_id));
+    }
+    for refusal in &mut decision.refusals {
+        refusal.compute_host_name = refusal.compute_host_name.take().or_else(|| host(refusal.compute_host_id));
+    }
+    for pool in &mut decision.pools {
+        let name = names.name("storage-pools", &pool.storage_pool_id.to_string());
+        pool.storage_pool_name = pool.storage_pool_name.take().or(Some(name));
     }
 }
 
@@ -138,7 +168,7 @@ fn summary(decision: &DecisionView) -> Vec<(String, String)> {
         table::word(
             &decision.at.clone().into(),
             Kind::Time,
-            &crate::names::Names::default(),
+            &Names::default(),
         ),
     );
     rows

@@ -9,7 +9,7 @@ use velum_wire::EventView;
 use crate::{
     failure::Failure,
     names::Names,
-    session::{Most, Output, Session, write_out},
+    session::{Most, Output, Session, write_on},
     table::{self, Column, Kind, column, text},
 };
 
@@ -64,7 +64,7 @@ impl List {
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     let Command::List(list) = command;
     if list.follow {
-        follow(session, list.after).await
+        follow(session, list).await
     } else {
         once(session, &list).await
     }
@@ -106,7 +106,9 @@ async fn follow(session: &Session, list: List) -> Result<(), Failure> {
             Output::Json => serde_json::to_string(&event).map_err(|e| Failure::Local(e.into()))?,
             Output::Table => row(&event).join("  "),
         };
-        write_out(&format!("{line}\n"))?;
+        if !write_on(&format!("{line}\n"))? {
+            return Ok(());
+        }
     }
     Err(Failure::Local(anyhow::anyhow!(
         "the stream of {} ended",

@@ -16,6 +16,8 @@ pub enum Failure {
     Usage(String),
     /// An operation was accepted and then undone or parked.
     Operation(String),
+    /// Nothing has room for what was only thought of.
+    NoRoom,
     /// Something on this machine.
     Local(anyhow::Error),
 }
@@ -56,6 +58,7 @@ impl Failure {
             Self::Client(ClientError::Server { .. } | ClientError::Token) | Self::Usage(_) => 2,
             Self::Client(_) | Self::Local(_) => 1,
             Self::Operation(_) => 4,
+            Self::NoRoom => 5,
         }
     }
 
@@ -74,6 +77,7 @@ impl Failure {
             ),
             Self::Client(error) => format!("error: {}\n", chain(error)),
             Self::Usage(text) => format!("error: {}\n", plain(text)),
+            Self::NoRoom => "error: nothing has room for it; the table says why\n".to_owned(),
             Self::Operation(text) => format!("error: {}\n", plain(text)),
             Self::Local(error) => format!("error: {}\n", plain(&format!("{error:#}"))),
         }

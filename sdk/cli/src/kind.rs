@@ -54,6 +54,15 @@ pub async fn list<R: Shown>(session: &Session, rows: &Rows, filter: Filter) -> R
 /// The same for resources without a name.
 pub async fn list_limited<R: Shown>(session: &Session, limit: u32, filter: Filter) -> Result<(), Failure> {
     let (items, more) = collection::<R>(session).first(&filter, limit as usize).await?;
+    print_rows::<R>(session, &items, more.then_some(limit)).await
+}
+
+/// Prints rows as a list; with a limit when there are more.
+pub async fn print_rows<R: Shown>(
+    session: &Session,
+    items: &[R::View],
+    cut_at: Option<u32>,
+) -> Result<(), Failure> {
     let values = items
         .iter()
         .map(serde_json::to_value)
@@ -61,7 +70,7 @@ pub async fn list_limited<R: Shown>(session: &Session, limit: u32, filter: Filte
         .map_err(unshowable)?;
     let names = learn(session, &values, R::COLUMNS).await;
     session.print(&items, || rows_of::<R>(&values, &names))?;
-    if more {
+    if let Some(limit) = cut_at {
         session.say(&format!("there are more: these are the first {limit} (--limit)"));
     }
     Ok(())
@@ -317,7 +326,8 @@ fn references(value: &Value, found: &mut Vec<(&'static str, String)>) {
 fn fields(value: &Value, names: &Names) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     if let Value::Object(map) = value {
-        for (field, value) in map {
+        // Links are for programs.
+        for (field, value) in map.iter().filter(|(field, _)| *field != "links") {
             push_field(&label(field), field, value, names, &mut rows);
         }
     }

@@ -104,10 +104,18 @@ impl Session {
 
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub fn write_out(text: &str) -> Result<(), Failure> {
+    write_on(text).map(|_| ())
+}
+
+/// The same for output without end: whether anybody still reads it.
+pub fn write_on(text: &str) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        done => Ok(done.context("could not write to standard output")?),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow::Error::new(error)
+            .context("could not write to standard output")
+            .into()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use uuid::Uuid;
-use velum_wire::{CreateInstanceBody, DecisionView, InstanceView};
+use velum_wire::{CreateInstanceBody, DecisionView, InstanceView, RebootInstanceBody, StopInstanceBody};
 
 use crate::{Answered, Client, ClientError, Collection, Console, Instances, http::Ask};
 
@@ -36,12 +36,28 @@ impl Collection<'_, Instances> {
         self.act(id, "stop", NOTHING).await
     }
 
+    /// Stops a running one: hard when its guest did not shut down within `grace_ms` milliseconds; 0 does not ask it.
+    ///
+    /// # Errors
+    /// As [`Collection::stop`].
+    pub async fn stop_within(&self, id: Uuid, grace_ms: u64) -> Result<Answered<InstanceView>, ClientError> {
+        self.act(id, "stop", Some(&StopInstanceBody { grace_ms: Some(grace_ms) })).await
+    }
+
     /// Reboots a running one.
     ///
     /// # Errors
     /// Any [`ClientError`]; a problem when it does not run.
     pub async fn reboot(&self, id: Uuid) -> Result<Answered<InstanceView>, ClientError> {
         self.act(id, "reboot", NOTHING).await
+    }
+
+    /// Resets a running one without asking its guest.
+    ///
+    /// # Errors
+    /// As [`Collection::reboot`].
+    pub async fn reset(&self, id: Uuid) -> Result<Answered<InstanceView>, ClientError> {
+        self.act(id, "reboot", Some(&RebootInstanceBody { hard: true })).await
     }
 
     /// Why it is where it is.

@@ -55,7 +55,8 @@ pub async fn run(session: &Session, new: Create) -> Result<(), Failure> {
     let instances = session.client.instances();
     if dry_run {
         let decision = instances.plan(&body).await?;
-        return session.print(&decision, || render(&decision));
+        session.print(&decision, || render(&decision))?;
+        return decision.winner.map(|_| ()).ok_or(Failure::NoRoom);
     }
     kind::answered::<Instances>(session, instances.create(&body).await?, wait).await
 }

@@ -3,8 +3,11 @@
 mod console;
 mod create;
 
+use std::collections::HashMap;
+
 use clap::{Args, Subcommand};
 use velum_client::{ComputeHosts, Filter, Instances};
+use velum_wire::InstanceView;
 
 use crate::{
     decision::render,
@@ -41,9 +44,9 @@ pub enum Command {
     /// Starts a stopped instance: it is placed anew.
     Start(Act),
     /// Stops an instance: gracefully, then hard.
-    Stop(Act),
+    Stop(Stop),
     /// Reboots an instance.
-    Reboot(Act),
+    Reboot(Reboot),
     /// Destroys an instance with its root volume; data volumes stay.
     #[command(visible_alias = "delete")]
     Destroy(Act),
@@ -80,6 +83,26 @@ pub struct Act {
     pub wait: Wait,
 }
 
+/// How to stop.
+#[derive(Args, Debug)]
+pub struct Stop {
+    #[command(flatten)]
+    pub act: Act,
+    /// Seconds that the guest gets to shut down by itself before it is turned off; 0 turns it off at once.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub grace: Option<u64>,
+}
+
+/// How to reboot.
+#[derive(Args, Debug)]
+pub struct Reboot {
+    #[command(flatten)]
+    pub act: Act,
+    /// Resets it without asking the guest.
+    #[arg(long)]
+    pub hard: bool,
+}
+
 /// Runs `velum instance`.
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     let instances = session.client.instances();
@@ -91,13 +114,18 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             let id = id_of(session, &act.one).await?;
             kind::answered::<Instances>(session, instances.start(id).await?, act.wait).await
         }
-        Command::Stop(act) => {
-            let id = id_of(session, &act.one).await?;
-            kind::answered::<Instances>(session, instances.stop(id).await?, act.wait).await
+        Command::Stop(stop) => {
+            let id = id_of(session, &stop.act.one).await?;
+            let answer = match stop.grace {
+                Some(seconds) => instances.stop_within(id, seconds * 1000).await?,
+                None => instances.stop(id).await?,
+            };
+            kind::answered::<Instances>(session, answer, stop.act.wait).await
         }
-        Command::Reboot(act) => {
-            let id = id_of(session, &act.one).await?;
-            kind::answered::<Instances>(session, instances.reboot(id).await?, act.wait).await
+        Command::Reboot(reboot) => {
+            let id = id_of(session, &reboot.act.one).await?;
+            let answer = if reboot.hard { instances.reset(id).await? } else { instances.reboot(id).await? };
+            kind::answered::<Instances>(session, answer, reboot.act.wait).await
         }
         Command::Destroy(act) => kind::delete::<Instances>(session, &act.one, act.wait).await,
         Command::Why(one) => {
@@ -115,7 +143,37 @@ async fn run_list(session: &Session, list: List) -> Result<(), Failure> {
     let filter = within
         .with_some("state", list.state)
         .with_some("compute_host_id", host);
-    kind::list::<Instances>(session, &list.rows, filter).await
+    if session.output == Output::Json {
+        return kind::list::<Instances>(session, &list.rows, filter).await;
+    }
+    let filter = filter.with_some("name", list.rows.name.as_ref());
+    let limit = list.rows.most.limit;
+    let (mut found, more) = session.client.instances().first(&filter, limit as usize).await?;
+    fill_addresses(session, &mut found).await?;
+    kind::print_rows::<Instances>(session, &found, more.then_some(limit)).await
+}
+
+/// NICs that are read at once to show the addresses in a list: those of more instances than anybody reads.
+const MOST_NICS: usize = 5000;
+
+/// A list of instances leaves the addresses to the single answers; people want to see them.
+async fn fill_addresses(session: &Session, found: &mut [InstanceView]) -> Result<(), Failure> {
+    let nics = session.client.nics();
+    let nics = match found {
+        [] => return Ok(()),
+        [only] => nics.all(&Filter::new().with("instance_id", only.id)).await?,
+        _ => nics.first(&Filter::new(), MOST_NICS).await?.0,
+    };
+    let mut by_instance: HashMap<uuid::Uuid, Vec<(u16, String)>> = HashMap::new();
+    for nic in nics {
+        by_instance.entry(nic.instance_id).or_default().push((nic.slot, nic.address));
+    }
+    for instance in found.iter_mut().filter(|i| i.addresses.is_empty()) {
+        let mut addresses = by_instance.remove(&instance.id).unwrap_or_default();
+        addresses.sort_unstable();
+        instance.addresses = addresses.into_iter().map(|(_, address)| address).collect();
+    }
+    Ok(())
 }
 
 async fn id_of(session: &Session, one: &One) -> Result<uuid::Uuid, Failure> {

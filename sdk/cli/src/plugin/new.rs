@@ -141,19 +141,37 @@ fn standalone(member: &str, workspace: &str) -> Result<String, anyhow::Error> {
     for left_out in ["lints", "dev-dependencies"] {
         member.remove(left_out);
     }
-    let inherits = |value: &Value| value.get("workspace").and_then(Value::as_bool) == Some(true);
     for (part, from) in [("package", "package"), ("dependencies", "dependencies")] {
-        let Some(Value::Table(table)) = member.get_mut(part) else {
-            continue;
-        };
-        for (key, value) in table.iter_mut().filter(|(_, value)| inherits(value)) {
-            *value = inherited(from)
-                .and_then(|known| known.get(key))
-                .with_context(|| format!("the workspace says nothing of {part}.{key}"))?
-                .clone();
+        let Some(Value::Table(table)) = member.get_mut(part) else { continue };
+        for (key, value) in table.iter_mut() {
+            if value.get("workspace").and_then(Value::as_bool) == Some(true) {
+                let known = inherited(from).and_then(|known| known.get(key));
+                *value = written_out(value, known.with_context(|| format!("the workspace lacks {part}.{key}"))?);
+            }
         }
     }
     Ok(toml::to_string(&member)?)
+}
+
+/// What is inherited, with what the member says beside it (`optional`, further features).
+fn written_out(member: &Value, inherited: &Value) -> Value {
+    let Value::Table(own) = member else { return inherited.clone() };
+    if own.len() == 1 {
+        return inherited.clone();
+    }
+    let mut whole = match inherited {
+        Value::Table(table) => table.clone(),
+        version => Table::from_iter([("version".to_owned(), version.clone())]),
+    };
+    for (key, value) in own.iter().filter(|(key, _)| *key != "workspace") {
+        match (whole.get_mut(key), value) {
+            (Some(Value::Array(present)), Value::Array(more)) => present.extend(more.iter().cloned()),
+            _ => {
+                whole.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Value::Table(whole)
 }
 
 #[cfg(test)]
@@ -179,6 +197,21 @@ mod tests {
             .expect("a manifest");
         assert!(!guest.to_string().contains("workspace"), "{guest}");
         assert!(run(&new).is_err(), "a folder that is there is left alone");
+    }
+
+    #[test]
+    fn what_a_member_inherits_is_written_out_with_what_it_adds() {
+        let workspace = "[workspace.package]\nversion = \"0.1.0\"\n[workspace.dependencies]\na = \"1\"\n\
+                         b = { version = \"2\", features = [\"x\"] }\n";
+        let member = "[package]\nname = \"m\"\nversion.workspace = true\n[lints]\nworkspace = true\n[dependencies]\n\
+                      a = { workspace = true, optional = true }\nb = { workspace = true, features = [\"y\"] }\n";
+        let alone: Table = standalone(member, workspace).expect("a manifest").parse().expect("TOML");
+        let expected: Table = "[package]\nname = \"m\"\nversion = \"0.1.0\"\n[dependencies]\n\
+                               a = { version = \"1\", optional = true }\nb = { version = \"2\", features = [\"x\", \"y\"] }"
+            .parse()
+            .expect("TOML");
+        assert_eq!(alone, expected);
+        assert!(standalone("[dependencies]\nc.workspace = true", workspace).is_err());
     }
 
     #[test]

@@ -1,17 +1,20 @@
-use velum_guest::placement::{Ask, Declaration, Host, Policy, Score};
+use velum_guest::placement::*;
 
-struct LowPower;
+/// Prefers the compute host that draws the least power, a number that operators set on their hosts.
+struct Coolest;
 
-impl Policy for LowPower {
+impl Policy for Coolest {
     fn configure(_json: &str) -> Result<Self, String> {
         Ok(Self)
     }
+
     fn declare(&self) -> Declaration {
-        Declaration::hosts().attribute("power")
+        Declaration::hosts().attribute("power_w")
     }
-    fn score(&self, _ask: &Ask, host: &Host<'_>) -> Score {
-        Score::of(1_000_000 - host.attribute("power").min(1_000_000))
+
+    fn score(&self, _ask: &Ask, host: &Host) -> Score {
+        Score::of(100_000 - host.attribute("power_w").min(100_000))
     }
 }
 
-velum_guest::export_policy!(LowPower);
+velum_guest::export_policy!(Coolest);

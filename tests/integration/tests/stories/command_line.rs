@@ -178,6 +178,9 @@ async fn exit_codes_say_what_kind_of_failure_it_was() -> anyhow::Result<()> {
         "{code}: {words}"
     );
 
+    let (code, words) = fails(&story, &[&CREATE[..], &["too-many", "--dry-run"]].concat()).await?;
+    assert!(code == 5 && words.contains("has room"), "{code}: {words}");
+
     // A start that the far side refuses for good is undone.
     ok(&story, &["instance", "stop", "fits", "--wait"]).await?;
     let fault =

@@ -33,6 +33,13 @@ async fn ten_lines_outside_the_repository_place_a_guest_by_a_custom_attribute() 
     let outside = tempfile::tempdir()?;
     let folder = outside.path();
     velum(&story, folder, &["plugin", "new", "low-power"]).await?;
+    // What `new` makes is to be edited; here by what the documentation of the guest library shows.
+    let readme = include_str!("../../../../sdk/guest/README.md");
+    let (_, code) = readme
+        .split_once("```rust,no_run\n")
+        .context("the documentation shows a policy")?;
+    let (code, _) = code.split_once("```").context("the policy ends")?;
+    std::fs::write(folder.join("low-power/src/lib.rs"), code)?;
     let built = velum(&story, folder, &["plugin", "build", "low-power"]).await?;
     assert!(
         built.contains("placement-policy") && built.contains("imports  nothing"),
@@ -50,7 +57,7 @@ async fn ten_lines_outside_the_repository_place_a_guest_by_a_custom_attribute() 
     // The third draws least, then the second: what the policy ranks by, and nothing else does.
     for (host, power) in story.world.hosts.iter().zip([400_u32, 200, 100, 300]) {
         let body = UpdateComputeHostBody {
-            attributes: Some([("power".to_owned(), power)].into()),
+            attributes: Some([("power_w".to_owned(), power)].into()),
             ..UpdateComputeHostBody::default()
         };
         story.client.compute_hosts().update(*host, &body, None).await?;
