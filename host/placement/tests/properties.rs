@@ -43,16 +43,6 @@ impl Books {
 fn oracle(host: &HostRow, pools: &[PoolRow], ask: &Ask, books: &Books) -> Option<Refusal> {
     let factor = if host.cluster == id(3, 1) { 2 } else { 1 };
     let used = |of: &HashMap<HostId, u64>| of.get(&host.id).copied().unwrap_or(0);
-    let in_scope = |pool: &PoolRow| match pool.scope {
-        PoolScope::Zone => true,
-        PoolScope::Cluster(cluster) => cluster == host.cluster,
-        PoolScope::ComputeHost(other) => other == host.id,
-    };
-    let attaches = |pool: &PoolRow| {
-        pool.attachment_kinds
-            .iter()
-            .any(|kind| host.attachment_kinds.contains(kind))
-    };
     if host.intent != Intent::Enabled {
         let disabled = host.intent == Intent::Disabled;
         return Some(if disabled {
@@ -82,45 +72,60 @@ fn oracle(host: &HostRow, pools: &[PoolRow], ask: &Ask, books: &Books) -> Option
         return Some(Refusal::Memory);
     }
     for disk in &ask.disks {
-        let mut left: Vec<&PoolRow> = pools
-            .iter()
-            .filter(|pool| pool.intent == Intent::Enabled && in_scope(pool))
-            .collect();
-        if left.is_empty() {
-            return Some(Refusal::StorageReach);
-        }
-        left.retain(|pool| disk.storage_tags.iter().all(|tag| pool.tags.contains(tag)));
-        if left.is_empty() {
-            return Some(Refusal::StorageTags);
-        }
-        left.retain(|pool| attaches(pool));
-        if left.is_empty() {
-            return Some(Refusal::StorageReach);
-        }
-        left.retain(|pool| {
-            let step = pool.granularity_bytes;
-            let size = disk.bytes.div_ceil(step) * step;
-            let layer = disk.template.map_or(0, |of| {
-                if books.layers.contains(&(pool.id, of.id)) {
-                    0
-                } else {
-                    of.layer_bytes
-                }
-            });
-            let used = books.bytes.get(&pool.id).copied().unwrap_or(0);
-            (pool.max_bytes == 0 || size <= pool.max_bytes) && used + size + layer <= pool.capacity_bytes
-        });
-        if left.is_empty() {
-            return Some(Refusal::StorageSpace);
+        if let Some(refusal) = oracle_of_pools(host, pools, disk, books) {
+            return Some(refusal);
         }
     }
     for pinned in &ask.pinned {
         let pool = pools.iter().find(|pool| pool.id == *pinned);
-        if !pool.is_some_and(|pool| in_scope(pool) && attaches(pool)) {
+        if !pool.is_some_and(|pool| in_scope(host, pool) && attaches(host, pool)) {
             return Some(Refusal::VolumeElsewhere);
         }
     }
     ask.excluded.contains(&host.id).then_some(Refusal::Excluded)
+}
+
+fn in_scope(host: &HostRow, pool: &PoolRow) -> bool {
+    match pool.scope {
+        PoolScope::Zone => true,
+        PoolScope::Cluster(cluster) => cluster == host.cluster,
+        PoolScope::ComputeHost(other) => other == host.id,
+    }
+}
+
+fn attaches(host: &HostRow, pool: &PoolRow) -> bool {
+    pool.attachment_kinds
+        .iter()
+        .any(|kind| host.attachment_kinds.contains(kind))
+}
+
+fn oracle_of_pools(host: &HostRow, pools: &[PoolRow], disk: &DiskAsk, books: &Books) -> Option<Refusal> {
+    let mut left: Vec<&PoolRow> = pools
+        .iter()
+        .filter(|pool| pool.intent == Intent::Enabled && in_scope(host, pool))
+        .collect();
+    if left.is_empty() {
+        return Some(Refusal::StorageReach);
+    }
+    left.retain(|pool| disk.storage_tags.iter().all(|tag| pool.tags.contains(tag)));
+    if left.is_empty() {
+        return Some(Refusal::StorageTags);
+    }
+    left.retain(|pool| attaches(host, pool));
+    if left.is_empty() {
+        return Some(Refusal::StorageReach);
+    }
+    left.retain(|pool| {
+        let step = pool.granularity_bytes;
+        let size = disk.bytes.div_ceil(step) * step;
+        let there = |of: TemplateAsk| books.layers.contains(&(pool.id, of.id));
+        let layer = disk
+            .template
+            .map_or(0, |of| if there(of) { 0 } else { of.layer_bytes });
+        let used = books.bytes.get(&pool.id).copied().unwrap_or(0);
+        (pool.max_bytes == 0 || size <= pool.max_bytes) && used + size + layer <= pool.capacity_bytes
+    });
+    left.is_empty().then_some(Refusal::StorageSpace)
 }
 
 proptest! {

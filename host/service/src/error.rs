@@ -209,7 +209,11 @@ impl ServiceError {
                 id: reference,
             },
             Refused::Overlap { table, other } => Self::invalid(
-                if table == "ip range" { "/first" } else { "/cidr" },
+                if table == "address range" {
+                    "/first"
+                } else {
+                    "/cidr"
+                },
                 format!("overlaps {other}"),
                 "choose addresses that nothing else has",
             ),

@@ -51,7 +51,12 @@ pub use request::{Accepted, Answered, Keyed, Render};
 pub use services::{Parts, Services};
 pub use storage_pools::{ChangeStoragePool, NewStoragePool};
 pub use templates::{CHUNK_MAX, NewTemplate, Upload};
-pub use velum_store::{EventCursor, StoredAnswer};
+pub use velum_store::{
+    ClusterFilter, ComputeHostFilter, ComputeOfferingFilter, DecisionFilter, DiskOfferingFilter, EventCursor,
+    EventFilter, ImageStoreFilter, InstanceFilter, IpAddressFilter, IpRangeFilter, NetworkFilter,
+    NetworkOfferingFilter, NicFilter, OperationFilter, PluginFilter, PodFilter, PolicyFilter,
+    StoragePoolFilter, StoredAnswer, TemplateFilter, VolumeFilter, ZoneFilter,
+};
 pub use volumes::{NewVolume, SLOTS};
 pub use watch::Watch;
 pub use zones::{ChangeZone, NewZone};

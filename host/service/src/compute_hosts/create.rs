@@ -255,7 +255,7 @@ fn unusable(field: &str, problem: &dyn std::fmt::Display) -> ServiceError {
 }
 
 /// Handles of calls are made for a target; a probe needs no more.
-pub(super) fn target_of(host: &ComputeHost, config: Value) -> Target {
+pub(crate) fn target_of(host: &ComputeHost, config: Value) -> Target {
     Target {
         kind: TargetKind::ComputeHost,
         id: host.id.uuid(),

@@ -14,7 +14,7 @@ use velum_model::{
     quantity::{MemoryMib, Vcpus},
 };
 
-pub(crate) use create::object;
+pub(crate) use create::{object, target_of};
 
 /// A compute host to be registered. It must answer: its driver probes it before anything is stored.
 #[derive(Clone, Debug, PartialEq)]

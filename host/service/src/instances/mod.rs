@@ -1,5 +1,6 @@
 //! Instances.
 
+mod console;
 mod create;
 mod destroy;
 mod detail;

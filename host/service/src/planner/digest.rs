@@ -99,9 +99,12 @@ fn notes(change: &Change, owner: ProjectId) -> [Option<Note>; 2] {
             IpRangeUse::Private(_) => [None, None],
         },
         Change::InsertNetwork(network) => one(Note::Network(Box::new(network.clone()))),
-        Change::InsertPolicy(policy) | Change::UpdatePolicy(policy) => {
-            one(Note::Policy(Box::new(policy.clone())))
-        }
+        Change::InsertPolicy(policy) => one(Note::Policy(Box::new(policy.clone()))),
+        // A change carries the generation that it read; the row has the next one.
+        Change::UpdatePolicy(policy) => one(Note::Policy(Box::new(Policy {
+            generation: policy.generation + 1,
+            ..policy.clone()
+        }))),
         Change::Delete { table, id, .. } => one(gone(*table, *id)),
         Change::InsertNic { nic, range, .. } => one(Note::Nic(nic.id, *range, nic.address)),
         Change::DeleteNic(id) => one(Note::NicGone(*id)),

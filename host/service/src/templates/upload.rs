@@ -50,7 +50,7 @@ impl Services {
             there
         };
         let operation = self.note_received(caller, &mut template, received).await?;
-        if operation.is_none() && received != offset + got {
+        if operation.is_none() && there != offset {
             return Err(ServiceError::WrongOffset {
                 expected: received,
                 got: offset,

@@ -1,0 +1,446 @@
+//! A small cloud: a real store in a temporary directory, a far side that answers at once.
+#![expect(
+    clippy::expect_used,
+    dead_code,
+    reason = "what a test sets up must work; each test file uses its own part"
+)]
+
+pub mod fakes;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use fakes::*;
+use velum_model::{
+    Name,
+    decision::Decision,
+    id::*,
+    infrastructure::*,
+    net::{Link, LinkKind},
+    page::Page,
+    plugin::{Fallback, Policy},
+    quantity::{Bytes, MemoryMib, Overcommit, Vcpus},
+    storage::{ImageFormat, Template, TemplateState},
+    tenancy::{Caller, Scope},
+};
+use velum_service::*;
+use velum_store::{Change, Commit, Store, StoreOptions};
+
+/// The parts of a cloud that tests name.
+pub struct Cloud {
+    pub store: Store,
+    pub services: Services,
+    pub plugins: Arc<FakePlugins>,
+    pub caller: Caller,
+    pub zone: Zone,
+    pub pod: Pod,
+    pub cluster: Cluster,
+    pub hosts: Vec<ComputeHost>,
+    pub pool: StoragePool,
+    pub network: Network,
+    pub range: IpRange,
+    pub offering: ComputeOffering,
+    pub template: Template,
+    directory: tempfile::TempDir,
+}
+
+/// How large it is.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub hosts: u32,
+    pub memory_mib: u64,
+    pub addresses: u8,
+}
+
+pub fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+pub fn fresh<T>(answered: Answered<T>) -> T {
+    match answered {
+        Answered::Fresh(made) => made,
+        Answered::Replayed(answer) => panic!("replayed: {}", answer.body),
+    }
+}
+
+pub async fn open(directory: &std::path::Path) -> (Store, Services, Arc<FakePlugins>) {
+    let ids = Arc::new(Counting::default());
+    let clock = Arc::new(Ticking::default());
+    let watch = Watch::new();
+    let store = Store::open(StoreOptions {
+        url: format!("sqlite:{}", directory.join("velum.db").display()),
+        holder: "test".into(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        observer: watch.clone(),
+        lease_ms: 60_000,
+    })
+    .await
+    .expect("the store opens");
+    store.take_over(false).await.expect("it is taken over");
+    let plugins = Arc::new(FakePlugins::default());
+    let services = Services::start(Parts {
+        store: store.clone(),
+        plugins: plugins.clone(),
+        nodes: Arc::new(FakeNodes::default()),
+        clock,
+        ids,
+        watch,
+    })
+    .await
+    .expect("the services start");
+    (store, services, plugins)
+}
+
+pub fn administrator() -> Caller {
+    Caller {
+        token: any_token(),
+        name: "admin".into(),
+        scope: Scope::All,
+    }
+}
+
+impl Cloud {
+    pub async fn of(size: Size) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (store, services, plugins) = open(directory.path()).await;
+        let caller = administrator();
+        store
+            .insert_token(caller.token, &caller.name, b"hash", Scope::All)
+            .await
+            .expect("a token");
+        for component in [
+            "driver", "provider", "plain", "other", "traps", "nonsense", "pools",
+        ] {
+            let new = NewPlugin {
+                component: component.into(),
+                manifest: None,
+            };
+            services
+                .plugin_install(&caller, new, None)
+                .await
+                .expect("installed");
+        }
+        let zone = NewZone {
+            name: name("zone"),
+            access: ZoneAccess::Public,
+            policy: None,
+            pool_policy: None,
+        };
+        let zone = fresh(services.zone_create(&caller, zone, None).await.expect("a zone"));
+        let pod = NewPod {
+            zone: zone.id,
+            name: name("pod"),
+            cidr: "10.9.0.0/16".parse().expect("a network"),
+            gateway: "10.9.0.1".parse().expect("an address"),
+        };
+        let pod = fresh(services.pod_create(&caller, pod, None).await.expect("a pod"));
+        let cluster = NewCluster {
+            pod: pod.id,
+            name: name("cluster"),
+            driver: name("driver"),
+            cpu_overcommit: Overcommit::new(20_000).expect("in range"),
+            memory_overcommit: Overcommit::NONE,
+        };
+        let cluster = fresh(
+            services
+                .cluster_create(&caller, cluster, None)
+                .await
+                .expect("a cluster"),
+        );
+        let mut hosts = Vec::new();
+        for n in 0..size.hosts {
+            let new = new_host(&cluster, &format!("host-{n}"), size.memory_mib);
+            hosts.push(fresh(
+                services
+                    .compute_host_create(&caller, new, None)
+                    .await
+                    .expect("a host"),
+            ));
+        }
+        let pool = fresh(
+            services
+                .storage_pool_create(&caller, new_pool(&zone), None)
+                .await
+                .expect("a pool"),
+        );
+        let (network, range) = network(&services, &caller, &zone, size.addresses).await;
+        let offering = NewComputeOffering {
+            name: name("small"),
+            vcpus: Vcpus::new(1).expect("in range"),
+            memory: MemoryMib::new(256).expect("in range"),
+            host_tags: Vec::new(),
+            storage_tags: Vec::new(),
+            policy: None,
+        };
+        let offering = services.compute_offering_create(&caller, offering, None).await;
+        let offering = fresh(offering.expect("an offering"));
+        let template = template(&store, &services, &caller, &zone).await;
+        Self {
+            store,
+            services,
+            plugins,
+            caller,
+            zone,
+            pod,
+            cluster,
+            hosts,
+            pool,
+            network,
+            range,
+            offering,
+            template,
+            directory,
+        }
+    }
+
+    pub fn new_instance(&self, text: &str) -> NewInstance {
+        NewInstance {
+            zone: self.zone.id,
+            name: name(text),
+            offering: self.offering.id,
+            template: self.template.id,
+            networks: vec![NewNic {
+                network: self.network.id,
+                address: None,
+            }],
+            root_size: None,
+            user_data: b"#cloud-config".to_vec(),
+        }
+    }
+
+    pub async fn create(&self, text: &str) -> Result<InstanceDetail, ServiceError> {
+        let new = self.new_instance(text);
+        let answered = self.services.instance_create(&self.caller, new, None).await?;
+        Ok(fresh(answered).resource)
+    }
+
+    pub async fn decision_of(&self, instance: &InstanceDetail) -> Decision {
+        let id = instance.instance.decision.expect("decided");
+        self.services
+            .decision_get(&self.caller, id)
+            .await
+            .expect("stored")
+    }
+
+    pub async fn policy(&self, text: &str, plugin: &str, fallback: Fallback) -> Policy {
+        let new = NewPolicy {
+            name: name(text),
+            plugin: PluginChoice::Newest(name(plugin)),
+            config: serde_json::Value::Null,
+            fallback,
+        };
+        fresh(
+            self.services
+                .policy_create(&self.caller, new, None)
+                .await
+                .expect("a policy"),
+        )
+    }
+
+    pub async fn use_policy(&self, policy: Option<PolicyId>) {
+        let change = ChangeZone {
+            policy: Some(policy),
+            ..ChangeZone::default()
+        };
+        let changed = self
+            .services
+            .zone_change(&self.caller, self.zone.id, None, change)
+            .await;
+        changed.expect("the policy is swapped");
+    }
+
+    /// Ends a create as the engine would: the guest was seen to run.
+    pub async fn bring_up(&self, instance: &InstanceDetail) {
+        self.end_operation(
+            instance,
+            vec![Change::InstanceState {
+                id: instance.instance.id,
+                from: velum_model::instance::InstanceState::ALL.to_vec(),
+                to: velum_model::instance::InstanceState::Running,
+            }],
+        )
+        .await;
+    }
+
+    /// Ends whatever holds an instance, with these changes.
+    pub async fn end_operation(&self, instance: &InstanceDetail, changes: Vec<Change>) {
+        let reader = self.store.read();
+        let subject = velum_model::operation::Subject::Instance(instance.instance.id);
+        let holder = reader.holder_of(subject).await.expect("read").expect("held");
+        let mut operation = reader
+            .operation(Scope::All, holder)
+            .await
+            .expect("read")
+            .expect("there");
+        operation.state = velum_model::operation::OperationState::Done;
+        operation.ended_at = Some(operation.created_at);
+        let commit = Commit {
+            fence: Some((self.zone.shard, self.store.epoch(self.zone.shard).expect("owned"))),
+            operation: Some(velum_store::OperationWrite::Update(Box::new(operation))),
+            changes,
+            ..Commit::default()
+        };
+        self.store.commit(commit).await.expect("the operation ends");
+    }
+
+    pub async fn instances(&self) -> Vec<velum_model::instance::Instance> {
+        let page = Page {
+            limit: Page::MAX_LIMIT,
+            after: None,
+        };
+        let listed = self
+            .services
+            .instance_list(&self.caller, &Default::default(), page)
+            .await;
+        listed.expect("listed").items
+    }
+
+    /// Nothing is promised twice, and every sum agrees with its claims.
+    pub async fn audit(&self) {
+        assert_eq!(self.store.audit().await.expect("audited"), []);
+    }
+
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+}
+
+pub fn new_host(cluster: &Cluster, text: &str, memory_mib: u64) -> NewComputeHost {
+    NewComputeHost {
+        cluster: cluster.id,
+        name: name(text),
+        config: settings(),
+        node: None,
+        endpoint: None,
+        private_address: None,
+        vcpus: None,
+        memory: Some(MemoryMib::new(memory_mib).expect("in range")),
+        tags: Vec::new(),
+        attributes: BTreeMap::new(),
+    }
+}
+
+pub fn new_pool(zone: &Zone) -> NewStoragePool {
+    NewStoragePool {
+        zone: zone.id,
+        scope: PoolScope::Zone,
+        name: name("pool"),
+        provider: name("provider"),
+        config: settings(),
+        node: None,
+        endpoint: None,
+        capacity: None,
+        tags: Vec::new(),
+        attributes: BTreeMap::new(),
+    }
+}
+
+async fn network(services: &Services, caller: &Caller, zone: &Zone, addresses: u8) -> (Network, IpRange) {
+    let offering = NewNetworkOffering {
+        name: name("shared"),
+        kind: NetworkOfferingUse::Shared,
+    };
+    let offering = fresh(
+        services
+            .network_offering_create(caller, offering, None)
+            .await
+            .expect("an offering"),
+    );
+    let network = NewNetwork {
+        zone: zone.id,
+        offering: offering.id,
+        name: name("net"),
+        cidr: "10.1.0.0/24".parse().expect("a network"),
+        gateway: "10.1.0.1".parse().expect("an address"),
+        dns: Vec::new(),
+        link: Link {
+            kind: LinkKind::Simulated,
+            name: "segment".into(),
+        },
+    };
+    let network = fresh(
+        services
+            .network_create(caller, network, None)
+            .await
+            .expect("a network"),
+    );
+    let range = NewIpRange {
+        used_for: IpRangeUse::Public(network.id),
+        first: "10.1.0.10".parse().expect("an address"),
+        last: std::net::Ipv4Addr::new(10, 1, 0, 9 + addresses),
+    };
+    let range = fresh(
+        services
+            .ip_range_create(caller, range, None)
+            .await
+            .expect("a range"),
+    );
+    (network, range)
+}
+
+/// Uploads a template in two pieces and ends its check as the engine would.
+async fn template(store: &Store, services: &Services, caller: &Caller, zone: &Zone) -> Template {
+    let images = NewImageStore {
+        zone: zone.id,
+        name: name("images"),
+        place: ImageStorePlace::Http {
+            endpoint: "alive".into(),
+        },
+    };
+    services
+        .image_store_create(caller, images, None)
+        .await
+        .expect("an image store");
+    let new = NewTemplate {
+        zone: zone.id,
+        image_store: None,
+        name: name("image"),
+        format: ImageFormat::Raw,
+        upload_bytes: Bytes::new(6).expect("in range"),
+        sha256: "ab".repeat(32),
+    };
+    let template = fresh(
+        services
+            .template_create(caller, new, None)
+            .await
+            .expect("a template"),
+    );
+    let piece = services
+        .template_write(caller, template.id, 0, b"four".to_vec())
+        .await;
+    assert_eq!(piece.expect("written").operation, None);
+    let wrong = services
+        .template_write(caller, template.id, 2, b"xx".to_vec())
+        .await;
+    assert!(
+        matches!(wrong, Err(ServiceError::WrongOffset { expected: 4, .. })),
+        "{wrong:?}"
+    );
+    let rest = services
+        .template_write(caller, template.id, 4, b"ty".to_vec())
+        .await
+        .expect("written");
+    assert!(rest.operation.is_some());
+    let fence = Some((zone.shard, store.epoch(zone.shard).expect("owned")));
+    let mut operation = store
+        .read()
+        .operation(Scope::All, rest.operation.expect("accepted"))
+        .await
+        .expect("read")
+        .expect("there");
+    operation.state = velum_model::operation::OperationState::Done;
+    operation.ended_at = Some(operation.created_at);
+    let ready = Commit {
+        fence,
+        operation: Some(velum_store::OperationWrite::Update(Box::new(operation))),
+        changes: vec![Change::TemplateState {
+            id: template.id,
+            to: TemplateState::Ready,
+            virtual_bytes: Some(1 << 30),
+            reference: Some("ref".into()),
+        }],
+        ..Commit::default()
+    };
+    store.commit(ready).await.expect("ready");
+    services.template_get(caller, template.id).await.expect("there")
+}

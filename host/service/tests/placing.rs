@@ -1,0 +1,351 @@
+//! Instances are placed, claimed and explained.
+
+mod cloud;
+
+use cloud::*;
+use futures::future::join_all;
+use velum_model::{
+    decision::Decision, id::PolicyId, instance::InstanceState, plugin::Fallback,
+    port::placement::PolicyFailure,
+};
+use velum_service::*;
+use velum_store::StoredAnswer;
+
+const ROOMY: Size = Size {
+    hosts: 4,
+    memory_mib: 65_536,
+    addresses: 200,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_creates_for_the_last_64_addresses_get_exactly_64() {
+    let cloud = Cloud::of(Size {
+        addresses: 64,
+        ..ROOMY
+    })
+    .await;
+    let names: Vec<String> = (0..200).map(|n| format!("vm-{n}")).collect();
+    let created = join_all(names.iter().map(|name| cloud.create(name))).await;
+    let placed: Vec<_> = created.iter().filter_map(|result| result.as_ref().ok()).collect();
+    assert_eq!(placed.len(), 64);
+    for refused in created.iter().filter_map(|result| result.as_ref().err()) {
+        assert!(
+            matches!(refused, ServiceError::NoAddresses { name, .. } if name == "net"),
+            "{refused:?}"
+        );
+    }
+    let mut addresses: Vec<_> = placed.iter().map(|detail| detail.nics[0].address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 64);
+    let range = cloud
+        .services
+        .ip_range_get(&cloud.caller, cloud.range.id)
+        .await
+        .expect("there");
+    assert_eq!(range.claimed, 64);
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_creates_for_the_last_memory_get_exactly_what_fits() {
+    let cloud = Cloud::of(Size {
+        hosts: 1,
+        memory_mib: 256 * 20,
+        addresses: 240,
+    })
+    .await;
+    let names: Vec<String> = (0..200).map(|n| format!("vm-{n}")).collect();
+    let created = join_all(names.iter().map(|name| cloud.create(name))).await;
+    assert_eq!(created.iter().filter(|result| result.is_ok()).count(), 20);
+    for refused in created.iter().filter_map(|result| result.as_ref().err()) {
+        let ServiceError::NoCapacity { decision } = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(decision.refused[0].reason, "memory");
+        assert_eq!(decision.refused[0].hosts, 1);
+    }
+    let host = cloud
+        .services
+        .compute_host_get(&cloud.caller, cloud.hosts[0].id)
+        .await
+        .expect("there");
+    assert_eq!((host.memory_used, host.vcpus_used), (256 * 20, 20));
+    // What was refused claimed no address: there are as many left as if it had never asked.
+    let range = cloud
+        .services
+        .ip_range_get(&cloud.caller, cloud.range.id)
+        .await
+        .expect("there");
+    assert_eq!(range.claimed, 20);
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accept_holds_everything_that_it_claimed() {
+    let cloud = Cloud::of(ROOMY).await;
+    let made = cloud.create("web").await.expect("created");
+    assert_eq!(made.instance.state, InstanceState::Creating);
+    let stored = cloud
+        .services
+        .instance_detail(&cloud.caller, made.instance.id)
+        .await
+        .expect("there");
+    assert_eq!(stored, made);
+    let root = &stored.volumes[0];
+    assert_eq!((root.pool, root.size.get()), (cloud.pool.id, 1 << 30));
+    let layer = cloud
+        .store
+        .read()
+        .layer_of(cloud.pool.id, cloud.template.id)
+        .await
+        .expect("read");
+    assert!(layer.is_some());
+    let decision = cloud.decision_of(&made).await;
+    assert_eq!(
+        decision.winner.map(|winner| winner.compute_host),
+        stored.instance.run.map(|run| run.compute_host)
+    );
+    assert_eq!(decision.runners_up.len(), 3);
+    assert_eq!(decision.pools, [cloud.pool.id]);
+    let why = cloud
+        .services
+        .instance_why(&cloud.caller, made.instance.id)
+        .await
+        .expect("explained");
+    assert_eq!(why.hosts.len(), 4);
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_decides_and_claims_nothing() {
+    let cloud = Cloud::of(Size {
+        hosts: 1,
+        memory_mib: 256,
+        addresses: 1,
+    })
+    .await;
+    let dry_run = || {
+        cloud
+            .services
+            .instance_dry_run(&cloud.caller, cloud.new_instance("web"))
+    };
+    for _ in 0..3 {
+        assert!(dry_run().await.expect("decided").winner.is_some());
+    }
+    assert!(cloud.instances().await.is_empty());
+    cloud
+        .create("web")
+        .await
+        .expect("there is room after all dry runs");
+    let none = dry_run().await;
+    assert!(matches!(none, Err(ServiceError::NoAddresses { .. })), "{none:?}");
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_without_room_says_why_in_full() {
+    let cloud = Cloud::of(Size {
+        hosts: 3,
+        memory_mib: 128,
+        addresses: 9,
+    })
+    .await;
+    let decision = cloud
+        .services
+        .instance_dry_run(&cloud.caller, cloud.new_instance("web"))
+        .await;
+    let decision = decision.expect("decided");
+    assert_eq!(decision.winner, None);
+    assert_eq!(decision.refusals.len(), 3);
+    assert_eq!(decision.refused[0].reason, "memory");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_swapped_under_load_leaves_no_decision_in_doubt() {
+    let cloud = Cloud::of(ROOMY).await;
+    let plain = cloud.policy("one", "plain", Fallback::BuiltIn).await;
+    cloud.use_policy(Some(plain.id)).await;
+    let names: Vec<String> = (0..120).map(|n| format!("vm-{n}")).collect();
+    let creates = join_all(names.iter().map(|name| cloud.create(name)));
+    let swaps = async {
+        for plugin in ["other", "plain", "other", "plain", "other"] {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            let change = ChangePolicy {
+                plugin: Some(PluginChoice::Newest(name(plugin))),
+                ..ChangePolicy::default()
+            };
+            let changed = cloud
+                .services
+                .policy_change(&cloud.caller, plain.id, None, change)
+                .await;
+            changed.expect("swapped");
+        }
+    };
+    let (created, ()) = tokio::join!(creates, swaps);
+    let mut seen = std::collections::BTreeSet::new();
+    for made in created {
+        let decision = cloud.decision_of(&made.expect("no request fails")).await;
+        assert_eq!(decision.policy.policy, Some(plain.id));
+        assert_eq!(decision.policy.failed, None);
+        // Odd generations are the one component, even ones the other.
+        let expected = if decision.policy.generation % 2 == 1 {
+            "plain"
+        } else {
+            "other"
+        };
+        assert_eq!(decision.policy.digest, Some(digest_of(expected)));
+        seen.insert(decision.policy.generation);
+    }
+    let last = cloud
+        .decision_of(&cloud.create("last").await.expect("created"))
+        .await;
+    assert_eq!(last.policy.generation, 6);
+    cloud.audit().await;
+}
+
+async fn decided_by(cloud: &Cloud, policy: Option<PolicyId>, text: &str) -> Decision {
+    cloud.use_policy(policy).await;
+    let made = cloud.create(text).await.expect("created");
+    cloud.decision_of(&made).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_fails_falls_back_and_says_so() {
+    let cloud = Cloud::of(ROOMY).await;
+    for plugin in ["traps", "nonsense"] {
+        let policy = cloud.policy(plugin, plugin, Fallback::BuiltIn).await;
+        for attempt in 0..2 {
+            let decision = decided_by(&cloud, Some(policy.id), &format!("{plugin}-{attempt}")).await;
+            assert_eq!(decision.policy.policy, Some(policy.id));
+            assert_eq!(decision.policy.fallback, Some(Fallback::BuiltIn));
+            match (plugin, decision.policy.failed) {
+                ("traps", Some(PolicyFailure::Trapped(_)))
+                | ("nonsense", Some(PolicyFailure::Nonsense(_))) => {}
+                (_, other) => panic!("{plugin}: {other:?}"),
+            }
+        }
+    }
+    let decision = decided_by(&cloud, None, "built-in").await;
+    assert_eq!(
+        (decision.policy.name.as_str(), decision.policy.failed),
+        ("built-in", None)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_may_not_be_replaced_refuses() {
+    let cloud = Cloud::of(ROOMY).await;
+    let policy = cloud.policy("strict", "traps", Fallback::Refuse).await;
+    cloud.use_policy(Some(policy.id)).await;
+    let refused = cloud.create("web").await;
+    assert!(
+        matches!(refused, Err(ServiceError::PolicyFailed { .. })),
+        "{refused:?}"
+    );
+    cloud.use_policy(None).await;
+    cloud.create("web").await.expect("the built-in policy decides");
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_for_pools_cannot_rank_hosts() {
+    let cloud = Cloud::of(ROOMY).await;
+    let pools = cloud.policy("pools", "pools", Fallback::BuiltIn).await;
+    let change = |policy, pool_policy| ChangeZone {
+        policy,
+        pool_policy,
+        ..ChangeZone::default()
+    };
+    let refused = cloud
+        .services
+        .zone_change(
+            &cloud.caller,
+            cloud.zone.id,
+            None,
+            change(Some(Some(pools.id)), None),
+        )
+        .await;
+    assert!(
+        matches!(&refused, Err(ServiceError::Invalid { field, .. }) if field == "/policy_id"),
+        "{refused:?}"
+    );
+    let zone = cloud
+        .services
+        .zone_change(
+            &cloud.caller,
+            cloud.zone.id,
+            None,
+            change(None, Some(Some(pools.id))),
+        )
+        .await
+        .expect("it ranks pools");
+    assert_eq!(zone.pool_policy, Some(pools.id));
+    let decision = cloud
+        .decision_of(&cloud.create("web").await.expect("created"))
+        .await;
+    assert_eq!(decision.ask["pool_policy"]["name"], "pools");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_gets_the_same_answer_however_often_it_comes() {
+    let cloud = Cloud::of(ROOMY).await;
+    let keyed = |hash: &[u8]| {
+        let render: Render<Accepted<InstanceDetail>> = Box::new(|accepted| StoredAnswer {
+            status: 202,
+            location: Some(accepted.operation.to_string()),
+            etag: None,
+            body: accepted.resource.instance.id.to_string(),
+        });
+        Some(Keyed {
+            token: cloud.caller.token,
+            key: "once".into(),
+            request_hash: hash.to_vec(),
+            render,
+        })
+    };
+    let request = |hash| {
+        cloud
+            .services
+            .instance_create(&cloud.caller, cloud.new_instance("web"), keyed(hash))
+    };
+    let answers = join_all((0..20).map(|_| request(b"same"))).await;
+    let bodies: std::collections::BTreeSet<String> = answers
+        .into_iter()
+        .map(|answer| match answer.expect("answered") {
+            Answered::Fresh(accepted) => accepted.resource.instance.id.to_string(),
+            Answered::Replayed(answer) => answer.body,
+        })
+        .collect();
+    assert_eq!(bodies.len(), 1);
+    assert_eq!(cloud.instances().await.len(), 1);
+    let other = request(b"other").await;
+    assert!(matches!(other, Err(ServiceError::KeyReused)), "{other:?}");
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planner_that_starts_anew_knows_every_claim() {
+    let cloud = Cloud::of(Size {
+        hosts: 2,
+        memory_mib: 1024,
+        addresses: 20,
+    })
+    .await;
+    for n in 0..5 {
+        cloud.create(&format!("vm-{n}")).await.expect("created");
+    }
+    cloud.services.stop();
+    cloud.store.close().await;
+    let (store, services, _) = open(cloud.directory()).await;
+    let mut placed = 0;
+    for n in 5..12 {
+        let new = cloud.new_instance(&format!("vm-{n}"));
+        match services.instance_create(&cloud.caller, new, None).await {
+            Ok(_) => placed += 1,
+            Err(refused) => assert!(matches!(refused, ServiceError::NoCapacity { .. }), "{refused:?}"),
+        }
+    }
+    assert_eq!(placed, 3);
+    assert_eq!(store.audit().await.expect("audited"), []);
+}
