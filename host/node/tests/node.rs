@@ -52,7 +52,7 @@ async fn a_run_is_defined_started_seen_and_removed() {
     assert_eq!(libvirt.domain(run).await.unwrap(), None);
     let path = format!("{}/a.qcow2", machine.pool());
     let order = order(vec![disk(0, &path, MIB)], Vec::new(), None);
-    let text = xml("test", "i686", run, &order);
+    let text = xml("test", "x86_64", run, &order);
     libvirt
         .define(paper(1, 1).warrant(), run, &text, &order)
         .await
@@ -104,7 +104,7 @@ async fn what_was_not_ordered_does_not_reach_libvirt() {
     let libvirt = machine.client().libvirt(TEST);
     let run = run(2);
     let plain = order(Vec::new(), Vec::new(), None);
-    let text = xml("test", "i686", run, &plain);
+    let text = xml("test", "x86_64", run, &plain);
     let more_memory = text.replace("<memory unit='MiB'>64", "<memory unit='MiB'>65");
     let emulator = text.replace("<devices>", "<devices><emulator>/bin/sh</emulator>");
     for bad in [more_memory.as_str(), emulator.as_str()] {
@@ -115,7 +115,7 @@ async fn what_was_not_ordered_does_not_reach_libvirt() {
         assert_eq!((fault.code, fault.unchanged), (code::DENIED, true));
     }
     let outside = order(vec![disk(0, "/etc/passwd", MIB)], Vec::new(), None);
-    let text = xml("test", "i686", run, &outside);
+    let text = xml("test", "x86_64", run, &outside);
     let fault = libvirt
         .define(paper(2, 2).warrant(), run, &text, &outside)
         .await
@@ -344,7 +344,7 @@ async fn a_device_is_attached_and_detached_once() {
     let libvirt = machine.client().libvirt(TEST);
     let run = run(5);
     let plain = order(Vec::new(), Vec::new(), None);
-    let text = xml("test", "i686", run, &plain);
+    let text = xml("test", "x86_64", run, &plain);
     libvirt
         .define(paper(5, 1).warrant(), run, &text, &plain)
         .await

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
+use super::TAG_NAMESPACE;
+
 /// The longest text of a domain: a guest with a hundred disks has 40 KiB.
 pub const MAX_XML: usize = 256 << 10;
 
 /// The deepest nesting: libvirt's own has eight levels.
 const MAX_DEPTH: usize = 16;
 
-/// An element without name space.
+/// An element, without name space but for our own tag's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Its name.
@@ -128,11 +130,19 @@ impl Element {
 }
 
 fn from_node(node: roxmltree::Node<'_, '_>, depth: usize) -> Result<Element, Unreadable> {
-    let name = node.tag_name().name();
+    // Our own tag is the one thing with a name space; it is known by its usual prefix.
+    let name = match node.tag_name().namespace() {
+        Some(TAG_NAMESPACE) => &format!("velum:{}", node.tag_name().name()),
+        _ => node.tag_name().name(),
+    };
     if depth > MAX_DEPTH {
         return Err(Unreadable(format!("<{name}> is nested deeper than {MAX_DEPTH}")));
     }
-    if let Some(space) = node.tag_name().namespace() {
+    if let Some(space) = node
+        .tag_name()
+        .namespace()
+        .filter(|space| *space != TAG_NAMESPACE)
+    {
         return Err(Unreadable(format!(
             "<{name}> has the name space {space}; none is allowed"
         )));

@@ -15,6 +15,8 @@ enum Value {
     /// An absolute path without `..`, control characters or commas (QEMU's option separator), at most 4,096 bytes. That
     /// it is the ordered one is checked afterwards.
     Path,
+    /// What people read: at most 255 characters, none of them a control character.
+    Title,
     /// Nothing.
     Empty,
 }
@@ -61,6 +63,18 @@ const RULES: &[Rule] = &[
     ),
     rule("domain/name", &[], Value::Name, 1),
     rule("domain/uuid", &[], Value::Name, 1),
+    rule("domain/title", &[], Value::Title, 1),
+    rule("domain/metadata", &[], Value::Empty, 1),
+    rule(
+        "domain/metadata/velum:run",
+        &[
+            ("id", Value::Name),
+            ("generation", Value::Number(u64::MAX)),
+            ("spec-digest", Value::Name),
+        ],
+        Value::Empty,
+        1,
+    ),
     rule("domain/memory", &[("unit", UNITS)], Value::Number(u64::MAX), 1),
     rule(
         "domain/currentMemory",
@@ -458,6 +472,7 @@ impl Value {
                         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'+' | b'-'))
             }
             Self::Path => is_plain_path(text),
+            Self::Title => text.chars().count() <= 255 && !text.chars().any(char::is_control),
         }
     }
 }
@@ -587,7 +602,9 @@ mod tests {
             ),
             ("<seclabel type='none'/>", "seclabel"),
             ("<memoryBacking/>", "memoryBacking"),
-            ("<metadata/>", "metadata"),
+            ("<metadata><other/></metadata>", "other"),
+            ("<metadata><q:x xmlns:q='urn:velum:run:1'/></metadata>", "velum:x"),
+            ("<title>a\u{85}b</title>", "title"),
             ("<vcpu current='1' current2='2'>1</vcpu>", "current2"),
             ("<vcpu>1 </vcpu><vcpu>2</vcpu>", "more than 1"),
             ("<name>a b</name>", "text"),

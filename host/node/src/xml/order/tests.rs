@@ -187,6 +187,27 @@ fn an_order_itself_is_not_believed_beyond_this_nodes_directories() {
     assert!(fault.detail.contains("this node wrote"), "{fault}");
 }
 
+/// The very text that `plugins/hypervisor-libvirt` documents.
+#[test]
+fn the_drivers_own_text_is_understood_and_its_digest_kept() {
+    let tagged = GOOD.replace(
+        "<memory ",
+        "<title>web-1 &amp; more</title><metadata><velum:run xmlns:velum='urn:velum:run:1' \
+         id='00000000-0000-0000-0000-000000000007' generation='3' spec-digest='sha256:abc'/></metadata><memory ",
+    );
+    let text = judge(&tagged, &order()).unwrap();
+    assert!(text.contains("digest=\"sha256:abc\""), "{text}");
+    assert!(text.contains("<title>web-1 &amp; more</title>"), "{text}");
+    assert_eq!(text.matches("<metadata>").count(), 1);
+    for (from, to) in [
+        ("generation='3'", "generation='4'"),
+        ("000000000007' gen", "000000000008' gen"),
+    ] {
+        let fault = judge(&tagged.replace(from, to), &order()).unwrap_err();
+        assert!(fault.detail.contains("owner tag"), "{fault}");
+    }
+}
+
 #[test]
 fn a_hot_plugged_device_is_compared_like_any_other() {
     let place = Place {
