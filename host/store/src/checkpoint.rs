@@ -50,7 +50,10 @@ pub(crate) async fn run(database: Database, mut wrote: watch::Receiver<u64>) {
 }
 
 async fn checkpoint(database: &Database, kept: &mut Option<Connection>) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Database { attempt: PASSIVE.does, source };
+    let failed = |source| StoreError::Database {
+        attempt: PASSIVE.does,
+        source,
+    };
     let connection = match kept {
         Some(connection) => connection,
         None => kept.insert(database.checkpointer().await.map_err(failed)?),

@@ -30,7 +30,8 @@ impl Writer {
             owned.push((columns.take("id")?, columns.take("epoch")?));
         }
         owned.sort_unstable();
-        self.epochs.change(|epochs| *epochs = owned.iter().copied().collect());
+        self.epochs
+            .change(|epochs| *epochs = owned.iter().copied().collect());
         Ok(owned)
     }
 
@@ -40,7 +41,10 @@ impl Writer {
         let until = now.plus_millis(self.lease_ms).micros();
         let owned = self.epochs.all();
         let rows = |shards: &[(ShardId, u64)]| {
-            let rows = shards.iter().map(|(id, epoch)| json!({ "id": hex(*id), "epoch": epoch })).collect();
+            let rows = shards
+                .iter()
+                .map(|(id, epoch)| json!({ "id": hex(*id), "epoch": epoch }))
+                .collect();
             Value::from(serde_json::Value::Array(rows).to_string())
         };
         let renewed = self.once(&RENEW, &[rows(&owned), Value::from(until)]).await?;
@@ -76,7 +80,11 @@ impl Writer {
             Value::from(self.clock.now().micros()),
         ];
         if self.once(&INSERT_TOKEN, &values).await?.is_empty() {
-            return Err(Refused::NameTaken { table: "token", name: token.name }.into());
+            return Err(Refused::NameTaken {
+                table: "token",
+                name: token.name,
+            }
+            .into());
         }
         Ok(())
     }
@@ -100,7 +108,10 @@ impl Writer {
                     }
                     tries += 1;
                     if tries >= TRIES || !crate::writer::is_worth_another_try(&source) {
-                        return Err(StoreError::Database { attempt: statement.does, source });
+                        return Err(StoreError::Database {
+                            attempt: statement.does,
+                            source,
+                        });
                     }
                 }
             }

@@ -23,4 +23,6 @@ pub use commit::*;
 pub use cursor::EventCursor;
 pub use filter::*;
 pub use reader::{Reader, ZoneInventory};
-pub use store::{CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions, WriterCounts};
+pub use store::{
+    CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions, WriterCounts,
+};

@@ -22,14 +22,17 @@ const MIGRATIONS: &[Migration] = &[Migration {
 const SQLITE_AT_LEAST: [u32; 3] = [3, 51, 3];
 
 const LEDGER: &str = "CREATE TABLE IF NOT EXISTS velum_schema (version BIGINT PRIMARY KEY NOT NULL)";
-const LEDGER_SQLITE: &str = "CREATE TABLE IF NOT EXISTS velum_schema (version INTEGER PRIMARY KEY NOT NULL) STRICT";
+const LEDGER_SQLITE: &str =
+    "CREATE TABLE IF NOT EXISTS velum_schema (version INTEGER PRIMARY KEY NOT NULL) STRICT";
 
 pub(crate) const VERSION: Statement = Statement::common(
     "read the version of the schema",
     "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM velum_schema",
 );
-const RECORD: Statement =
-    Statement::common("record the version of the schema", "INSERT INTO velum_schema (version) VALUES ($1)");
+const RECORD: Statement = Statement::common(
+    "record the version of the schema",
+    "INSERT INTO velum_schema (version) VALUES ($1)",
+);
 const ENGINE_VERSION: Statement = Statement {
     does: "read the version of the database engine",
     sqlite: "SELECT sqlite_version()",
@@ -38,7 +41,10 @@ const ENGINE_VERSION: Statement = Statement {
 
 /// Brings the database to the newest schema that this version knows.
 pub(crate) async fn migrate(connection: &mut Connection, engine: Engine) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Database { attempt: "migrate the database", source };
+    let failed = |source| StoreError::Database {
+        attempt: "migrate the database",
+        source,
+    };
     check_engine(connection, engine).await?;
     let ledger = match engine {
         Engine::Sqlite => LEDGER_SQLITE,
@@ -56,7 +62,9 @@ pub(crate) async fn migrate(connection: &mut Connection, engine: Engine) -> Resu
                 "the database has schema {found}, this version knows up to {newest}: run a newer version"
             )));
         }
-        let Some(next) = MIGRATIONS.iter().find(|m| m.version > found) else { return Ok(()) };
+        let Some(next) = MIGRATIONS.iter().find(|m| m.version > found) else {
+            return Ok(());
+        };
         if let Err(source) = apply(connection, engine, next).await {
             connection.roll_back().await.map_err(failed)?;
             // Another server may have applied it meanwhile.
@@ -67,9 +75,15 @@ pub(crate) async fn migrate(connection: &mut Connection, engine: Engine) -> Resu
     }
 }
 
-async fn apply(connection: &mut Connection, engine: Engine, migration: &Migration) -> Result<(), sqlx::Error> {
+async fn apply(
+    connection: &mut Connection,
+    engine: Engine,
+    migration: &Migration,
+) -> Result<(), sqlx::Error> {
     connection.begin().await?;
-    connection.fetch(&RECORD, &[Value::from(migration.version)]).await?;
+    connection
+        .fetch(&RECORD, &[Value::from(migration.version)])
+        .await?;
     connection
         .raw(match engine {
             Engine::Sqlite => migration.sqlite,
@@ -83,8 +97,12 @@ async fn version(connection: &mut Connection) -> Result<i64, StoreError> {
     let rows = connection
         .fetch(&VERSION, &[])
         .await
-        .map_err(|source| StoreError::Database { attempt: VERSION.does, source })?;
-    rows.first().map_or(Ok(0), |row| row.only("velum_schema", "version"))
+        .map_err(|source| StoreError::Database {
+            attempt: VERSION.does,
+            source,
+        })?;
+    rows.first()
+        .map_or(Ok(0), |row| row.only("velum_schema", "version"))
 }
 
 async fn check_engine(connection: &mut Connection, engine: Engine) -> Result<(), StoreError> {
@@ -94,12 +112,18 @@ async fn check_engine(connection: &mut Connection, engine: Engine) -> Result<(),
     let rows = connection
         .fetch(&ENGINE_VERSION, &[])
         .await
-        .map_err(|source| StoreError::Database { attempt: ENGINE_VERSION.does, source })?;
-    let text: String =
-        rows.first().map_or(Ok(String::new()), |row| row.only("sqlite", "sqlite_version"))?;
+        .map_err(|source| StoreError::Database {
+            attempt: ENGINE_VERSION.does,
+            source,
+        })?;
+    let text: String = rows
+        .first()
+        .map_or(Ok(String::new()), |row| row.only("sqlite", "sqlite_version"))?;
     let parts: Vec<u32> = text.split('.').map_while(|part| part.parse().ok()).collect();
     if parts.as_slice() < SQLITE_AT_LEAST.as_slice() {
-        return Err(StoreError::Unusable(format!("SQLite {text} is too old: 3.51.3 or later is needed")));
+        return Err(StoreError::Unusable(format!(
+            "SQLite {text} is too old: 3.51.3 or later is needed"
+        )));
     }
     Ok(())
 }

@@ -129,10 +129,10 @@ impl Store {
     /// [`StoreError::Database`] when it does not answer.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let database = Database::at(&options.url)?;
-        let mut connection = database
-            .writer()
-            .await
-            .map_err(|source| StoreError::Database { attempt: "open the database", source })?;
+        let mut connection = database.writer().await.map_err(|source| StoreError::Database {
+            attempt: "open the database",
+            source,
+        })?;
         migrate(&mut connection, database.engine()).await?;
         connection.statements = 0;
         let (epochs, counters) = (Epochs::default(), Arc::new(Counters::default()));
@@ -182,14 +182,20 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn take_over(&self, wait_for_lease: bool) -> Result<Vec<(ShardId, u64)>, StoreError> {
-        while wait_for_lease {
+        if wait_for_lease {
+            self.wait_for_leases().await?;
+        }
+        self.ask(Message::TakeOver).await?
+    }
+
+    async fn wait_for_leases(&self) -> Result<(), StoreError> {
+        loop {
             let until = Writer::leased_until(&self.reader.database, &self.holder).await?;
             if self.clock.now().micros() >= until {
-                break;
+                return Ok(());
             }
             tokio::time::sleep(LOOK).await;
         }
-        self.ask(Message::TakeOver).await?
     }
 
     /// Keeps the leases of the shards that this server owns.
@@ -246,7 +252,12 @@ impl Store {
         hash: &[u8],
         scope: Scope,
     ) -> Result<(), StoreError> {
-        let token = NewToken { id: token.uuid(), name: name.to_owned(), hash: hash.to_vec(), scope };
+        let token = NewToken {
+            id: token.uuid(),
+            name: name.to_owned(),
+            hash: hash.to_vec(),
+            scope,
+        };
         self.ask(|answer| Message::Token(token, answer)).await?
     }
 

@@ -272,6 +272,8 @@ CREATE TABLE instance (
     UNIQUE (project, zone, name)
 );
 
+-- One active and one incoming run an instance. Not two partial indexes: SQLite does not look for the rows that keep an
+-- instance in those.
 CREATE TABLE run (
     id UUID PRIMARY KEY NOT NULL,
     instance UUID NOT NULL REFERENCES instance (id) ON DELETE RESTRICT,
@@ -280,10 +282,9 @@ CREATE TABLE run (
     role TEXT NOT NULL CHECK (role IN ('active', 'incoming')),
     vcpus BIGINT NOT NULL,
     memory BIGINT NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    UNIQUE (instance, role)
 );
-CREATE UNIQUE INDEX run_active ON run (instance) WHERE role = 'active';
-CREATE UNIQUE INDEX run_incoming ON run (instance) WHERE role = 'incoming';
 CREATE INDEX run_compute_host ON run (compute_host);
 
 CREATE TABLE run_seen (

@@ -272,6 +272,8 @@ CREATE TABLE instance (
     UNIQUE (project, zone, name)
 ) STRICT;
 
+-- One active and one incoming run an instance. Not two partial indexes: SQLite does not look for the rows that keep an
+-- instance in those.
 CREATE TABLE run (
     id BLOB PRIMARY KEY NOT NULL,
     instance BLOB NOT NULL REFERENCES instance (id) ON DELETE RESTRICT,
@@ -280,10 +282,9 @@ CREATE TABLE run (
     role TEXT NOT NULL CHECK (role IN ('active', 'incoming')),
     vcpus INTEGER NOT NULL,
     memory INTEGER NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    UNIQUE (instance, role)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX run_active ON run (instance) WHERE role = 'active';
-CREATE UNIQUE INDEX run_incoming ON run (instance) WHERE role = 'incoming';
 CREATE INDEX run_compute_host ON run (compute_host);
 
 CREATE TABLE run_seen (

@@ -34,11 +34,19 @@ pub(crate) struct Row {
 impl Row {
     /// Reads the columns one after another.
     pub(crate) fn columns(&self, table: &'static str) -> Columns<'_> {
-        Columns { row: self, table, next: 0 }
+        Columns {
+            row: self,
+            table,
+            next: 0,
+        }
     }
 
     /// A whole row that is one value.
-    pub(crate) fn only<T: FromCell>(&self, table: &'static str, column: &'static str) -> Result<T, StoreError> {
+    pub(crate) fn only<T: FromCell>(
+        &self,
+        table: &'static str,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
         self.columns(table).take(column)
     }
 }
@@ -171,7 +179,9 @@ impl FromCell for Name {
 }
 impl FromCell for Digest {
     fn from_cell(cell: &Cell) -> Result<Self, String> {
-        String::from_cell(cell)?.parse().map_err(|e: velum_model::plugin::DigestError| e.to_string())
+        String::from_cell(cell)?
+            .parse()
+            .map_err(|e: velum_model::plugin::DigestError| e.to_string())
     }
 }
 impl FromCell for Ipv4Addr {
@@ -181,7 +191,9 @@ impl FromCell for Ipv4Addr {
 }
 impl FromCell for ipnet::Ipv4Net {
     fn from_cell(cell: &Cell) -> Result<Self, String> {
-        String::from_cell(cell)?.parse().map_err(|e: ipnet::AddrParseError| e.to_string())
+        String::from_cell(cell)?
+            .parse()
+            .map_err(|e: ipnet::AddrParseError| e.to_string())
     }
 }
 impl FromCell for Mac {
@@ -209,7 +221,9 @@ pub(crate) struct Word<T>(pub(crate) T);
 impl<T: DeserializeOwned> FromCell for Word<T> {
     fn from_cell(cell: &Cell) -> Result<Self, String> {
         let text = String::from_cell(cell)?;
-        serde_json::from_value(serde_json::Value::String(text)).map(Self).map_err(|e| e.to_string())
+        serde_json::from_value(serde_json::Value::String(text))
+            .map(Self)
+            .map_err(|e| e.to_string())
     }
 }
 

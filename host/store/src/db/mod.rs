@@ -24,7 +24,11 @@ pub(crate) struct Statement {
 impl Statement {
     /// A statement that both databases read alike.
     pub(crate) const fn common(does: &'static str, text: &'static str) -> Self {
-        Self { does, sqlite: text, postgres: text }
+        Self {
+            does,
+            sqlite: text,
+            postgres: text,
+        }
     }
 }
 

@@ -69,19 +69,37 @@ impl Database {
                 .disable_statement_logging();
             let readers = SqlitePoolOptions::new()
                 .max_connections(SQLITE_READERS)
-                .connect_lazy_with(options.clone().pragma("cache_size", CACHE).pragma("query_only", "ON"));
-            return Ok(Self { place: Arc::new(Place::Sqlite(options)), readers: Readers::Sqlite(readers) });
+                .connect_lazy_with(
+                    options
+                        .clone()
+                        .pragma("cache_size", CACHE)
+                        .pragma("query_only", "ON"),
+                );
+            return Ok(Self {
+                place: Arc::new(Place::Sqlite(options)),
+                readers: Readers::Sqlite(readers),
+            });
         }
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options: PgConnectOptions = url.parse().map_err(|_| {
-                StoreError::Unusable("the database URL does not read as postgres://user@host:port/name".into())
+                StoreError::Unusable(
+                    "the database URL does not read as postgres://user@host:port/name".into(),
+                )
             })?;
-            let options = options.statement_cache_capacity(STATEMENTS).disable_statement_logging();
-            let readers =
-                PgPoolOptions::new().max_connections(POSTGRES_READERS).connect_lazy_with(options.clone());
-            return Ok(Self { place: Arc::new(Place::Postgres(options)), readers: Readers::Postgres(readers) });
+            let options = options
+                .statement_cache_capacity(STATEMENTS)
+                .disable_statement_logging();
+            let readers = PgPoolOptions::new()
+                .max_connections(POSTGRES_READERS)
+                .connect_lazy_with(options.clone());
+            return Ok(Self {
+                place: Arc::new(Place::Postgres(options)),
+                readers: Readers::Postgres(readers),
+            });
         }
-        Err(StoreError::Unusable("a database URL begins with sqlite: or postgres:".into()))
+        Err(StoreError::Unusable(
+            "a database URL begins with sqlite: or postgres:".into(),
+        ))
     }
 
     pub(crate) fn engine(&self) -> Engine {
@@ -93,19 +111,22 @@ impl Database {
 
     /// A connection for the writer. On SQLite it never checkpoints: that would make a commit wait.
     pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
-        self.connect(&[("wal_autocheckpoint", "0"), ("cache_size", WRITER_CACHE)]).await
+        self.connect(&[("wal_autocheckpoint", "0"), ("cache_size", WRITER_CACHE)])
+            .await
     }
 
     /// A connection for checkpoints.
     pub(crate) async fn checkpointer(&self) -> Result<Connection, sqlx::Error> {
-        self.connect(&[("wal_autocheckpoint", "0"), ("cache_size", CACHE)]).await
+        self.connect(&[("wal_autocheckpoint", "0"), ("cache_size", CACHE)])
+            .await
     }
 
     async fn connect(&self, pragmas: &[(&'static str, &'static str)]) -> Result<Connection, sqlx::Error> {
         Ok(Connection::new(match &*self.place {
             Place::Sqlite(options) => {
-                let options =
-                    pragmas.iter().fold(options.clone(), |options, (name, value)| options.pragma(*name, *value));
+                let options = pragmas.iter().fold(options.clone(), |options, (name, value)| {
+                    options.pragma(*name, *value)
+                });
                 Inner::Sqlite(Box::new(options.connect().await?))
             }
             Place::Postgres(options) => Inner::Postgres(Box::new(options.connect().await?)),
@@ -132,7 +153,10 @@ impl Database {
         text: String,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
-        let failed = |source| StoreError::Database { attempt: does, source };
+        let failed = |source| StoreError::Database {
+            attempt: does,
+            source,
+        };
         match &self.readers {
             Readers::Sqlite(pool) => {
                 let mut connection = pool.acquire().await.map_err(failed)?;
@@ -153,7 +177,10 @@ impl Database {
         texts: [String; N],
         values: &[Value],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
-        let failed = |source| StoreError::Database { attempt: does, source };
+        let failed = |source| StoreError::Database {
+            attempt: does,
+            source,
+        };
         let mut answers = Vec::with_capacity(N);
         match &self.readers {
             Readers::Sqlite(pool) => {

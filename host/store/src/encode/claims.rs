@@ -8,11 +8,15 @@ use crate::{commit::Change, db::word};
 
 /// A MAC address as a number.
 pub(crate) fn mac_number(mac: Mac) -> u64 {
-    mac.0.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    mac.0
+        .iter()
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
 }
 
 pub(crate) fn insert_instance(change: &Change) -> Keyed {
-    let Change::InsertInstance(instance) = change else { return None };
+    let Change::InsertInstance(instance) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(instance.id), "zone": hex(instance.zone), "project": hex(instance.project),
         "name": instance.name, "offering": hex(instance.offering), "template": hex(instance.template),
@@ -25,27 +29,38 @@ pub(crate) fn insert_instance(change: &Change) -> Keyed {
 }
 
 pub(crate) fn instance_state(change: &Change) -> Keyed {
-    let Change::InstanceState { id, from, to } = change else { return None };
+    let Change::InstanceState { id, from, to } = change else {
+        return None;
+    };
     let mut was = String::from(",");
     for state in from {
         was.push_str(state.as_str());
         was.push(',');
     }
-    Some((id.uuid(), json!({ "id": hex(*id), "was": was, "becomes": to.as_str() })))
+    Some((
+        id.uuid(),
+        json!({ "id": hex(*id), "was": was, "becomes": to.as_str() }),
+    ))
 }
 
 pub(crate) fn instance_decision(change: &Change) -> Keyed {
-    let Change::InstanceDecision { id, decision } = change else { return None };
+    let Change::InstanceDecision { id, decision } = change else {
+        return None;
+    };
     Some((id.uuid(), json!({ "id": hex(*id), "decision": hex(*decision) })))
 }
 
 pub(crate) fn delete_instance(change: &Change) -> Keyed {
-    let Change::DeleteInstance(id) = change else { return None };
+    let Change::DeleteInstance(id) = change else {
+        return None;
+    };
     only(*id)
 }
 
 pub(crate) fn insert_run(change: &Change) -> Keyed {
-    let Change::InsertRun(run) = change else { return None };
+    let Change::InsertRun(run) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(run.id), "instance": hex(run.instance), "compute_host": hex(run.compute_host),
         "generation": run.generation, "role": word(&run.role), "vcpus": run.vcpus, "memory": run.memory,
@@ -55,17 +70,26 @@ pub(crate) fn insert_run(change: &Change) -> Keyed {
 }
 
 pub(crate) fn observe_run(change: &Change) -> Keyed {
-    let Change::ObserveRun { id, observed, at } = change else { return None };
-    Some((id.uuid(), json!({ "id": hex(*id), "state": word(observed), "seen_at": at })))
+    let Change::ObserveRun { id, observed, at } = change else {
+        return None;
+    };
+    Some((
+        id.uuid(),
+        json!({ "id": hex(*id), "state": word(observed), "seen_at": at }),
+    ))
 }
 
 pub(crate) fn delete_run(change: &Change) -> Keyed {
-    let Change::DeleteRun(id) = change else { return None };
+    let Change::DeleteRun(id) = change else {
+        return None;
+    };
     only(*id)
 }
 
 pub(crate) fn insert_nic(change: &Change) -> Keyed {
-    let Change::InsertNic { nic, .. } = change else { return None };
+    let Change::InsertNic { nic, .. } = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(nic.id), "instance": hex(nic.instance), "network": hex(nic.network),
         "project": hex(nic.project), "slot": nic.slot, "mac": mac_number(nic.mac),
@@ -75,7 +99,14 @@ pub(crate) fn insert_nic(change: &Change) -> Keyed {
 }
 
 pub(crate) fn claim_address(change: &Change) -> Keyed {
-    let Change::InsertNic { nic, range, address_id } = change else { return None };
+    let Change::InsertNic {
+        nic,
+        range,
+        address_id,
+    } = change
+    else {
+        return None;
+    };
     let row = json!({
         "nic": hex(nic.id), "network": hex(nic.network), "ip_range": hex(*range),
         "address": u32::from(nic.address), "address_id": hex(*address_id), "project": hex(nic.project),
@@ -85,12 +116,16 @@ pub(crate) fn claim_address(change: &Change) -> Keyed {
 }
 
 pub(crate) fn delete_nic(change: &Change) -> Keyed {
-    let Change::DeleteNic(id) = change else { return None };
+    let Change::DeleteNic(id) = change else {
+        return None;
+    };
     only(*id)
 }
 
 pub(crate) fn insert_volume(change: &Change) -> Keyed {
-    let Change::InsertVolume(volume) = change else { return None };
+    let Change::InsertVolume(volume) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(volume.id), "zone": hex(volume.zone), "project": hex(volume.project), "name": volume.name,
         "used_as": word(&volume.used_as), "offering": hex_option(volume.offering), "pool": hex(volume.pool),
@@ -109,31 +144,55 @@ pub(crate) fn attach(change: &Change) -> Keyed {
         Change::AttachVolume { id, instance, slot } => (*id, *instance, *slot),
         _ => return None,
     };
-    Some((id.uuid(), json!({ "volume": hex(id), "instance": hex(instance), "slot": slot })))
+    Some((
+        id.uuid(),
+        json!({ "volume": hex(id), "instance": hex(instance), "slot": slot }),
+    ))
 }
 
 pub(crate) fn detach(change: &Change) -> Keyed {
-    let Change::DetachVolume(id) = change else { return None };
+    let Change::DetachVolume(id) = change else {
+        return None;
+    };
     Some((id.uuid(), json!({ "volume": hex(*id) })))
 }
 
 pub(crate) fn volume_ready(change: &Change) -> Keyed {
-    let Change::VolumeReady { id, backend_id, parent } = change else { return None };
-    Some((id.uuid(), json!({ "id": hex(*id), "backend_id": backend_id, "parent": hex_option(*parent) })))
+    let Change::VolumeReady {
+        id,
+        backend_id,
+        parent,
+    } = change
+    else {
+        return None;
+    };
+    Some((
+        id.uuid(),
+        json!({ "id": hex(*id), "backend_id": backend_id, "parent": hex_option(*parent) }),
+    ))
 }
 
 pub(crate) fn volume_state(change: &Change) -> Keyed {
-    let Change::VolumeState { id, from, to } = change else { return None };
-    Some((id.uuid(), json!({ "id": hex(*id), "was": word(from), "becomes": word(to) })))
+    let Change::VolumeState { id, from, to } = change else {
+        return None;
+    };
+    Some((
+        id.uuid(),
+        json!({ "id": hex(*id), "was": word(from), "becomes": word(to) }),
+    ))
 }
 
 pub(crate) fn delete_volume(change: &Change) -> Keyed {
-    let Change::DeleteVolume(id) = change else { return None };
+    let Change::DeleteVolume(id) = change else {
+        return None;
+    };
     only(*id)
 }
 
 pub(crate) fn insert_layer(change: &Change) -> Keyed {
-    let Change::InsertLayer(layer) = change else { return None };
+    let Change::InsertLayer(layer) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(layer.id), "pool": hex(layer.pool), "template": hex(layer.template), "size": layer.size,
         "backend_id": layer.backend_id, "ready": u8::from(layer.ready), "created_at": layer.created_at,
@@ -142,17 +201,23 @@ pub(crate) fn insert_layer(change: &Change) -> Keyed {
 }
 
 pub(crate) fn layer_ready(change: &Change) -> Keyed {
-    let Change::LayerReady { id, backend_id } = change else { return None };
+    let Change::LayerReady { id, backend_id } = change else {
+        return None;
+    };
     Some((id.uuid(), json!({ "id": hex(*id), "backend_id": backend_id })))
 }
 
 pub(crate) fn delete_layer(change: &Change) -> Keyed {
-    let Change::DeleteLayer(id) = change else { return None };
+    let Change::DeleteLayer(id) = change else {
+        return None;
+    };
     only(*id)
 }
 
 pub(crate) fn insert_publication(change: &Change) -> Keyed {
-    let Change::InsertPublication(publication) = change else { return None };
+    let Change::InsertPublication(publication) = change else {
+        return None;
+    };
     let row = json!({
         "volume": hex(publication.volume), "run": hex(publication.run),
         "compute_host": hex(publication.compute_host),
@@ -163,7 +228,14 @@ pub(crate) fn insert_publication(change: &Change) -> Keyed {
 }
 
 pub(crate) fn publication_ready(change: &Change) -> Keyed {
-    let Change::PublicationReady { volume, run, attachment } = change else { return None };
+    let Change::PublicationReady {
+        volume,
+        run,
+        attachment,
+    } = change
+    else {
+        return None;
+    };
     let row = json!({
         "volume": hex(*volume), "run": hex(*run), "identity": attachment.identity, "attachment": text(attachment),
     });
@@ -171,6 +243,8 @@ pub(crate) fn publication_ready(change: &Change) -> Keyed {
 }
 
 pub(crate) fn delete_publication(change: &Change) -> Keyed {
-    let Change::DeletePublication { volume, run } = change else { return None };
+    let Change::DeletePublication { volume, run } = change else {
+        return None;
+    };
     Some((volume.uuid(), json!({ "volume": hex(*volume), "run": hex(*run) })))
 }

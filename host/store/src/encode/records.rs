@@ -21,7 +21,9 @@ fn number(address: Ipv4Addr) -> u32 {
 }
 
 pub(crate) fn insert_zone(change: &Change) -> Keyed {
-    let Change::InsertZone(zone) = change else { return None };
+    let Change::InsertZone(zone) = change else {
+        return None;
+    };
     let owner = match zone.access {
         ZoneAccess::Public => None,
         ZoneAccess::Private(project) => Some(hex(project)),
@@ -35,7 +37,9 @@ pub(crate) fn insert_zone(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_zone(change: &Change) -> Keyed {
-    let Change::UpdateZone(zone) = change else { return None };
+    let Change::UpdateZone(zone) = change else {
+        return None;
+    };
     let owner = match zone.access {
         ZoneAccess::Public => None,
         ZoneAccess::Private(project) => Some(hex(project)),
@@ -48,7 +52,9 @@ pub(crate) fn update_zone(change: &Change) -> Keyed {
 }
 
 pub(crate) fn insert_pod(change: &Change) -> Keyed {
-    let Change::InsertPod(pod) = change else { return None };
+    let Change::InsertPod(pod) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(pod.id), "zone": hex(pod.zone), "name": pod.name, "cidr": pod.cidr.to_string(),
         "first_address": number(pod.cidr.network()), "last_address": number(pod.cidr.broadcast()),
@@ -58,17 +64,26 @@ pub(crate) fn insert_pod(change: &Change) -> Keyed {
 }
 
 pub(crate) fn new_pod(change: &Change) -> Keyed {
-    let Change::InsertPod(pod) = change else { return None };
+    let Change::InsertPod(pod) = change else {
+        return None;
+    };
     only(pod.id)
 }
 
 pub(crate) fn update_pod(change: &Change) -> Keyed {
-    let Change::UpdatePod(pod) = change else { return None };
-    Some((pod.id.uuid(), json!({ "id": hex(pod.id), "generation": pod.generation, "name": pod.name })))
+    let Change::UpdatePod(pod) = change else {
+        return None;
+    };
+    Some((
+        pod.id.uuid(),
+        json!({ "id": hex(pod.id), "generation": pod.generation, "name": pod.name }),
+    ))
 }
 
 pub(crate) fn insert_cluster(change: &Change) -> Keyed {
-    let Change::InsertCluster(cluster) = change else { return None };
+    let Change::InsertCluster(cluster) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(cluster.id), "zone": hex(cluster.zone), "pod": hex(cluster.pod), "shard": hex(cluster.shard),
         "name": cluster.name, "driver": cluster.driver, "cpu_overcommit": cluster.cpu_overcommit,
@@ -79,7 +94,9 @@ pub(crate) fn insert_cluster(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_cluster(change: &Change) -> Keyed {
-    let Change::UpdateCluster(cluster) = change else { return None };
+    let Change::UpdateCluster(cluster) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(cluster.id), "generation": cluster.generation, "name": cluster.name,
         "cpu_overcommit": cluster.cpu_overcommit, "memory_overcommit": cluster.memory_overcommit,
@@ -88,12 +105,16 @@ pub(crate) fn update_cluster(change: &Change) -> Keyed {
 }
 
 pub(crate) fn changed_cluster(change: &Change) -> Keyed {
-    let Change::UpdateCluster(cluster) = change else { return None };
+    let Change::UpdateCluster(cluster) = change else {
+        return None;
+    };
     only(cluster.id)
 }
 
 pub(crate) fn insert_compute_host(change: &Change) -> Keyed {
-    let Change::InsertComputeHost(host) = change else { return None };
+    let Change::InsertComputeHost(host) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(host.id), "zone": hex(host.zone), "pod": hex(host.pod), "cluster": hex(host.cluster),
         "name": host.name, "driver": host.driver, "config": text(&host.config), "node": host.node,
@@ -106,12 +127,16 @@ pub(crate) fn insert_compute_host(change: &Change) -> Keyed {
 }
 
 pub(crate) fn new_compute_host(change: &Change) -> Keyed {
-    let Change::InsertComputeHost(host) = change else { return None };
+    let Change::InsertComputeHost(host) = change else {
+        return None;
+    };
     only(host.id)
 }
 
 pub(crate) fn first_observation(change: &Change) -> Keyed {
-    let Change::InsertComputeHost(host) = change else { return None };
+    let Change::InsertComputeHost(host) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(host.id), "state": word(&host.observed), "boot_id": host.boot_id,
         "seen_at": host.observed_at?,
@@ -120,7 +145,9 @@ pub(crate) fn first_observation(change: &Change) -> Keyed {
 }
 
 pub(crate) fn private_address(change: &Change) -> Keyed {
-    let Change::InsertComputeHost(host) = change else { return None };
+    let Change::InsertComputeHost(host) = change else {
+        return None;
+    };
     host.private_address?;
     let row = json!({
         "host": hex(host.id), "address_id": bare(derived(host.id.uuid(), "private-address")),
@@ -130,7 +157,9 @@ pub(crate) fn private_address(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_compute_host(change: &Change) -> Keyed {
-    let Change::UpdateComputeHost(host) = change else { return None };
+    let Change::UpdateComputeHost(host) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(host.id), "generation": host.generation, "name": host.name, "driver": host.driver,
         "config": text(&host.config), "node": host.node, "endpoint": host.endpoint, "vcpus": host.vcpus,
@@ -141,18 +170,30 @@ pub(crate) fn update_compute_host(change: &Change) -> Keyed {
 }
 
 pub(crate) fn changed_compute_host(change: &Change) -> Keyed {
-    let Change::UpdateComputeHost(host) = change else { return None };
+    let Change::UpdateComputeHost(host) = change else {
+        return None;
+    };
     only(host.id)
 }
 
 pub(crate) fn observe_compute_host(change: &Change) -> Keyed {
-    let Change::ObserveComputeHost { id, state, boot_id, at } = change else { return None };
+    let Change::ObserveComputeHost {
+        id,
+        state,
+        boot_id,
+        at,
+    } = change
+    else {
+        return None;
+    };
     let row = json!({ "id": hex(*id), "state": word(state), "boot_id": boot_id, "seen_at": at });
     Some((id.uuid(), row))
 }
 
 pub(crate) fn insert_storage_pool(change: &Change) -> Keyed {
-    let Change::InsertStoragePool(pool) = change else { return None };
+    let Change::InsertStoragePool(pool) = change else {
+        return None;
+    };
     let (cluster, host) = match pool.scope {
         PoolScope::Zone => (None, None),
         PoolScope::Cluster(id) => (Some(hex(id)), None),
@@ -169,12 +210,16 @@ pub(crate) fn insert_storage_pool(change: &Change) -> Keyed {
 }
 
 pub(crate) fn new_storage_pool(change: &Change) -> Keyed {
-    let Change::InsertStoragePool(pool) = change else { return None };
+    let Change::InsertStoragePool(pool) = change else {
+        return None;
+    };
     only(pool.id)
 }
 
 pub(crate) fn update_storage_pool(change: &Change) -> Keyed {
-    let Change::UpdateStoragePool(pool) = change else { return None };
+    let Change::UpdateStoragePool(pool) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(pool.id), "generation": pool.generation, "name": pool.name, "provider": pool.provider,
         "config": text(&pool.config), "node": pool.node, "endpoint": pool.endpoint, "capacity": pool.capacity,
@@ -185,12 +230,16 @@ pub(crate) fn update_storage_pool(change: &Change) -> Keyed {
 }
 
 pub(crate) fn changed_storage_pool(change: &Change) -> Keyed {
-    let Change::UpdateStoragePool(pool) = change else { return None };
+    let Change::UpdateStoragePool(pool) = change else {
+        return None;
+    };
     only(pool.id)
 }
 
 pub(crate) fn insert_image_store(change: &Change) -> Keyed {
-    let Change::InsertImageStore(store) = change else { return None };
+    let Change::InsertImageStore(store) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(store.id), "zone": hex(store.zone), "name": store.name, "place": text(&store.place),
         "generation": store.generation, "created_at": store.created_at,
@@ -199,7 +248,9 @@ pub(crate) fn insert_image_store(change: &Change) -> Keyed {
 }
 
 pub(crate) fn insert_ip_range(change: &Change) -> Keyed {
-    let Change::InsertIpRange(range) = change else { return None };
+    let Change::InsertIpRange(range) = change else {
+        return None;
+    };
     let (network, pod) = match range.used_for {
         IpRangeUse::Public(network) => (Some(hex(network)), None),
         IpRangeUse::Private(pod) => (None, Some(hex(pod))),
@@ -213,12 +264,16 @@ pub(crate) fn insert_ip_range(change: &Change) -> Keyed {
 }
 
 pub(crate) fn new_ip_range(change: &Change) -> Keyed {
-    let Change::InsertIpRange(range) = change else { return None };
+    let Change::InsertIpRange(range) = change else {
+        return None;
+    };
     only(range.id)
 }
 
 pub(crate) fn insert_network(change: &Change) -> Keyed {
-    let Change::InsertNetwork(network) = change else { return None };
+    let Change::InsertNetwork(network) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(network.id), "zone": hex(network.zone), "project": hex(network.project),
         "offering": hex(network.offering), "name": network.name, "cidr": network.cidr.to_string(),
@@ -230,7 +285,9 @@ pub(crate) fn insert_network(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_network(change: &Change) -> Keyed {
-    let Change::UpdateNetwork(network) = change else { return None };
+    let Change::UpdateNetwork(network) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(network.id), "generation": network.generation, "name": network.name, "dns": text(&network.dns),
     });
@@ -238,7 +295,9 @@ pub(crate) fn update_network(change: &Change) -> Keyed {
 }
 
 pub(crate) fn insert_template(change: &Change) -> Keyed {
-    let Change::InsertTemplate(template) = change else { return None };
+    let Change::InsertTemplate(template) = change else {
+        return None;
+    };
     let (state, failure) = state_of(&template.state);
     let row = json!({
         "id": hex(template.id), "zone": hex(template.zone), "project": hex(template.project),
@@ -263,12 +322,22 @@ pub(crate) fn state_of(state: &TemplateState) -> (&'static str, Option<&str>) {
 }
 
 pub(crate) fn template_received(change: &Change) -> Keyed {
-    let Change::TemplateReceived { id, received_bytes } = change else { return None };
+    let Change::TemplateReceived { id, received_bytes } = change else {
+        return None;
+    };
     Some((id.uuid(), json!({ "id": hex(*id), "received": received_bytes })))
 }
 
 pub(crate) fn template_state(change: &Change) -> Keyed {
-    let Change::TemplateState { id, to, virtual_bytes, reference } = change else { return None };
+    let Change::TemplateState {
+        id,
+        to,
+        virtual_bytes,
+        reference,
+    } = change
+    else {
+        return None;
+    };
     let (state, failure) = state_of(to);
     let row = json!({
         "id": hex(*id), "state": state, "failure": failure, "virtual_bytes": virtual_bytes,
@@ -280,9 +349,11 @@ pub(crate) fn template_state(change: &Change) -> Keyed {
 /// The row of a deletion, if it is from `table`.
 pub(crate) fn delete(change: &Change, table: Table) -> Keyed {
     match change {
-        Change::Delete { table: from, id, generation } if *from == table => {
-            Some((*id, json!({ "id": bare(*id), "generation": generation })))
-        }
+        Change::Delete {
+            table: from,
+            id,
+            generation,
+        } if *from == table => Some((*id, json!({ "id": bare(*id), "generation": generation }))),
         _ => None,
     }
 }

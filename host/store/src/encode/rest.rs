@@ -6,7 +6,9 @@ use super::{Keyed, hex, hex_option, text};
 use crate::{commit::Change, db::word};
 
 pub(crate) fn insert_compute_offering(change: &Change) -> Keyed {
-    let Change::InsertComputeOffering(offering) = change else { return None };
+    let Change::InsertComputeOffering(offering) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(offering.id), "name": offering.name, "vcpus": offering.vcpus, "memory": offering.memory,
         "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
@@ -17,7 +19,9 @@ pub(crate) fn insert_compute_offering(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_compute_offering(change: &Change) -> Keyed {
-    let Change::UpdateComputeOffering(offering) = change else { return None };
+    let Change::UpdateComputeOffering(offering) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(offering.id), "generation": offering.generation, "name": offering.name,
         "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
@@ -27,7 +31,9 @@ pub(crate) fn update_compute_offering(change: &Change) -> Keyed {
 }
 
 pub(crate) fn insert_disk_offering(change: &Change) -> Keyed {
-    let Change::InsertDiskOffering(offering) = change else { return None };
+    let Change::InsertDiskOffering(offering) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(offering.id), "name": offering.name, "size": offering.size,
         "storage_tags": text(&offering.storage_tags), "generation": offering.generation,
@@ -37,7 +43,9 @@ pub(crate) fn insert_disk_offering(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_disk_offering(change: &Change) -> Keyed {
-    let Change::UpdateDiskOffering(offering) = change else { return None };
+    let Change::UpdateDiskOffering(offering) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(offering.id), "generation": offering.generation, "name": offering.name,
         "storage_tags": text(&offering.storage_tags),
@@ -46,7 +54,9 @@ pub(crate) fn update_disk_offering(change: &Change) -> Keyed {
 }
 
 pub(crate) fn insert_network_offering(change: &Change) -> Keyed {
-    let Change::InsertNetworkOffering(offering) = change else { return None };
+    let Change::InsertNetworkOffering(offering) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(offering.id), "name": offering.name, "kind": word(&offering.kind),
         "generation": offering.generation, "created_at": offering.created_at,
@@ -55,13 +65,17 @@ pub(crate) fn insert_network_offering(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_network_offering(change: &Change) -> Keyed {
-    let Change::UpdateNetworkOffering(offering) = change else { return None };
+    let Change::UpdateNetworkOffering(offering) = change else {
+        return None;
+    };
     let row = json!({ "id": hex(offering.id), "generation": offering.generation, "name": offering.name });
     Some((offering.id.uuid(), row))
 }
 
 pub(crate) fn insert_plugin(change: &Change) -> Keyed {
-    let Change::InsertPlugin(plugin) = change else { return None };
+    let Change::InsertPlugin(plugin) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(plugin.id), "digest": plugin.digest, "name": plugin.manifest.name,
         "version": plugin.manifest.version, "world": plugin.manifest.world.as_str(),
@@ -72,7 +86,9 @@ pub(crate) fn insert_plugin(change: &Change) -> Keyed {
 }
 
 pub(crate) fn insert_policy(change: &Change) -> Keyed {
-    let Change::InsertPolicy(policy) = change else { return None };
+    let Change::InsertPolicy(policy) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(policy.id), "name": policy.name, "digest": policy.digest, "config": text(&policy.config),
         "fallback": word(&policy.fallback), "generation": policy.generation, "created_at": policy.created_at,
@@ -81,7 +97,9 @@ pub(crate) fn insert_policy(change: &Change) -> Keyed {
 }
 
 pub(crate) fn update_policy(change: &Change) -> Keyed {
-    let Change::UpdatePolicy(policy) = change else { return None };
+    let Change::UpdatePolicy(policy) = change else {
+        return None;
+    };
     let row = json!({
         "id": hex(policy.id), "generation": policy.generation, "name": policy.name, "digest": policy.digest,
         "config": text(&policy.config), "fallback": word(&policy.fallback),

@@ -42,11 +42,17 @@ fn both(a: Option<Uuid>, b: Option<Uuid>) -> (Option<Uuid>, Option<Uuid>) {
     (a, b)
 }
 
-fn json<T: serde::de::DeserializeOwned>(columns: &mut Columns<'_>, column: &'static str) -> Result<T, StoreError> {
+fn json<T: serde::de::DeserializeOwned>(
+    columns: &mut Columns<'_>,
+    column: &'static str,
+) -> Result<T, StoreError> {
     Ok(columns.take::<Json<T>>(column)?.0)
 }
 
-fn named<T: serde::de::DeserializeOwned>(columns: &mut Columns<'_>, column: &'static str) -> Result<T, StoreError> {
+fn named<T: serde::de::DeserializeOwned>(
+    columns: &mut Columns<'_>,
+    column: &'static str,
+) -> Result<T, StoreError> {
     Ok(columns.take::<Word<T>>(column)?.0)
 }
 

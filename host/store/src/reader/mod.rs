@@ -85,12 +85,19 @@ struct Query {
 
 impl Query {
     fn of<T: Stored>() -> Self {
-        Self { text: T::SELECT.to_owned(), values: Vec::new() }
+        Self {
+            text: T::SELECT.to_owned(),
+            values: Vec::new(),
+        }
     }
 
     /// Adds a condition; `?` in it stands for the value.
     fn and(&mut self, condition: &str, value: Value) {
-        self.text.push_str(if self.values.is_empty() { " WHERE " } else { " AND " });
+        self.text.push_str(if self.values.is_empty() {
+            " WHERE "
+        } else {
+            " AND "
+        });
         self.values.push(value);
         let place = format!("${}", self.values.len());
         self.text.push_str(&condition.replace('?', &place));
@@ -104,7 +111,8 @@ impl Query {
 
     fn order_and_limit(&mut self, order: &str, limit: u32) {
         self.values.push(Value::from(limit));
-        self.text.push_str(&format!(" ORDER BY {order} LIMIT ${}", self.values.len()));
+        self.text
+            .push_str(&format!(" ORDER BY {order} LIMIT ${}", self.values.len()));
     }
 }
 
@@ -114,7 +122,12 @@ pub(crate) fn read_all<T: Stored>(rows: &[Row]) -> Result<Vec<T>, StoreError> {
 
 impl Reader {
     async fn query<T: Stored>(&self, query: Query) -> Result<Vec<T>, StoreError> {
-        read_all(&self.database.fetch_text(T::TABLE, query.text, &query.values).await?)
+        read_all(
+            &self
+                .database
+                .fetch_text(T::TABLE, query.text, &query.values)
+                .await?,
+        )
     }
 
     async fn one<T: Stored>(&self, scope: Scope, id: Uuid) -> Result<Option<T>, StoreError> {
@@ -144,12 +157,7 @@ impl Reader {
     }
 
     /// All rows with one value of a column: few by nature.
-    async fn few<T: Stored>(
-        &self,
-        condition: &str,
-        value: Value,
-        order: &str,
-    ) -> Result<Vec<T>, StoreError> {
+    async fn few<T: Stored>(&self, condition: &str, value: Value, order: &str) -> Result<Vec<T>, StoreError> {
         let mut query = Query::of::<T>();
         query.and(condition, value);
         query.text.push_str(" ORDER BY ");

@@ -26,7 +26,9 @@ fn named<T: DeserializeOwned>(columns: &mut Columns<'_>, column: &'static str) -
 
 /// A run whose columns come next, if there is one.
 fn run(columns: &mut Columns<'_>) -> Result<Option<Run>, StoreError> {
-    let Some(id) = columns.take::<Option<RunId>>("run.id")? else { return Ok(None) };
+    let Some(id) = columns.take::<Option<RunId>>("run.id")? else {
+        return Ok(None);
+    };
     Ok(Some(Run {
         id,
         instance: columns.take("run.instance")?,
@@ -36,7 +38,9 @@ fn run(columns: &mut Columns<'_>) -> Result<Option<Run>, StoreError> {
         vcpus: columns.take("run.vcpus")?,
         memory: columns.take("run.memory")?,
         created_at: columns.take("run.created_at")?,
-        observed: columns.take::<Option<Word<ObservedState>>>("seen.state")?.map_or(ObservedState::Unknown, |s| s.0),
+        observed: columns
+            .take::<Option<Word<ObservedState>>>("seen.state")?
+            .map_or(ObservedState::Unknown, |s| s.0),
         observed_at: columns.take("seen.seen_at")?,
     }))
 }
@@ -53,7 +57,12 @@ fn template_state(word: &str, failure: Option<String>) -> Option<TemplateState> 
 }
 
 fn unknown(table: &'static str, column: &'static str, word: &str) -> StoreError {
-    StoreError::Inconsistent { table, column, row: String::new(), problem: format!("{word} is no state") }
+    StoreError::Inconsistent {
+        table,
+        column,
+        row: String::new(),
+        problem: format!("{word} is no state"),
+    }
 }
 
 stored! {
@@ -172,7 +181,9 @@ impl Stored for Publication {
             volume: c.take("volume")?,
             compute_host: c.take("compute_host")?,
             run: c.take("run")?,
-            attachment: c.take::<Option<Json<Attachment>>>("attachment")?.map(|json| json.0),
+            attachment: c
+                .take::<Option<Json<Attachment>>>("attachment")?
+                .map(|json| json.0),
         })
     }
 
@@ -225,12 +236,18 @@ pub(super) const ALL: &[&Statement] = &[&HIGHEST_MAC, &CLAIMED];
 impl Reader {
     /// The NICs of an instance, by slot.
     pub async fn nics_of(&self, instance: InstanceId) -> Result<Vec<Nic>, StoreError> {
-        self.few("nic.instance = ?", Value::from(instance), "nic.slot").await
+        self.few("nic.instance = ?", Value::from(instance), "nic.slot")
+            .await
     }
 
     /// The volumes of an instance, by slot.
     pub async fn volumes_of(&self, instance: InstanceId) -> Result<Vec<Volume>, StoreError> {
-        self.few("attachment.instance = ?", Value::from(instance), "attachment.slot").await
+        self.few(
+            "attachment.instance = ?",
+            Value::from(instance),
+            "attachment.slot",
+        )
+        .await
     }
 
     /// A run.
@@ -240,9 +257,12 @@ impl Reader {
 
     /// The runs of an instance, oldest first.
     pub async fn runs_of(&self, instance: InstanceId) -> Result<Vec<Run>, StoreError> {
-        // Each role has an index of its own.
-        let condition = "run.instance = ? AND run.role IN ('active', 'incoming')";
-        self.few(condition, Value::from(instance), "run.generation, run.id").await
+        self.few(
+            "run.instance = ?",
+            Value::from(instance),
+            "run.generation, run.id",
+        )
+        .await
     }
 
     /// The runs on a compute host.
@@ -253,12 +273,14 @@ impl Reader {
 
     /// The publications of a run.
     pub async fn publications_of(&self, run: RunId) -> Result<Vec<Publication>, StoreError> {
-        self.few("publication.run = ?", Value::from(run), "publication.volume").await
+        self.few("publication.run = ?", Value::from(run), "publication.volume")
+            .await
     }
 
     /// The publications of a volume: two while its instance moves.
     pub async fn publications_of_volume(&self, volume: VolumeId) -> Result<Vec<Publication>, StoreError> {
-        self.few("publication.volume = ?", Value::from(volume), "publication.run").await
+        self.few("publication.volume = ?", Value::from(volume), "publication.run")
+            .await
     }
 
     /// A layer.
@@ -272,18 +294,23 @@ impl Reader {
         pool: StoragePoolId,
         template: TemplateId,
     ) -> Result<Option<Layer>, StoreError> {
-        let of = vec![("layer.pool = ?", Value::from(pool)), ("layer.template = ?", Value::from(template))];
+        let of = vec![
+            ("layer.pool = ?", Value::from(pool)),
+            ("layer.template = ?", Value::from(template)),
+        ];
         Ok(self.page(Scope::All, of, Page::default()).await?.items.pop())
     }
 
     /// The layers of a template on all pools.
     pub async fn layers_of_template(&self, template: TemplateId) -> Result<Vec<Layer>, StoreError> {
-        self.few("layer.template = ?", Value::from(template), "layer.id").await
+        self.few("layer.template = ?", Value::from(template), "layer.id")
+            .await
     }
 
     /// The address ranges of a network.
     pub async fn ranges_of_network(&self, network: NetworkId) -> Result<Vec<IpRange>, StoreError> {
-        self.few("ip_range.network = ?", Value::from(network), "ip_range.id").await
+        self.few("ip_range.network = ?", Value::from(network), "ip_range.id")
+            .await
     }
 
     /// The claimed addresses of a range, ascending.
@@ -295,9 +322,14 @@ impl Reader {
     /// The highest number that a numbered MAC has; 0 when there is none.
     pub async fn mac_numbers_used(&self) -> Result<u32, StoreError> {
         let bound = |number| {
-            Value::from(crate::encode::claims::mac_number(velum_model::net::Mac::numbered(number)))
+            Value::from(crate::encode::claims::mac_number(
+                velum_model::net::Mac::numbered(number),
+            ))
         };
-        let rows = self.database.fetch(&HIGHEST_MAC, &[bound(0), bound(u32::MAX)]).await?;
+        let rows = self
+            .database
+            .fetch(&HIGHEST_MAC, &[bound(0), bound(u32::MAX)])
+            .await?;
         let highest: u64 = rows.first().map_or(Ok(0), |row| row.only("nic", "mac"))?;
         Ok(u32::try_from(highest & u64::from(u32::MAX)).unwrap_or(u32::MAX))
     }
@@ -305,12 +337,18 @@ impl Reader {
     /// All that placement looks at in a zone; empty for an unknown zone.
     pub async fn zone_inventory(&self, zone: ZoneId) -> Result<ZoneInventory, StoreError> {
         let value = [Value::from(zone)];
-        let answers = self.database.snapshot("read a zone's inventory", inventory_texts(), &value).await?;
+        let answers = self
+            .database
+            .snapshot("read a zone's inventory", inventory_texts(), &value)
+            .await?;
         let rows = |n: usize| answers.get(n).map_or(&[][..], Vec::as_slice);
         let mut claimed: BTreeMap<IpRangeId, Vec<Ipv4Addr>> = BTreeMap::new();
         for row in rows(5) {
             let mut c = row.columns("ip_address");
-            claimed.entry(c.take("ip_range")?).or_default().push(c.take("address")?);
+            claimed
+                .entry(c.take("ip_range")?)
+                .or_default()
+                .push(c.take("address")?);
         }
         let mut runs_per_host = BTreeMap::new();
         for row in rows(6) {

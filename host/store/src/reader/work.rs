@@ -90,7 +90,8 @@ stored! {
 
 impl Stored for Event {
     const TABLE: &'static str = "event";
-    const SELECT: &'static str = "SELECT event.shard, event.epoch, event.seq, event.at, event.kind, event.project,
+    const SELECT: &'static str =
+        "SELECT event.shard, event.epoch, event.seq, event.at, event.kind, event.project,
         event.collection, event.resource, event.operation, event.caller, event.data FROM event";
     const ID: &'static str = "event.seq";
 
@@ -125,15 +126,19 @@ batch!(UNFINISHED, "read unfinished operations", { id id },
     operation_columns!(),
     " WHERE operation.state IN ('running', 'undoing', 'parked') AND operation.shard IN (SELECT id FROM r)
       ORDER BY operation.created_at, operation.id LIMIT $2");
-const HOLDER: Statement =
-    Statement::common("read who holds a lock", "SELECT operation FROM subject_lock WHERE subject = $1");
+const HOLDER: Statement = Statement::common(
+    "read who holds a lock",
+    "SELECT operation FROM subject_lock WHERE subject = $1",
+);
 const SHARDS: Statement = Statement::common("read the shards", "SELECT id FROM shard ORDER BY id");
 const END_OF_EVENTS: Statement = Statement::common(
     "read where the events end",
     "SELECT shard.id, shard.epoch, shard.next_seq - 1 FROM shard ORDER BY shard.id",
 );
-const TOKEN: Statement =
-    Statement::common("read a token", "SELECT token.id, token.name, token.project FROM token WHERE token.hash = $1");
+const TOKEN: Statement = Statement::common(
+    "read a token",
+    "SELECT token.id, token.name, token.project FROM token WHERE token.hash = $1",
+);
 
 /// The fixed statements of this file.
 #[cfg(test)]
@@ -143,19 +148,30 @@ pub(super) const ALL: &[&Statement] = &[&DUE, &UNFINISHED, &HOLDER, &SHARDS, &EN
 impl Reader {
     /// The plugin of a digest.
     pub async fn plugin_by_digest(&self, digest: &Digest) -> Result<Option<Plugin>, StoreError> {
-        Ok(self.few("plugin.digest = ?", Value::from(digest.as_str()), "plugin.id").await?.pop())
+        Ok(self
+            .few("plugin.digest = ?", Value::from(digest.as_str()), "plugin.id")
+            .await?
+            .pop())
     }
 
     /// The plugin of a name that was installed last.
     pub async fn newest_plugin(&self, name: &Name) -> Result<Option<Plugin>, StoreError> {
         let name = Value::from(name.as_str());
-        Ok(self.few("plugin.name = ?", name, "plugin.created_at, plugin.id").await?.pop())
+        Ok(self
+            .few("plugin.name = ?", name, "plugin.created_at, plugin.id")
+            .await?
+            .pop())
     }
 
     /// Which operation holds the lock of a resource.
     pub async fn holder_of(&self, subject: Subject) -> Result<Option<OperationId>, StoreError> {
-        let rows = self.database.fetch(&HOLDER, &[Value::from(subject.uuid())]).await?;
-        rows.first().map(|row| row.only("subject_lock", "operation")).transpose()
+        let rows = self
+            .database
+            .fetch(&HOLDER, &[Value::from(subject.uuid())])
+            .await?;
+        rows.first()
+            .map(|row| row.only("subject_lock", "operation"))
+            .transpose()
     }
 
     /// Operations to run now: of shards that this server owns, not ended, not parked, due; oldest first.
@@ -166,17 +182,28 @@ impl Reader {
 
     /// Operations of owned shards that have not ended, parked ones too; oldest first.
     pub async fn unfinished_operations(&self, limit: u32) -> Result<Vec<Operation>, StoreError> {
-        super::read_all(&self.database.fetch(&UNFINISHED, &[self.owned(), Value::from(limit)]).await?)
+        super::read_all(
+            &self
+                .database
+                .fetch(&UNFINISHED, &[self.owned(), Value::from(limit)])
+                .await?,
+        )
     }
 
     fn owned(&self) -> Value {
-        let rows = self.epochs.all().into_iter().map(|(shard, _)| json!({ "id": hex(shard) })).collect();
+        let rows = self
+            .epochs
+            .all()
+            .into_iter()
+            .map(|(shard, _)| json!({ "id": hex(shard) }))
+            .collect();
         Value::from(Json_::Array(rows).to_string())
     }
 
     /// Events after a position, in the order of their time; each shard's in the order of its numbers.
     pub async fn events_after(&self, cursor: &EventCursor, limit: u32) -> Result<Vec<Event>, StoreError> {
-        self.events(Scope::All, &EventFilter::default(), cursor, limit).await
+        self.events(Scope::All, &EventFilter::default(), cursor, limit)
+            .await
     }
 
     /// Events that a scope sees and a filter matches, after a position.

@@ -39,7 +39,10 @@ pub(crate) const PLUGIN_EXISTS: Statement =
 
 /// How a row is looked for by its id.
 pub(crate) fn exists(words: &str) -> Option<&'static Statement> {
-    EXISTS.iter().find(|(table, _)| *table == words).map(|(_, statement)| statement)
+    EXISTS
+        .iter()
+        .find(|(table, _)| *table == words)
+        .map(|(_, statement)| statement)
 }
 
 /// A count of rows, and what they are called: one of them, several.
@@ -129,12 +132,22 @@ users! {
 
 /// What may use a row.
 pub(crate) fn users(words: &str) -> &'static [User] {
-    USERS.iter().find(|(table, _)| *table == words).map_or(&[], |(_, users)| users)
+    USERS
+        .iter()
+        .find(|(table, _)| *table == words)
+        .map_or(&[], |(_, users)| users)
 }
 
 /// Every statement of this file.
 #[cfg(test)]
 pub(crate) fn all() -> Vec<&'static Statement> {
-    let users = USERS.iter().flat_map(|(_, users)| users.iter().map(|(statement, ..)| statement));
-    EXISTS.iter().map(|(_, statement)| statement).chain([&PLUGIN_EXISTS]).chain(users).collect()
+    let users = USERS
+        .iter()
+        .flat_map(|(_, users)| users.iter().map(|(statement, ..)| statement));
+    EXISTS
+        .iter()
+        .map(|(_, statement)| statement)
+        .chain([&PLUGIN_EXISTS])
+        .chain(users)
+        .collect()
 }

@@ -30,25 +30,67 @@ macro_rules! batch {
 /// One column of `r`.
 macro_rules! column {
     (sqlite id $column:ident) => {
-        concat!("unhex(value->>'", stringify!($column), "') AS ", stringify!($column), ", ")
+        concat!(
+            "unhex(value->>'",
+            stringify!($column),
+            "') AS ",
+            stringify!($column),
+            ", "
+        )
     };
     (sqlite bytes $column:ident) => {
-        concat!("unhex(value->>'", stringify!($column), "') AS ", stringify!($column), ", ")
+        concat!(
+            "unhex(value->>'",
+            stringify!($column),
+            "') AS ",
+            stringify!($column),
+            ", "
+        )
     };
     (sqlite $kind:ident $column:ident) => {
-        concat!("value->>'", stringify!($column), "' AS ", stringify!($column), ", ")
+        concat!(
+            "value->>'",
+            stringify!($column),
+            "' AS ",
+            stringify!($column),
+            ", "
+        )
     };
     (postgres id $column:ident) => {
-        concat!("(value->>'", stringify!($column), "')::uuid AS ", stringify!($column), ", ")
+        concat!(
+            "(value->>'",
+            stringify!($column),
+            "')::uuid AS ",
+            stringify!($column),
+            ", "
+        )
     };
     (postgres bytes $column:ident) => {
-        concat!("decode(value->>'", stringify!($column), "', 'hex') AS ", stringify!($column), ", ")
+        concat!(
+            "decode(value->>'",
+            stringify!($column),
+            "', 'hex') AS ",
+            stringify!($column),
+            ", "
+        )
     };
     (postgres int $column:ident) => {
-        concat!("(value->>'", stringify!($column), "')::bigint AS ", stringify!($column), ", ")
+        concat!(
+            "(value->>'",
+            stringify!($column),
+            "')::bigint AS ",
+            stringify!($column),
+            ", "
+        )
     };
     (postgres text $column:ident) => {
-        concat!("value->>'", stringify!($column), "' AS ", stringify!($column), ", ")
+        concat!(
+            "value->>'",
+            stringify!($column),
+            "' AS ",
+            stringify!($column),
+            ", "
+        )
     };
 }
 
@@ -84,11 +126,17 @@ pub(crate) use {batch, column, insert, update};
 /// Every statement, so that a test prepares each on both databases.
 #[cfg(test)]
 pub(crate) fn registry() -> Vec<&'static crate::db::Statement> {
-    [records::ALL, claims::ALL, guard::ALL, rest::ALL, crate::audit::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
-        .chain(look::all())
-        .chain(crate::reader::statements())
-        .collect()
+    [
+        records::ALL,
+        claims::ALL,
+        guard::ALL,
+        rest::ALL,
+        crate::audit::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .chain(look::all())
+    .chain(crate::reader::statements())
+    .collect()
 }

@@ -52,7 +52,10 @@ impl<'t> Transaction<'t> {
         holder: &'t str,
         lease_until: Timestamp,
     ) -> Self {
-        let applied = Applied { replies: commits.iter().map(|_| None).collect(), ..Applied::default() };
+        let applied = Applied {
+            replies: commits.iter().map(|_| None).collect(),
+            ..Applied::default()
+        };
         Self {
             connection,
             commits,
@@ -113,7 +116,10 @@ impl<'t> Transaction<'t> {
         self.connection
             .fetch(statement, &values)
             .await
-            .map_err(|source| Failure::Database { attempt: statement.does, source })
+            .map_err(|source| Failure::Database {
+                attempt: statement.does,
+                source,
+            })
     }
 
     /// Applies the changes of one kind, all commits' at once. `missing` says what it means when the statement did not
@@ -135,14 +141,20 @@ impl<'t> Transaction<'t> {
             }
         }
         let answered = self.run(statement, rows, &[]).await?;
-        let Some(missing) = missing else { return Ok(answered) };
+        let Some(missing) = missing else {
+            return Ok(answered);
+        };
         let there = ids(&answered, statement.does)?;
         let guilty: Vec<_> = owners
             .into_iter()
             .filter(|(key, _, _)| !there.contains(key))
             .map(|(_, n, change)| (n, missing(change)))
             .collect();
-        if guilty.is_empty() { Ok(answered) } else { Err(Failure::Guilty(guilty)) }
+        if guilty.is_empty() {
+            Ok(answered)
+        } else {
+            Err(Failure::Guilty(guilty))
+        }
     }
 
     /// Which commit a row of a kind belongs to.
@@ -162,5 +174,7 @@ impl<'t> Transaction<'t> {
 
 /// The first column of rows.
 pub(super) fn ids(rows: &[Row], table: &'static str) -> Result<HashSet<Uuid>, Failure> {
-    rows.iter().map(|row| row.only(table, "id").map_err(Failure::from)).collect()
+    rows.iter()
+        .map(|row| row.only(table, "id").map_err(Failure::from))
+        .collect()
 }

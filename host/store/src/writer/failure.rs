@@ -40,7 +40,9 @@ pub(crate) enum Kind {
 /// Judges an error by its code: SQLite's numbers (the low byte is the kind), PostgreSQL's five characters (the first two
 /// are the class).
 pub(crate) fn kind(error: &sqlx::Error) -> Kind {
-    let sqlx::Error::Database(said) = error else { return Kind::Database };
+    let sqlx::Error::Database(said) = error else {
+        return Kind::Database;
+    };
     let code = said.code().unwrap_or_default();
     if code.len() == 5 {
         return match &*code {

@@ -15,8 +15,8 @@ use crate::{
     db::Value,
     encode::{bare, bytes, hex, hex_option, records, text},
     sql::guard::{
-        EPOCHS, INSERT_DECISION, INSERT_EVENT, INSERT_KEY, INSERT_LOCK, INSERT_OPERATION, KNOWN_KEYS, LOCK_HOLDERS,
-        NUMBER_EVENTS, RELEASE_LOCKS, REQUEST_CANCEL, UPDATE_OPERATION,
+        EPOCHS, INSERT_DECISION, INSERT_EVENT, INSERT_KEY, INSERT_LOCK, INSERT_OPERATION, KNOWN_KEYS,
+        LOCK_HOLDERS, NUMBER_EVENTS, RELEASE_LOCKS, REQUEST_CANCEL, UPDATE_OPERATION,
     },
     sql::records::RETIRE_SHARD,
 };
@@ -30,8 +30,11 @@ pub(crate) const CLOUD: ShardId = ShardId::from_uuid(Uuid::nil());
 impl Transaction<'_> {
     /// Refuses commits under an epoch that is not the shard's.
     pub(super) async fn check_epochs(&mut self) -> Result<(), Failure> {
-        let shards: BTreeSet<Uuid> =
-            self.alive().filter_map(|(_, commit)| commit.fence).map(|(shard, _)| shard.uuid()).collect();
+        let shards: BTreeSet<Uuid> = self
+            .alive()
+            .filter_map(|(_, commit)| commit.fence)
+            .map(|(shard, _)| shard.uuid())
+            .collect();
         let rows = shards.iter().map(|id| json!({ "id": bare(*id) })).collect();
         let mut epochs: HashMap<ShardId, u64> = HashMap::new();
         for row in self.run(&EPOCHS, rows, &[]).await? {
@@ -82,7 +85,10 @@ impl Transaction<'_> {
     }
 
     async fn answer_known(&mut self, known: Vec<(usize, Uuid, String)>) -> Result<(), Failure> {
-        let rows = known.iter().map(|(_, token, key)| json!({ "token": bare(*token), "key": key })).collect();
+        let rows = known
+            .iter()
+            .map(|(_, token, key)| json!({ "token": bare(*token), "key": key }))
+            .collect();
         let now = [Value::from(self.now.micros())];
         let mut answers: HashMap<(Uuid, String), (Vec<u8>, StoredAnswer)> = HashMap::new();
         for row in self.run(&KNOWN_KEYS, rows, &now).await? {
@@ -91,7 +97,11 @@ impl Transaction<'_> {
             answers.insert(key, (columns.take("request_hash")?, read_answer(&mut columns)?));
         }
         for (n, token, key) in known {
-            let hash = self.commits.get(n).and_then(|c| c.idempotency.as_ref()).map(|i| &i.request_hash);
+            let hash = self
+                .commits
+                .get(n)
+                .and_then(|c| c.idempotency.as_ref())
+                .map(|i| &i.request_hash);
             let reply = match answers.remove(&(token, key)) {
                 Some((kept, answer)) if Some(&kept) == hash => Ok(Committed::Replayed(answer)),
                 _ => Err(Refused::KeyReused),
@@ -125,11 +135,22 @@ impl Transaction<'_> {
             return Ok(());
         }
         let mut there = ids(&self.run(&INSERT_OPERATION, inserts, &[]).await?, "operation")?;
-        there.extend(ids(&self.run(&UPDATE_OPERATION, updates, &[]).await?, "operation")?);
+        there.extend(ids(
+            &self.run(&UPDATE_OPERATION, updates, &[]).await?,
+            "operation",
+        )?);
         let guilty: Vec<_> = owners
             .iter()
             .filter(|(id, _)| !there.contains(id))
-            .map(|(id, n)| (*n, Refused::Stale { table: "operation", id: *id }))
+            .map(|(id, n)| {
+                (
+                    *n,
+                    Refused::Stale {
+                        table: "operation",
+                        id: *id,
+                    },
+                )
+            })
             .collect();
         if !guilty.is_empty() {
             return Err(Failure::Guilty(guilty));
@@ -142,7 +163,11 @@ impl Transaction<'_> {
         let mut rows = Vec::new();
         let mut wanted: Vec<(Uuid, usize, bool)> = Vec::new();
         for (n, commit) in self.alive() {
-            if let Some(OperationWrite::Insert { operation, locks, preempts }) = &commit.operation
+            if let Some(OperationWrite::Insert {
+                operation,
+                locks,
+                preempts,
+            }) = &commit.operation
                 && !operation.state.has_ended()
             {
                 for subject in locks {
@@ -158,7 +183,10 @@ impl Transaction<'_> {
             return Ok(());
         }
         // Another's lock is looked for first: taking it over is only for who may preempt.
-        let asked = wanted.iter().map(|(subject, ..)| json!({ "subject": bare(*subject) })).collect();
+        let asked = wanted
+            .iter()
+            .map(|(subject, ..)| json!({ "subject": bare(*subject) }))
+            .collect();
         let mut holders: HashMap<Uuid, OperationId> = HashMap::new();
         for row in self.run(&LOCK_HOLDERS, asked, &[]).await? {
             let mut columns = row.columns("subject_lock");
@@ -168,7 +196,9 @@ impl Transaction<'_> {
             .iter()
             .filter(|(_, _, preempts)| !preempts)
             .filter_map(|(subject, n, _)| {
-                holders.get(subject).map(|holder| (*n, Refused::Locked { operation: *holder }))
+                holders
+                    .get(subject)
+                    .map(|holder| (*n, Refused::Locked { operation: *holder }))
             })
             .collect();
         if !guilty.is_empty() {
@@ -203,7 +233,13 @@ impl Transaction<'_> {
             .alive()
             .filter_map(|(n, commit)| {
                 let id = commit.decision.as_deref()?.id.uuid();
-                (!there.contains(&id)).then_some((n, Refused::Stale { table: "decision", id }))
+                (!there.contains(&id)).then_some((
+                    n,
+                    Refused::Stale {
+                        table: "decision",
+                        id,
+                    },
+                ))
             })
             .collect();
         Err(Failure::Guilty(guilty))
@@ -218,13 +254,22 @@ impl Transaction<'_> {
                 *counts.entry(shard.uuid()).or_default() += commit.events.len() as u64;
             }
         }
-        let rows = counts.iter().map(|(id, count)| json!({ "id": bare(*id), "count": count })).collect();
+        let rows = counts
+            .iter()
+            .map(|(id, count)| json!({ "id": bare(*id), "count": count }))
+            .collect();
         let mut next: HashMap<Uuid, (u64, u64)> = HashMap::new();
         for row in self.run(&NUMBER_EVENTS, rows, &[]).await? {
             let mut columns = row.columns("shard");
-            let (id, epoch, after): (Uuid, u64, u64) =
-                (columns.take("id")?, columns.take("epoch")?, columns.take("next_seq")?);
-            next.insert(id, (epoch, after.saturating_sub(counts.get(&id).copied().unwrap_or(0))));
+            let (id, epoch, after): (Uuid, u64, u64) = (
+                columns.take("id")?,
+                columns.take("epoch")?,
+                columns.take("next_seq")?,
+            );
+            next.insert(
+                id,
+                (epoch, after.saturating_sub(counts.get(&id).copied().unwrap_or(0))),
+            );
         }
         let mut events = Vec::new();
         for (n, commit) in self.alive() {
@@ -283,14 +328,18 @@ impl Transaction<'_> {
         let rows = gone.iter().map(|shard| json!({ "id": hex(*shard) })).collect();
         let retired = self.run(&RETIRE_SHARD, rows, &[]).await?;
         self.applied.new_shards = new;
-        self.applied.retired_shards =
-            ids(&retired, "shard")?.into_iter().map(ShardId::from_uuid).collect();
+        self.applied.retired_shards = ids(&retired, "shard")?
+            .into_iter()
+            .map(ShardId::from_uuid)
+            .collect();
         Ok(())
     }
 }
 
 /// The columns of a stored answer.
-pub(crate) fn read_answer(columns: &mut crate::db::Columns<'_>) -> Result<StoredAnswer, crate::commit::StoreError> {
+pub(crate) fn read_answer(
+    columns: &mut crate::db::Columns<'_>,
+) -> Result<StoredAnswer, crate::commit::StoreError> {
     Ok(StoredAnswer {
         status: columns.take("status")?,
         location: columns.take("location")?,

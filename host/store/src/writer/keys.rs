@@ -22,7 +22,10 @@ pub(super) enum Key {
 pub(super) fn of(commit: &Commit) -> Vec<Key> {
     let mut keys = Vec::with_capacity(commit.changes.len() + 4);
     if let Some(idempotency) = &commit.idempotency {
-        keys.push(Key::Idempotency(idempotency.token.uuid(), idempotency.key.clone()));
+        keys.push(Key::Idempotency(
+            idempotency.token.uuid(),
+            idempotency.key.clone(),
+        ));
     }
     match &commit.operation {
         Some(OperationWrite::Insert { operation, locks, .. }) => {
@@ -50,33 +53,59 @@ fn of_change(change: &Change, keys: &mut Vec<Key>) {
             keys.extend([Key::Row(row.id.uuid()), Key::Pair(row.zone.uuid(), nowhere)]);
         }
         Change::InsertCluster(row) | Change::UpdateCluster(row) => {
-            keys.extend([Key::Row(row.id.uuid()), name("cluster", row.pod.uuid(), &row.name)]);
+            keys.extend([
+                Key::Row(row.id.uuid()),
+                name("cluster", row.pod.uuid(), &row.name),
+            ]);
         }
         Change::InsertComputeHost(row) | Change::UpdateComputeHost(row) => {
-            keys.extend([Key::Row(row.id.uuid()), name("compute host", row.zone.uuid(), &row.name)]);
+            keys.extend([
+                Key::Row(row.id.uuid()),
+                name("compute host", row.zone.uuid(), &row.name),
+            ]);
         }
         Change::InsertStoragePool(row) | Change::UpdateStoragePool(row) => {
-            keys.extend([Key::Row(row.id.uuid()), name("storage pool", row.zone.uuid(), &row.name)]);
+            keys.extend([
+                Key::Row(row.id.uuid()),
+                name("storage pool", row.zone.uuid(), &row.name),
+            ]);
         }
         Change::InsertImageStore(row) => keys.push(Key::Row(row.id.uuid())),
-        Change::InsertIpRange(row) => keys.extend([Key::Row(row.id.uuid()), Key::Pair(row.zone.uuid(), nowhere)]),
-        Change::InsertNetwork(row) | Change::UpdateNetwork(row) => {
-            keys.extend([Key::Row(row.id.uuid()), name("network", row.zone.uuid(), &row.name)]);
+        Change::InsertIpRange(row) => {
+            keys.extend([Key::Row(row.id.uuid()), Key::Pair(row.zone.uuid(), nowhere)])
         }
-        Change::InsertComputeOffering(row) | Change::UpdateComputeOffering(row) => keys.push(Key::Row(row.id.uuid())),
-        Change::InsertDiskOffering(row) | Change::UpdateDiskOffering(row) => keys.push(Key::Row(row.id.uuid())),
-        Change::InsertNetworkOffering(row) | Change::UpdateNetworkOffering(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::InsertNetwork(row) | Change::UpdateNetwork(row) => {
+            keys.extend([
+                Key::Row(row.id.uuid()),
+                name("network", row.zone.uuid(), &row.name),
+            ]);
+        }
+        Change::InsertComputeOffering(row) | Change::UpdateComputeOffering(row) => {
+            keys.push(Key::Row(row.id.uuid()))
+        }
+        Change::InsertDiskOffering(row) | Change::UpdateDiskOffering(row) => {
+            keys.push(Key::Row(row.id.uuid()))
+        }
+        Change::InsertNetworkOffering(row) | Change::UpdateNetworkOffering(row) => {
+            keys.push(Key::Row(row.id.uuid()))
+        }
         Change::InsertPlugin(row) => keys.push(Key::Row(row.id.uuid())),
         Change::InsertPolicy(row) | Change::UpdatePolicy(row) => keys.push(Key::Row(row.id.uuid())),
         Change::Delete { id, .. } => keys.push(Key::Row(*id)),
         Change::InsertTemplate(row) => keys.push(Key::Row(row.id.uuid())),
         Change::InsertInstance(row) => {
-            keys.extend([Key::Row(row.id.uuid()), name("instance", row.zone.uuid(), &row.name)]);
+            keys.extend([
+                Key::Row(row.id.uuid()),
+                name("instance", row.zone.uuid(), &row.name),
+            ]);
         }
         Change::InsertRun(row) => keys.extend([Key::Row(row.id.uuid()), Key::Row(row.instance.uuid())]),
         Change::InsertNic { nic, .. } => keys.push(Key::Row(nic.id.uuid())),
         Change::InsertVolume(row) => {
-            keys.extend([Key::Row(row.id.uuid()), name("volume", row.zone.uuid(), &row.name)]);
+            keys.extend([
+                Key::Row(row.id.uuid()),
+                name("volume", row.zone.uuid(), &row.name),
+            ]);
         }
         Change::InsertLayer(row) => keys.push(Key::Pair(row.pool.uuid(), row.template.uuid())),
         other => keys.push(Key::Row(of_rest(other))),
@@ -88,9 +117,9 @@ fn of_rest(change: &Change) -> Uuid {
     match change {
         Change::ObserveComputeHost { id, .. } => id.uuid(),
         Change::TemplateReceived { id, .. } | Change::TemplateState { id, .. } => id.uuid(),
-        Change::InstanceState { id, .. } | Change::InstanceDecision { id, .. } | Change::DeleteInstance(id) => {
-            id.uuid()
-        }
+        Change::InstanceState { id, .. }
+        | Change::InstanceDecision { id, .. }
+        | Change::DeleteInstance(id) => id.uuid(),
         Change::ObserveRun { id, .. } | Change::DeleteRun(id) => id.uuid(),
         Change::DeleteNic(id) => id.uuid(),
         Change::VolumeReady { id, .. }

@@ -6,7 +6,9 @@ mod diagnose;
 mod failure;
 mod guard;
 mod keys;
+mod records;
 mod room;
+mod rows;
 mod settle;
 
 use std::{
@@ -109,7 +111,11 @@ pub(crate) mod parking {
 
     impl Epochs {
         pub(crate) fn get(&self, shard: ShardId) -> Option<u64> {
-            self.0.read().unwrap_or_else(PoisonError::into_inner).get(&shard).copied()
+            self.0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(&shard)
+                .copied()
         }
 
         pub(crate) fn all(&self) -> Vec<(ShardId, u64)> {

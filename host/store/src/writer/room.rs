@@ -119,9 +119,20 @@ impl Transaction<'_> {
             let id: Uuid = columns.take("id")?;
             let vcpus = (columns.take("vcpus_limit")?, columns.take("vcpus_used")?);
             let memory = (columns.take("memory_limit")?, columns.take("memory_used")?);
-            limits.insert(id, if changed.contains(&id) { [(u64::MAX, 0); 2] } else { [vcpus, memory] });
+            limits.insert(
+                id,
+                if changed.contains(&id) {
+                    [(u64::MAX, 0); 2]
+                } else {
+                    [vcpus, memory]
+                },
+            );
         }
-        Err(guilty("compute host", self.claims.hosts.too_many(&limits), &HOST_ROOM))
+        Err(guilty(
+            "compute host",
+            self.claims.hosts.too_many(&limits),
+            &HOST_ROOM,
+        ))
     }
 
     async fn claim_pools(&mut self) -> Result<(), Failure> {
@@ -143,9 +154,20 @@ impl Transaction<'_> {
             let mut columns = row.columns("storage_pool_room");
             let id: Uuid = columns.take("id")?;
             let bytes = (columns.take("bytes_limit")?, columns.take("bytes_used")?);
-            limits.insert(id, if changed.contains(&id) { [(u64::MAX, 0); 2] } else { [bytes, (u64::MAX, 0)] });
+            limits.insert(
+                id,
+                if changed.contains(&id) {
+                    [(u64::MAX, 0); 2]
+                } else {
+                    [bytes, (u64::MAX, 0)]
+                },
+            );
         }
-        Err(guilty("storage pool", self.claims.pools.too_many(&limits), &POOL_ROOM))
+        Err(guilty(
+            "storage pool",
+            self.claims.pools.too_many(&limits),
+            &POOL_ROOM,
+        ))
     }
 
     /// Remembers the room that compute hosts have now.
@@ -162,8 +184,11 @@ impl Transaction<'_> {
         for row in rows {
             let mut columns = row.columns("storage_pool_room");
             let id: StoragePoolId = columns.take("id")?;
-            let room =
-                PoolRoom { id, bytes_used: columns.take("bytes_used")?, bytes_ceiling: columns.take("bytes_ceiling")? };
+            let room = PoolRoom {
+                id,
+                bytes_used: columns.take("bytes_used")?,
+                bytes_ceiling: columns.take("bytes_ceiling")?,
+            };
             self.pool_rooms.insert(id.uuid(), room);
         }
         Ok(())
@@ -186,7 +211,15 @@ fn guilty(table: &'static str, guilty: Vec<(usize, Uuid)>, statement: &crate::db
     if guilty.is_empty() {
         // The guard refused what adds up: another writer was in between.
         let source = sqlx::Error::Protocol("a counter changed under the writer".into());
-        return Failure::Database { attempt: statement.does, source };
+        return Failure::Database {
+            attempt: statement.does,
+            source,
+        };
     }
-    Failure::Guilty(guilty.into_iter().map(|(n, id)| (n, Refused::NoRoom { table, id })).collect())
+    Failure::Guilty(
+        guilty
+            .into_iter()
+            .map(|(n, id)| (n, Refused::NoRoom { table, id }))
+            .collect(),
+    )
 }

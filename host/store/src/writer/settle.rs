@@ -24,7 +24,10 @@ struct Part {
 impl Writer {
     /// Commits a batch and answers everyone in it.
     pub(super) async fn settle(&mut self, batch: Vec<Waiting>) {
-        let mut parts = VecDeque::from([Part { waiting: batch, tries: 0 }]);
+        let mut parts = VecDeque::from([Part {
+            waiting: batch,
+            tries: 0,
+        }]);
         while let Some(part) = parts.pop_front() {
             if part.waiting.is_empty() {
                 continue;
@@ -44,17 +47,26 @@ impl Writer {
 
     /// One transaction; rolled back unless it is durable.
     async fn attempt(&mut self, waiting: &[Waiting]) -> Result<Applied, Failure> {
-        let failed = |source| Failure::Database { attempt: "begin a transaction", source };
+        let failed = |source| Failure::Database {
+            attempt: "begin a transaction",
+            source,
+        };
         let now = self.clock.now();
         let (holder, lease_until) = (self.holder.clone(), now.plus_millis(self.lease_ms));
         let connection = self.connected().await.map_err(failed)?;
         let commits: Vec<&Commit> = waiting.iter().map(|w| &w.commit).collect();
         let outcome = match connection.begin().await {
             Err(source) => Err(failed(source)),
-            Ok(()) => match Transaction::new(connection, &commits, now, &holder, lease_until).apply().await {
+            Ok(()) => match Transaction::new(connection, &commits, now, &holder, lease_until)
+                .apply()
+                .await
+            {
                 Ok(applied) => match connection.commit().await {
                     Ok(()) => return Ok(applied),
-                    Err(source) => Err(Failure::Database { attempt: "commit a transaction", source }),
+                    Err(source) => Err(Failure::Database {
+                        attempt: "commit a transaction",
+                        source,
+                    }),
                 },
                 Err(failure) => Err(failure),
             },
@@ -84,7 +96,10 @@ impl Writer {
                         None => rest.push(waiting),
                     }
                 }
-                vec![Part { waiting: rest, tries: part.tries }]
+                vec![Part {
+                    waiting: rest,
+                    tries: part.tries,
+                }]
             }
             Failure::Unreadable(error) => {
                 tracing::error!(%error, "a row of the database does not read");
@@ -101,7 +116,13 @@ impl Writer {
                 }
                 Kind::Commit if part.waiting.len() > 1 => {
                     let second = part.waiting.split_off(part.waiting.len() / 2);
-                    vec![part, Part { waiting: second, tries: 0 }]
+                    vec![
+                        part,
+                        Part {
+                            waiting: second,
+                            tries: 0,
+                        },
+                    ]
                 }
                 Kind::Commit => {
                     self.refuse(part.waiting, attempt, source).await;
@@ -123,7 +144,9 @@ impl Writer {
     async fn refuse(&mut self, waiting: Vec<Waiting>, attempt: &'static str, source: sqlx::Error) {
         for waiting in waiting {
             let error = match self.connected().await {
-                Ok(connection) => super::diagnose::diagnose(connection, &waiting.commit, attempt, &source).await,
+                Ok(connection) => {
+                    super::diagnose::diagnose(connection, &waiting.commit, attempt, &source).await
+                }
                 Err(_) => None,
             };
             self.count_statements();
@@ -156,7 +179,9 @@ impl Writer {
         }
         if !commits.is_empty() {
             self.counters.transactions.fetch_add(1, Ordering::Relaxed);
-            self.counters.commits.fetch_add(commits.len() as u64, Ordering::Relaxed);
+            self.counters
+                .commits
+                .fetch_add(commits.len() as u64, Ordering::Relaxed);
             self.epochs.change(|epochs| {
                 epochs.extend(applied.new_shards);
                 for shard in &applied.retired_shards {

@@ -1,9 +1,11 @@
 //! One suite on both databases. On SQLite each case is a test of its own; on PostgreSQL one test runs all cases, each in
 //! a database of its own, so that the server is started once.
 
+#[cfg(test)]
 mod cases;
-#[path = "../postgres.rs"]
+#[cfg(test)]
 mod postgres;
+#[cfg(test)]
 mod world;
 
 use std::{future::Future, pin::Pin};
@@ -66,7 +68,9 @@ suite! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgresql_passes_the_same_suite() {
-    let Some(postgres) = postgres::Postgres::start() else { return };
+    let Some(postgres) = postgres::Postgres::start() else {
+        return;
+    };
     for (n, (name, case)) in CASES.iter().enumerate() {
         eprintln!("on PostgreSQL: {name}");
         case(postgres.database(&format!("velum_{n}")).await).await;
@@ -75,7 +79,9 @@ async fn postgresql_passes_the_same_suite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgresql_that_drops_the_writer_is_asked_again() {
-    let Some(postgres) = postgres::Postgres::start() else { return };
+    let Some(postgres) = postgres::Postgres::start() else {
+        return;
+    };
     let url = postgres.database("velum").await;
     cases::faults::a_lost_connection_is_opened_again(url, postgres.connect().await).await;
 }

@@ -108,7 +108,11 @@ pub fn digest(n: u8) -> Digest {
     Digest::from_hex(&format!("{n:02x}").repeat(32)).expect("a digest")
 }
 
-pub async fn open(url: &str, holder: &str, world: (&Arc<ManualClock>, &Arc<CountingIds>, &Arc<Log>)) -> Store {
+pub async fn open(
+    url: &str,
+    holder: &str,
+    world: (&Arc<ManualClock>, &Arc<CountingIds>, &Arc<Log>),
+) -> Store {
     let (clock, ids, log) = world;
     Store::open(StoreOptions {
         url: url.to_owned(),
@@ -195,7 +199,9 @@ impl World {
             id: fresh(&*ids),
             zone: zone.id,
             name: name("images"),
-            place: ImageStorePlace::Http { endpoint: "http://127.0.0.1:1".into() },
+            place: ImageStorePlace::Http {
+                endpoint: "http://127.0.0.1:1".into(),
+            },
             generation: 1,
             created_at: now,
         };
@@ -246,7 +252,11 @@ impl World {
     }
 
     pub fn with(&self, changes: Vec<Change>) -> Commit {
-        Commit { fence: self.fence(), changes, ..Commit::default() }
+        Commit {
+            fence: self.fence(),
+            changes,
+            ..Commit::default()
+        }
     }
 
     pub async fn try_changes(&self, changes: Vec<Change>) -> Result<Committed, StoreError> {
@@ -254,7 +264,10 @@ impl World {
     }
 
     pub async fn accept(&self, changes: Vec<Change>) {
-        assert_eq!(self.try_changes(changes).await.expect("accepted"), Committed::Done);
+        assert_eq!(
+            self.try_changes(changes).await.expect("accepted"),
+            Committed::Done
+        );
     }
 
     pub async fn refused(&self, changes: Vec<Change>) -> Refused {
@@ -288,7 +301,11 @@ impl World {
             memory_used: 0,
             tags: vec![name("ssd"), name("x86")],
             attributes: BTreeMap::from([(name("watts"), 250)]),
-            abilities: HostAbilities { arch: 1, interfaces: vec!["console".into()], ..HostAbilities::default() },
+            abilities: HostAbilities {
+                arch: 1,
+                interfaces: vec!["console".into()],
+                ..HostAbilities::default()
+            },
             intent: Intent::Enabled,
             observed: HostState::Up,
             boot_id: Some("boot".into()),
@@ -300,7 +317,8 @@ impl World {
 
     pub async fn add_host(&self, called: &str, processors: u64, mib: u64) -> ComputeHost {
         let host = self.host(called, processors, mib);
-        self.accept(vec![Change::InsertComputeHost(Box::new(host.clone()))]).await;
+        self.accept(vec![Change::InsertComputeHost(Box::new(host.clone()))])
+            .await;
         host
     }
 
@@ -353,7 +371,11 @@ impl World {
     }
 
     pub fn insert_nic(&self, nic: &Nic) -> Change {
-        Change::InsertNic { nic: nic.clone(), range: self.range.id, address_id: fresh(&*self.ids) }
+        Change::InsertNic {
+            nic: nic.clone(),
+            range: self.range.id,
+            address_id: fresh(&*self.ids),
+        }
     }
 
     pub fn volume(&self, called: &str, attachment: Option<(InstanceId, u16)>) -> Volume {
@@ -430,7 +452,10 @@ impl World {
                 fallback: None,
             },
             seed: u64::MAX,
-            winner: Some(Ranked { compute_host: host, score: 7 }),
+            winner: Some(Ranked {
+                compute_host: host,
+                score: 7,
+            }),
             pools: vec![self.pool.id],
             runners_up: vec![],
             considered: 1,
@@ -469,7 +494,9 @@ impl World {
             }),
             changes: vec![
                 Change::InsertInstance(Box::new(instance.clone())),
-                Change::InsertVolume(Box::new(self.volume(&format!("{called}-root"), Some((instance.id, 0))))),
+                Change::InsertVolume(Box::new(
+                    self.volume(&format!("{called}-root"), Some((instance.id, 0))),
+                )),
                 self.insert_nic(&nic),
                 Change::InsertRun(run),
             ],
@@ -480,11 +507,21 @@ impl World {
     }
 
     pub async fn read_host(&self, id: ComputeHostId) -> ComputeHost {
-        self.store.read().compute_host(id).await.expect("readable").expect("there")
+        self.store
+            .read()
+            .compute_host(id)
+            .await
+            .expect("readable")
+            .expect("there")
     }
 
     pub async fn read_pool(&self) -> StoragePool {
-        self.store.read().storage_pool(self.pool.id).await.expect("readable").expect("there")
+        self.store
+            .read()
+            .storage_pool(self.pool.id)
+            .await
+            .expect("readable")
+            .expect("there")
     }
 }
 
@@ -536,7 +573,11 @@ pub fn pool(ids: &dyn Ids, zone: &Zone, plugin: &Plugin, capacity: u64) -> Stora
         bytes_used: 0,
         tags: vec![name("fast")],
         attributes: BTreeMap::new(),
-        abilities: PoolAbilities { formats: vec![1, 2], max_bytes: 1 << 40, ..PoolAbilities::default() },
+        abilities: PoolAbilities {
+            formats: vec![1, 2],
+            max_bytes: 1 << 40,
+            ..PoolAbilities::default()
+        },
         intent: Intent::Enabled,
         generation: 1,
         created_at: zone.created_at,
@@ -553,7 +594,10 @@ pub fn network(ids: &dyn Ids, zone: &Zone, offering: &NetworkOffering) -> Networ
         cidr: "10.1.0.0/16".parse().expect("a network"),
         gateway: address(1),
         dns: vec![Ipv4Addr::new(9, 9, 9, 9)],
-        link: Link { kind: LinkKind::Bridge, name: "br0".into() },
+        link: Link {
+            kind: LinkKind::Bridge,
+            name: "br0".into(),
+        },
         generation: 1,
         created_at: zone.created_at,
     }
@@ -564,7 +608,10 @@ pub fn range(ids: &dyn Ids, network: &Network, first: u32, last: u32) -> IpRange
         id: fresh(ids),
         zone: network.zone,
         used_for: IpRangeUse::Public(network.id),
-        range: AddressRange { first: address(first), last: address(last) },
+        range: AddressRange {
+            first: address(first),
+            last: address(last),
+        },
         claimed: 0,
         generation: 1,
         created_at: network.created_at,

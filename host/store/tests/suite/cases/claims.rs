@@ -33,24 +33,49 @@ pub async fn two_hundred_creates_for_the_last_addresses_and_memory(url: String) 
     // 64 addresses: three or four want each.
     let commits = (0..200).map(|n| w.accepting(&format!("i{n}"), host.id, 1 + n % 64).1);
     let answers = join_all(commits.map(|commit| w.store.commit(commit))).await;
-    assert_eq!(refusals(&answers), BTreeMap::from([("done", 64), ("address taken", 136)]));
-    let claimed = w.store.read().claimed_addresses(w.range.id).await.expect("readable");
+    assert_eq!(
+        refusals(&answers),
+        BTreeMap::from([("done", 64), ("address taken", 136)])
+    );
+    let claimed = w
+        .store
+        .read()
+        .claimed_addresses(w.range.id)
+        .await
+        .expect("readable");
     assert_eq!(claimed, (1..=64).map(address).collect::<Vec<_>>());
     assert_eq!(w.read_host(host.id).await.memory_used, 64 * 512);
     // Memory for 40, addresses for all.
     let last = w.add_host("last", 512, 40 * 512 + 511).await;
     let commits = (0..150).map(|n| w.accepting(&format!("m{n}"), last.id, 100 + n).1);
     let answers = join_all(commits.map(|commit| w.store.commit(commit))).await;
-    assert_eq!(refusals(&answers), BTreeMap::from([("done", 40), ("no room", 110)]));
+    assert_eq!(
+        refusals(&answers),
+        BTreeMap::from([("done", 40), ("no room", 110)])
+    );
     assert_eq!(w.read_host(last.id).await.memory_used, 40 * 512);
     w.well().await;
-    let room = w.log.0.lock().expect("no test panics with it").last().cloned().expect("a batch").compute_hosts;
-    assert_eq!(room.last().map(|room| (room.id, room.memory_used)), Some((last.id, 40 * 512)));
+    let room = w
+        .log
+        .0
+        .lock()
+        .expect("no test panics with it")
+        .last()
+        .cloned()
+        .expect("a batch")
+        .compute_hosts;
+    assert_eq!(
+        room.last().map(|room| (room.id, room.memory_used)),
+        Some((last.id, 40 * 512))
+    );
 }
 
 pub async fn what_fits_one_after_another_fits_together(url: String) {
     let w = World::open(&url).await;
-    let small = Change::UpdateStoragePool(Box::new(StoragePool { capacity: bytes(10 * GIB), ..w.pool.clone() }));
+    let small = Change::UpdateStoragePool(Box::new(StoragePool {
+        capacity: bytes(10 * GIB),
+        ..w.pool.clone()
+    }));
     w.accept(vec![small]).await;
     let volume = |n: u64, gib: u64| {
         let mut volume = w.volume(&format!("v{n}"), None);
@@ -58,15 +83,30 @@ pub async fn what_fits_one_after_another_fits_together(url: String) {
         volume
     };
     // 4 + 5 fit; 3 does not, but the 1 that comes after it does.
-    let asked: Vec<Volume> = [4, 5, 3, 1, 1].iter().enumerate().map(|(n, gib)| volume(n as u64, *gib)).collect();
-    let commits = asked.iter().map(|v| w.store.commit(w.with(vec![Change::InsertVolume(Box::new(v.clone()))])));
+    let asked: Vec<Volume> = [4, 5, 3, 1, 1]
+        .iter()
+        .enumerate()
+        .map(|(n, gib)| volume(n as u64, *gib))
+        .collect();
+    let commits = asked.iter().map(|v| {
+        w.store
+            .commit(w.with(vec![Change::InsertVolume(Box::new(v.clone()))]))
+    });
     let answers = join_all(commits).await;
     let fits: Vec<bool> = answers.iter().map(Result::is_ok).collect();
     assert_eq!(fits, [true, true, false, true, false], "{answers:?}");
-    assert!(answers.iter().flat_map(|a| a.as_ref().err()).all(|error| matches!(error,
-        StoreError::Refused(Refused::NoRoom { table: "storage pool", id }) if *id == w.pool.id.uuid())));
+    assert!(
+        answers
+            .iter()
+            .flat_map(|a| a.as_ref().err())
+            .all(|error| matches!(error,
+        StoreError::Refused(Refused::NoRoom { table: "storage pool", id }) if *id == w.pool.id.uuid()))
+    );
     // Room that one commit gives back, the next may have.
-    let swap = vec![Change::DeleteVolume(asked[1].id), Change::InsertVolume(Box::new(volume(9, 5)))];
+    let swap = vec![
+        Change::DeleteVolume(asked[1].id),
+        Change::InsertVolume(Box::new(volume(9, 5))),
+    ];
     w.accept(swap).await;
     assert_eq!(w.read_pool().await.bytes_used, 10 * GIB);
     w.well().await;
@@ -79,19 +119,45 @@ pub async fn a_shrunken_limit_refuses_claims_and_never_releases(url: String) {
     for n in 0..8 {
         let (instance, commit) = w.accepting(&format!("i{n}"), host.id, 1 + n);
         w.store.commit(commit).await.expect("accepted");
-        runs.push(w.store.read().runs_of(instance.id).await.expect("readable").remove(0).id);
+        runs.push(
+            w.store
+                .read()
+                .runs_of(instance.id)
+                .await
+                .expect("readable")
+                .remove(0)
+                .id,
+        );
     }
-    let shrunk = ComputeHost { memory: memory(1024), vcpus: vcpus(1), ..host.clone() };
+    let shrunk = ComputeHost {
+        memory: memory(1024),
+        vcpus: vcpus(1),
+        ..host.clone()
+    };
     w.accept(vec![Change::UpdateComputeHost(Box::new(shrunk))]).await;
-    let cluster = Cluster { cpu_overcommit: overcommit(1000), ..w.cluster.clone() };
+    let cluster = Cluster {
+        cpu_overcommit: overcommit(1000),
+        ..w.cluster.clone()
+    };
     w.accept(vec![Change::UpdateCluster(cluster)]).await;
     let now = w.read_host(host.id).await;
-    assert_eq!((now.memory_ceiling, now.memory_used, now.vcpus_ceiling, now.vcpus_used), (4096, 4096, 8, 8));
+    assert_eq!(
+        (
+            now.memory_ceiling,
+            now.memory_used,
+            now.vcpus_ceiling,
+            now.vcpus_used
+        ),
+        (4096, 4096, 8, 8)
+    );
     w.well().await;
     for (n, run) in runs.iter().enumerate() {
         let (_, more) = w.accepting(&format!("more{n}"), host.id, 100 + n as u32);
         match w.store.commit(more).await {
-            Err(StoreError::Refused(Refused::NoRoom { table: "compute host", id })) => assert_eq!(id, host.id.uuid()),
+            Err(StoreError::Refused(Refused::NoRoom {
+                table: "compute host",
+                id,
+            })) => assert_eq!(id, host.id.uuid()),
             other => panic!("{other:?}"),
         }
         w.accept(vec![Change::DeleteRun(*run)]).await;
@@ -111,9 +177,18 @@ pub async fn an_address_and_a_slot_are_claimed_once(url: String) {
     w.store.commit(commit).await.expect("accepted");
     let (second, commit) = w.accepting("b", host.id, 2);
     w.store.commit(commit).await.expect("accepted");
-    assert_eq!(w.refused(vec![w.insert_nic(&w.nic(second.id, 1, 1))]).await, Refused::AddressTaken);
-    assert_eq!(w.refused(vec![w.insert_nic(&w.nic(second.id, 0, 3))]).await, Refused::SlotTaken);
-    assert_eq!(w.refused(vec![w.insert_nic(&w.nic(second.id, 1, 255))]).await, Refused::AddressTaken);
+    assert_eq!(
+        w.refused(vec![w.insert_nic(&w.nic(second.id, 1, 1))]).await,
+        Refused::AddressTaken
+    );
+    assert_eq!(
+        w.refused(vec![w.insert_nic(&w.nic(second.id, 0, 3))]).await,
+        Refused::SlotTaken
+    );
+    assert_eq!(
+        w.refused(vec![w.insert_nic(&w.nic(second.id, 1, 255))]).await,
+        Refused::AddressTaken
+    );
     let mut twin = w.nic(second.id, 1, 3);
     twin.mac = w.store.read().nics_of(first.id).await.expect("readable")[0].mac;
     assert_eq!(w.refused(vec![w.insert_nic(&twin)]).await, Refused::AddressTaken);
@@ -127,21 +202,48 @@ pub async fn an_address_and_a_slot_are_claimed_once(url: String) {
         },
         ..range(&*w.ids, &w.network, 0, 0)
     };
-    w.accept(vec![Change::InsertIpRange(private), Change::InsertComputeHost(Box::new(host_with_address.clone()))]).await;
-    let other = ComputeHost { id: fresh(&*w.ids), name: name("again"), ..host_with_address };
-    assert_eq!(w.refused(vec![Change::InsertComputeHost(Box::new(other))]).await, Refused::AddressTaken);
+    w.accept(vec![
+        Change::InsertIpRange(private),
+        Change::InsertComputeHost(Box::new(host_with_address.clone())),
+    ])
+    .await;
+    let other = ComputeHost {
+        id: fresh(&*w.ids),
+        name: name("again"),
+        ..host_with_address
+    };
+    assert_eq!(
+        w.refused(vec![Change::InsertComputeHost(Box::new(other))]).await,
+        Refused::AddressTaken
+    );
 
     let data = w.volume("data", None);
     w.accept(vec![Change::InsertVolume(Box::new(data.clone()))]).await;
-    let attach = |id, instance: &Instance, slot| vec![Change::AttachVolume { id, instance: instance.id, slot }];
+    let attach = |id, instance: &Instance, slot| {
+        vec![Change::AttachVolume {
+            id,
+            instance: instance.id,
+            slot,
+        }]
+    };
     assert_eq!(w.refused(attach(data.id, &first, 0)).await, Refused::SlotTaken);
     w.accept(attach(data.id, &first, 1)).await;
     assert_eq!(w.refused(attach(data.id, &second, 1)).await, Refused::SlotTaken);
     w.accept(vec![Change::DetachVolume(data.id)]).await;
     w.accept(attach(data.id, &second, 1)).await;
     // The address of a NIC that goes is free in the same commit.
-    let nic = w.store.read().nics_of(first.id).await.expect("readable").remove(0);
-    w.accept(vec![w.insert_nic(&w.nic(second.id, 1, 1)), Change::DeleteNic(nic.id)]).await;
+    let nic = w
+        .store
+        .read()
+        .nics_of(first.id)
+        .await
+        .expect("readable")
+        .remove(0);
+    w.accept(vec![
+        w.insert_nic(&w.nic(second.id, 1, 1)),
+        Change::DeleteNic(nic.id),
+    ])
+    .await;
     w.well().await;
 }
 
@@ -158,23 +260,53 @@ pub async fn a_layer_is_made_once_for_many_who_wait(url: String) {
             created_at: w.clock.now(),
         })
         .collect();
-    let commits = layers.iter().map(|layer| w.store.commit(w.with(vec![Change::InsertLayer(layer.clone())])));
+    let commits = layers
+        .iter()
+        .map(|layer| w.store.commit(w.with(vec![Change::InsertLayer(layer.clone())])));
     assert!(join_all(commits).await.iter().all(Result::is_ok));
     let read = w.store.read();
-    let made = read.layer_of(w.pool.id, w.template.id).await.expect("readable").expect("made");
+    let made = read
+        .layer_of(w.pool.id, w.template.id)
+        .await
+        .expect("readable")
+        .expect("made");
     assert_eq!(w.read_pool().await.bytes_used, 3 * GIB);
-    let told: Vec<LayerId> = w.log.0.lock().expect("no test panics with it").iter().flat_map(|batch| {
-        batch.commits.iter().flat_map(|commit| &commit.changes).filter_map(|change| match change {
-            Change::InsertLayer(layer) => Some(layer.id),
-            _ => None,
-        }).collect::<Vec<_>>()
-    }).collect();
+    let told: Vec<LayerId> = w
+        .log
+        .0
+        .lock()
+        .expect("no test panics with it")
+        .iter()
+        .flat_map(|batch| {
+            batch
+                .commits
+                .iter()
+                .flat_map(|commit| &commit.changes)
+                .filter_map(|change| match change {
+                    Change::InsertLayer(layer) => Some(layer.id),
+                    _ => None,
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
     assert_eq!(told, vec![made.id]);
-    let clone = Volume { parent: Some(made.id), ..w.volume("clone", None) };
-    w.accept(vec![Change::InsertVolume(Box::new(clone.clone()))]).await;
+    let clone = Volume {
+        parent: Some(made.id),
+        ..w.volume("clone", None)
+    };
+    w.accept(vec![Change::InsertVolume(Box::new(clone.clone()))])
+        .await;
     let refused = w.refused(vec![Change::DeleteLayer(made.id)]).await;
-    assert_eq!(refused, Refused::InUse { table: "layer", id: made.id.uuid(), by: "a volume".into() });
-    w.accept(vec![Change::DeleteVolume(clone.id), Change::DeleteLayer(made.id)]).await;
+    assert_eq!(
+        refused,
+        Refused::InUse {
+            table: "layer",
+            id: made.id.uuid(),
+            by: "a volume".into()
+        }
+    );
+    w.accept(vec![Change::DeleteVolume(clone.id), Change::DeleteLayer(made.id)])
+        .await;
     assert_eq!(w.read_pool().await.bytes_used, 0);
     w.well().await;
 }
@@ -186,13 +318,29 @@ pub async fn an_identity_belongs_to_one_volume(url: String) {
     for (n, host) in hosts.iter().enumerate() {
         let (instance, commit) = w.accepting(&format!("i{n}"), host.id, 1 + n as u32);
         w.store.commit(commit).await.expect("accepted");
-        let run = w.store.read().runs_of(instance.id).await.expect("readable").remove(0);
-        let root = w.store.read().volumes_of(instance.id).await.expect("readable").remove(0);
+        let run = w
+            .store
+            .read()
+            .runs_of(instance.id)
+            .await
+            .expect("readable")
+            .remove(0);
+        let root = w
+            .store
+            .read()
+            .volumes_of(instance.id)
+            .await
+            .expect("readable")
+            .remove(0);
         parts.push((instance, run, root));
     }
     // The first moves: its volume is published twice, under one identity.
     let (instance, run, root) = &parts[0];
-    let incoming = Run { role: RunRole::Incoming, generation: 2, ..w.run(instance, hosts[1].id) };
+    let incoming = Run {
+        role: RunRole::Incoming,
+        generation: 2,
+        ..w.run(instance, hosts[1].id)
+    };
     let publish = |volume: &Volume, run: &Run| {
         Change::InsertPublication(Publication {
             volume: volume.id,
@@ -206,17 +354,48 @@ pub async fn an_identity_belongs_to_one_volume(url: String) {
         run: run.id,
         attachment: attachment(identity),
     };
-    w.accept(vec![Change::InsertRun(incoming.clone()), publish(root, run), publish(root, &incoming)]).await;
+    w.accept(vec![
+        Change::InsertRun(incoming.clone()),
+        publish(root, run),
+        publish(root, &incoming),
+    ])
+    .await;
     w.accept(vec![ready(root, run, "wwid-1")]).await;
     w.accept(vec![ready(root, &incoming, "wwid-1")]).await;
     let (_, other_run, other_root) = &parts[1];
     w.accept(vec![publish(other_root, other_run)]).await;
     let refused = w.refused(vec![ready(other_root, other_run, "wwid-1")]).await;
-    assert!(matches!(refused, Refused::NameTaken { table: "identity of volume", .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            Refused::NameTaken {
+                table: "identity of volume",
+                ..
+            }
+        ),
+        "{refused}"
+    );
     let refused = w.refused(vec![ready(other_root, run, "wwid-2")]).await;
-    assert!(matches!(refused, Refused::Stale { table: "publication", .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            Refused::Stale {
+                table: "publication",
+                ..
+            }
+        ),
+        "{refused}"
+    );
     w.accept(vec![ready(other_root, other_run, "wwid-2")]).await;
-    assert_eq!(w.store.read().publications_of_volume(root.id).await.expect("readable").len(), 2);
+    assert_eq!(
+        w.store
+            .read()
+            .publications_of_volume(root.id)
+            .await
+            .expect("readable")
+            .len(),
+        2
+    );
     w.well().await;
 }
 
@@ -227,18 +406,50 @@ pub async fn an_instance_has_one_active_and_one_incoming_run(url: String) {
     w.store.commit(commit).await.expect("accepted");
     let another = w.run(&instance, host.id);
     let refused = w.refused(vec![Change::InsertRun(another.clone())]).await;
-    assert_eq!(refused, Refused::Stale { table: "instance", id: instance.id.uuid() });
-    let incoming = Run { role: RunRole::Incoming, ..another.clone() };
+    assert_eq!(
+        refused,
+        Refused::Stale {
+            table: "instance",
+            id: instance.id.uuid()
+        }
+    );
+    let incoming = Run {
+        role: RunRole::Incoming,
+        ..another.clone()
+    };
     w.accept(vec![Change::InsertRun(incoming)]).await;
-    let second = Run { id: fresh(&*w.ids), role: RunRole::Incoming, ..another.clone() };
-    assert!(matches!(w.refused(vec![Change::InsertRun(second)]).await, Refused::Stale { .. }));
+    let second = Run {
+        id: fresh(&*w.ids),
+        role: RunRole::Incoming,
+        ..another.clone()
+    };
+    assert!(matches!(
+        w.refused(vec![Change::InsertRun(second)]).await,
+        Refused::Stale { .. }
+    ));
     // Another in its place, in one commit.
     let runs = w.store.read().runs_of(instance.id).await.expect("readable");
     let active = runs.iter().find(|run| run.role == RunRole::Active).expect("one");
-    let next = Run { id: fresh(&*w.ids), generation: 2, ..another };
-    w.accept(vec![Change::InsertRun(next.clone()), Change::DeleteRun(active.id)]).await;
-    let read = w.store.read().instance(velum_model::tenancy::Scope::All, instance.id).await.expect("readable");
-    assert_eq!(read.and_then(|instance| instance.run).map(|run| run.id), Some(next.id));
+    let next = Run {
+        id: fresh(&*w.ids),
+        generation: 2,
+        ..another
+    };
+    w.accept(vec![
+        Change::InsertRun(next.clone()),
+        Change::DeleteRun(active.id),
+    ])
+    .await;
+    let read = w
+        .store
+        .read()
+        .instance(velum_model::tenancy::Scope::All, instance.id)
+        .await
+        .expect("readable");
+    assert_eq!(
+        read.and_then(|instance| instance.run).map(|run| run.id),
+        Some(next.id)
+    );
     assert_eq!(w.read_host(host.id).await.vcpus_used, 2);
     w.well().await;
 }
@@ -251,15 +462,27 @@ pub async fn the_number_of_statements_does_not_grow_with_the_batch(url: String) 
     w.store.commit(commit).await.expect("accepted");
     let alone = w.store.counts();
     let single = alone.statements - before.statements;
-    assert_eq!((alone.transactions - before.transactions, alone.commits - before.commits), (1, 1));
-    let commits: Vec<Commit> = (0..253).map(|n| w.accepting(&format!("i{n}"), host.id, 1 + n).1).collect();
+    assert_eq!(
+        (
+            alone.transactions - before.transactions,
+            alone.commits - before.commits
+        ),
+        (1, 1)
+    );
+    let commits: Vec<Commit> = (0..253)
+        .map(|n| w.accepting(&format!("i{n}"), host.id, 1 + n).1)
+        .collect();
     let answers = join_all(commits.into_iter().map(|commit| w.store.commit(commit))).await;
     assert!(answers.iter().all(Result::is_ok));
     let after = w.store.counts();
     let transactions = after.transactions - alone.transactions;
     assert_eq!(after.commits - alone.commits, 253);
     assert!(transactions < 64, "{transactions} transactions");
-    assert_eq!(after.statements - alone.statements, transactions * single, "{single} statements at batch 1");
+    assert_eq!(
+        after.statements - alone.statements,
+        transactions * single,
+        "{single} statements at batch 1"
+    );
     eprintln!("{single} statements a transaction; 253 commits in {transactions} transactions");
     w.well().await;
 }
@@ -328,7 +551,10 @@ fn commit_of(w: &World, step: &Step, hosts: &[ComputeHost], made: &mut Made, n: 
         }
         Step::Shrink { host, mib } => {
             // Whoever read an older generation is refused; that is part of the mix.
-            let host = ComputeHost { memory: memory(*mib), ..hosts[*host].clone() };
+            let host = ComputeHost {
+                memory: memory(*mib),
+                ..hosts[*host].clone()
+            };
             w.with(vec![Change::UpdateComputeHost(Box::new(host))])
         }
         Step::Volume { gib } => {
@@ -343,7 +569,11 @@ fn commit_of(w: &World, step: &Step, hosts: &[ComputeHost], made: &mut Made, n: 
 
 pub async fn sums_never_exceed_ceilings_whatever_comes(url: String) {
     let w = World::open(&url).await;
-    w.accept(vec![Change::UpdateStoragePool(Box::new(StoragePool { capacity: bytes(30 * GIB), ..w.pool.clone() }))]).await;
+    w.accept(vec![Change::UpdateStoragePool(Box::new(StoragePool {
+        capacity: bytes(30 * GIB),
+        ..w.pool.clone()
+    }))])
+    .await;
     let mut hosts = Vec::new();
     for n in 0..3 {
         hosts.push(w.add_host(&format!("h{n}"), 4, 2048).await);
@@ -373,6 +603,9 @@ pub async fn sums_never_exceed_ceilings_whatever_comes(url: String) {
         let pool = w.read_pool().await;
         assert!(pool.bytes_used <= pool.bytes_ceiling);
     }
-    assert!(done > 50 && refused > 50, "{done} done, {refused} refused: the mix does not test both");
+    assert!(
+        done > 50 && refused > 50,
+        "{done} done, {refused} refused: the mix does not test both"
+    );
     assert_eq!(OperationKindName::ALL.len(), 12);
 }

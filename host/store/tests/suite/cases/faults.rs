@@ -19,8 +19,18 @@ pub async fn a_lost_connection_is_opened_again(url: String, mut other: sqlx::PgC
     let (instance, commit) = w.accepting("b", host.id, 2);
     let answer = w.store.commit(commit.clone()).await;
     assert!(matches!(answer, Err(StoreError::Database { .. })), "{answer:?}");
-    assert_eq!(w.store.commit(commit).await.expect("on a new connection"), Committed::Done);
-    assert!(w.store.read().instance(Scope::All, instance.id).await.expect("readable").is_some());
+    assert_eq!(
+        w.store.commit(commit).await.expect("on a new connection"),
+        Committed::Done
+    );
+    assert!(
+        w.store
+            .read()
+            .instance(Scope::All, instance.id)
+            .await
+            .expect("readable")
+            .is_some()
+    );
     w.well().await;
     w.store.close().await;
 }
@@ -30,8 +40,13 @@ struct Mount(tempfile::TempDir);
 impl Mount {
     fn tmpfs(options: &str) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(directory.path()).status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(directory))
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(directory.path())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(directory))
     }
 }
 impl Drop for Mount {
@@ -67,11 +82,25 @@ pub async fn a_full_disk_is_an_answer() {
             break;
         }
     }
-    assert!(failed >= 3 && done.len() > 3, "{failed} failed, {} done", done.len());
-    let grown = Command::new("mount").args(["-o", "remount,size=64m"]).arg(mount.0.path()).status();
+    assert!(
+        failed >= 3 && done.len() > 3,
+        "{failed} failed, {} done",
+        done.len()
+    );
+    let grown = Command::new("mount")
+        .args(["-o", "remount,size=64m"])
+        .arg(mount.0.path())
+        .status();
     assert!(grown.is_ok_and(|status| status.success()));
     for id in &done {
-        assert!(w.store.read().instance(Scope::All, *id).await.expect("readable").is_some());
+        assert!(
+            w.store
+                .read()
+                .instance(Scope::All, *id)
+                .await
+                .expect("readable")
+                .is_some()
+        );
     }
     let (_, commit) = w.accepting("after", host.id, 250);
     assert_eq!(w.store.commit(commit).await.expect("room again"), Committed::Done);
@@ -85,9 +114,15 @@ pub async fn two_writers_take_turns(url: String) {
     let host = w.add_host("host", 512, 1 << 20).await;
     let second = open(&w.url, "second", shared(&w)).await;
     // Both under the same epoch: not what servers do, but no claim may be lost by it.
-    let commits: Vec<Commit> = (0..200).map(|n| w.accepting(&format!("i{n}"), host.id, 1 + n).1).collect();
+    let commits: Vec<Commit> = (0..200)
+        .map(|n| w.accepting(&format!("i{n}"), host.id, 1 + n).1)
+        .collect();
     let answers = join_all(commits.into_iter().enumerate().map(|(n, commit)| {
-        let store = if n % 2 == 0 { w.store.clone() } else { second.clone() };
+        let store = if n % 2 == 0 {
+            w.store.clone()
+        } else {
+            second.clone()
+        };
         async move { store.commit(commit).await }
     }))
     .await;

@@ -52,7 +52,10 @@ pub async fn every_row_reads_as_it_was_written(url: String) {
 async fn records_read_back(w: &World) {
     let read = w.store.read();
     let now = w.clock.now();
-    let private = IpRange { used_for: IpRangeUse::Private(w.pod.id), ..range(&*w.ids, &w.network, 0, 0) };
+    let private = IpRange {
+        used_for: IpRangeUse::Private(w.pod.id),
+        ..range(&*w.ids, &w.network, 0, 0)
+    };
     let private = IpRange {
         range: velum_model::net::AddressRange {
             first: "10.9.0.10".parse().expect("an address"),
@@ -89,9 +92,22 @@ async fn records_read_back(w: &World) {
     reads!(read.disk_offering(disk.id), disk);
     reads!(read.compute_host(host.id), host);
     reads!(read.storage_pool(scoped.id), scoped);
-    assert_eq!(read.ip_range(private.id).await.expect("readable").expect("there").claimed, 1);
+    assert_eq!(
+        read.ip_range(private.id)
+            .await
+            .expect("readable")
+            .expect("there")
+            .claimed,
+        1
+    );
     let addresses = read
-        .ip_addresses(&IpAddressFilter { compute_host: Some(host.id), ..Default::default() }, Page::default())
+        .ip_addresses(
+            &IpAddressFilter {
+                compute_host: Some(host.id),
+                ..Default::default()
+            },
+            Page::default(),
+        )
         .await
         .expect("readable");
     assert_eq!(addresses.items.len(), 1);
@@ -107,7 +123,9 @@ async fn tenants_read_back(w: &World) {
     let host = w.add_host("host", 4, 8192).await;
     let (instance, commit) = w.accepting("web", host.id, 5);
     let (decision, operation) = match (&commit.decision, &commit.operation) {
-        (Some(decision), Some(OperationWrite::Insert { operation, .. })) => (decision.clone(), operation.clone()),
+        (Some(decision), Some(OperationWrite::Insert { operation, .. })) => {
+            (decision.clone(), operation.clone())
+        }
         other => panic!("{other:?}"),
     };
     let changes = commit.changes.clone();
@@ -118,19 +136,38 @@ async fn tenants_read_back(w: &World) {
         match change {
             Change::InsertRun(run) => {
                 reads!(read.run(run.id), run);
-                reads!(read.instance(OWN, instance.id), Instance { run: Some(run), ..instance.clone() });
+                reads!(
+                    read.instance(OWN, instance.id),
+                    Instance {
+                        run: Some(run),
+                        ..instance.clone()
+                    }
+                );
             }
             Change::InsertNic { nic, address_id, .. } => {
                 reads!(read.nic(OWN, nic.id), nic);
-                assert_eq!(read.nics_of(instance.id).await.expect("readable"), vec![nic.clone()]);
-                let address = read.ip_address(address_id).await.expect("readable").expect("claimed");
-                assert_eq!((address.address, address.holder), (nic.address, AddressHolder::Nic(nic.id)));
+                assert_eq!(
+                    read.nics_of(instance.id).await.expect("readable"),
+                    vec![nic.clone()]
+                );
+                let address = read
+                    .ip_address(address_id)
+                    .await
+                    .expect("readable")
+                    .expect("claimed");
+                assert_eq!(
+                    (address.address, address.holder),
+                    (nic.address, AddressHolder::Nic(nic.id))
+                );
                 let number = u32::from_be_bytes([nic.mac.0[2], nic.mac.0[3], nic.mac.0[4], nic.mac.0[5]]);
                 assert_eq!(read.mac_numbers_used().await.expect("readable"), number);
             }
             Change::InsertVolume(volume) => {
                 reads!(read.volume(OWN, volume.id), *volume);
-                assert_eq!(read.volumes_of(instance.id).await.expect("readable"), vec![*volume]);
+                assert_eq!(
+                    read.volumes_of(instance.id).await.expect("readable"),
+                    vec![*volume]
+                );
             }
             _ => {}
         }
@@ -144,7 +181,13 @@ async fn tenants_read_back(w: &World) {
     assert_eq!(inventory.ranges[0].1, vec![address(5)]);
     assert!(inventory.hosts.contains(&host));
     assert_eq!(inventory.networks, vec![w.network.clone()]);
-    assert!(read.zone_inventory(ZoneId::from_uuid(Uuid::from_u128(3))).await.expect("readable").hosts.is_empty());
+    assert!(
+        read.zone_inventory(ZoneId::from_uuid(Uuid::from_u128(3)))
+            .await
+            .expect("readable")
+            .hosts
+            .is_empty()
+    );
 }
 
 pub async fn records_change_only_under_the_generation_that_was_read(url: String) {
@@ -168,16 +211,54 @@ pub async fn records_change_only_under_the_generation_that_was_read(url: String)
     ])
     .await;
     let new = name("new");
-    let mut zone = Zone { name: new.clone(), policy: Some(policy.id), access: ZoneAccess::Private(BUILT_IN_PROJECT), ..w.zone.clone() };
-    let mut pod = Pod { name: new.clone(), ..w.pod.clone() };
-    let mut cluster = Cluster { name: new.clone(), cpu_overcommit: overcommit(4000), ..w.cluster.clone() };
-    let mut pool = StoragePool { name: new.clone(), intent: Intent::Maintenance, ..w.pool.clone() };
-    let mut network = Network { name: new.clone(), dns: vec![], ..w.network.clone() };
-    let mut compute = ComputeOffering { name: new.clone(), policy: Some(policy.id), ..w.offering.clone() };
-    let mut disk = DiskOffering { name: new.clone(), ..disk };
-    let mut shared = NetworkOffering { name: new.clone(), ..w.network_offering.clone() };
-    let mut policy = velum_model::plugin::Policy { config: json!({"weight": 4}), ..policy };
-    let mut host = ComputeHost { name: new.clone(), intent: Intent::Disabled, vcpus: vcpus(6), ..host };
+    let mut zone = Zone {
+        name: new.clone(),
+        policy: Some(policy.id),
+        access: ZoneAccess::Private(BUILT_IN_PROJECT),
+        ..w.zone.clone()
+    };
+    let mut pod = Pod {
+        name: new.clone(),
+        ..w.pod.clone()
+    };
+    let mut cluster = Cluster {
+        name: new.clone(),
+        cpu_overcommit: overcommit(4000),
+        ..w.cluster.clone()
+    };
+    let mut pool = StoragePool {
+        name: new.clone(),
+        intent: Intent::Maintenance,
+        ..w.pool.clone()
+    };
+    let mut network = Network {
+        name: new.clone(),
+        dns: vec![],
+        ..w.network.clone()
+    };
+    let mut compute = ComputeOffering {
+        name: new.clone(),
+        policy: Some(policy.id),
+        ..w.offering.clone()
+    };
+    let mut disk = DiskOffering {
+        name: new.clone(),
+        ..disk
+    };
+    let mut shared = NetworkOffering {
+        name: new.clone(),
+        ..w.network_offering.clone()
+    };
+    let mut policy = velum_model::plugin::Policy {
+        config: json!({"weight": 4}),
+        ..policy
+    };
+    let mut host = ComputeHost {
+        name: new.clone(),
+        intent: Intent::Disabled,
+        vcpus: vcpus(6),
+        ..host
+    };
     let changes = vec![
         Change::UpdateZone(zone.clone()),
         Change::UpdatePod(pod.clone()),
@@ -223,21 +304,49 @@ pub async fn records_change_only_under_the_generation_that_was_read(url: String)
 async fn observation_is_a_row_of_its_own(w: &World, host: ComputeHost) {
     let now = w.clock.now();
     let observe = |state, at| {
-        vec![Change::ObserveComputeHost { id: host.id, state, boot_id: Some("second".into()), at }]
+        vec![Change::ObserveComputeHost {
+            id: host.id,
+            state,
+            boot_id: Some("second".into()),
+            at,
+        }]
     };
     w.accept(observe(HostState::Unknown, now.plus_millis(5))).await;
     w.accept(observe(HostState::Down, now.plus_millis(4))).await;
     let seen = w.read_host(host.id).await;
-    assert_eq!((seen.observed, seen.observed_at), (HostState::Unknown, Some(now.plus_millis(5))));
-    assert_eq!((seen.boot_id.as_deref(), seen.generation), (Some("second"), host.generation));
+    assert_eq!(
+        (seen.observed, seen.observed_at),
+        (HostState::Unknown, Some(now.plus_millis(5)))
+    );
+    assert_eq!(
+        (seen.boot_id.as_deref(), seen.generation),
+        (Some("second"), host.generation)
+    );
 }
 
 async fn template_states(w: &World) {
     let read = w.store.read();
-    let received = |received_bytes| vec![Change::TemplateReceived { id: w.template.id, received_bytes }];
+    let received = |received_bytes| {
+        vec![Change::TemplateReceived {
+            id: w.template.id,
+            received_bytes,
+        }]
+    };
     w.accept(received(500)).await;
-    assert!(matches!(w.refused(received(400)).await, Refused::Stale { table: "template", .. }));
-    assert!(matches!(w.refused(received(1001)).await, Refused::Stale { table: "template", .. }));
+    assert!(matches!(
+        w.refused(received(400)).await,
+        Refused::Stale {
+            table: "template",
+            ..
+        }
+    ));
+    assert!(matches!(
+        w.refused(received(1001)).await,
+        Refused::Stale {
+            table: "template",
+            ..
+        }
+    ));
     w.accept(received(1000)).await;
     for (to, reference) in [
         (TemplateState::Failed("no qcow2".into()), None),
@@ -251,7 +360,11 @@ async fn template_states(w: &World) {
             reference: reference.clone(),
         }])
         .await;
-        let template = read.template(OWN, w.template.id).await.expect("readable").expect("there");
+        let template = read
+            .template(OWN, w.template.id)
+            .await
+            .expect("readable")
+            .expect("there");
         assert_eq!((template.state, template.reference), (to, reference));
     }
 }
@@ -274,32 +387,94 @@ pub async fn what_goes_leaves_nothing_behind(url: String) {
         ready: false,
         created_at: w.clock.now(),
     };
-    let publication = Publication { volume: root.id, compute_host: host.id, run: run.id, attachment: None };
+    let publication = Publication {
+        volume: root.id,
+        compute_host: host.id,
+        run: run.id,
+        attachment: None,
+    };
     let data = w.volume("data", None);
     w.accept(vec![
         Change::InsertLayer(layer.clone()),
-        Change::LayerReady { id: layer.id, backend_id: "l1".into() },
-        Change::VolumeReady { id: root.id, backend_id: "v1".into(), parent: Some(layer.id) },
+        Change::LayerReady {
+            id: layer.id,
+            backend_id: "l1".into(),
+        },
+        Change::VolumeReady {
+            id: root.id,
+            backend_id: "v1".into(),
+            parent: Some(layer.id),
+        },
         Change::InsertPublication(publication.clone()),
         Change::InsertVolume(Box::new(data.clone())),
     ])
     .await;
     let reached = attachment("wwid-1");
     w.accept(vec![
-        Change::PublicationReady { volume: root.id, run: run.id, attachment: reached.clone() },
-        Change::ObserveRun { id: run.id, observed: ObservedState::Running, at: w.clock.now() },
-        Change::InstanceState { id: instance.id, from: vec![InstanceState::Creating], to: InstanceState::Running },
-        Change::VolumeState { id: data.id, from: VolumeState::Creating, to: VolumeState::Ready },
-        Change::AttachVolume { id: data.id, instance: instance.id, slot: 1 },
+        Change::PublicationReady {
+            volume: root.id,
+            run: run.id,
+            attachment: reached.clone(),
+        },
+        Change::ObserveRun {
+            id: run.id,
+            observed: ObservedState::Running,
+            at: w.clock.now(),
+        },
+        Change::InstanceState {
+            id: instance.id,
+            from: vec![InstanceState::Creating],
+            to: InstanceState::Running,
+        },
+        Change::VolumeState {
+            id: data.id,
+            from: VolumeState::Creating,
+            to: VolumeState::Ready,
+        },
+        Change::AttachVolume {
+            id: data.id,
+            instance: instance.id,
+            slot: 1,
+        },
     ])
     .await;
-    reads!(read.layer_of(w.pool.id, w.template.id), Layer { ready: true, backend_id: Some("l1".into()), ..layer.clone() });
-    assert_eq!(read.layers_of_template(w.template.id).await.expect("readable").len(), 1);
-    let published = vec![Publication { attachment: Some(reached), ..publication }];
+    reads!(
+        read.layer_of(w.pool.id, w.template.id),
+        Layer {
+            ready: true,
+            backend_id: Some("l1".into()),
+            ..layer.clone()
+        }
+    );
+    assert_eq!(
+        read.layers_of_template(w.template.id)
+            .await
+            .expect("readable")
+            .len(),
+        1
+    );
+    let published = vec![Publication {
+        attachment: Some(reached),
+        ..publication
+    }];
     assert_eq!(read.publications_of(run.id).await.expect("readable"), published);
-    assert_eq!(read.publications_of_volume(root.id).await.expect("readable"), published);
-    assert_eq!(read.runs_on(host.id, Page::default()).await.expect("readable").items.len(), 1);
-    let running = read.instance(OWN, instance.id).await.expect("readable").expect("there");
+    assert_eq!(
+        read.publications_of_volume(root.id).await.expect("readable"),
+        published
+    );
+    assert_eq!(
+        read.runs_on(host.id, Page::default())
+            .await
+            .expect("readable")
+            .items
+            .len(),
+        1
+    );
+    let running = read
+        .instance(OWN, instance.id)
+        .await
+        .expect("readable")
+        .expect("there");
     assert_eq!((running.state, running.generation), (InstanceState::Running, 2));
     assert_eq!(running.run.map(|run| run.observed), Some(ObservedState::Running));
     assert_eq!(w.read_pool().await.bytes_used, 4 * GIB);
@@ -312,22 +487,51 @@ pub async fn what_goes_leaves_nothing_behind(url: String) {
         Change::DetachVolume(data.id),
         Change::DeleteVolume(data.id),
         Change::DeleteNic(nic.id),
-        Change::DeletePublication { volume: root.id, run: run.id },
+        Change::DeletePublication {
+            volume: root.id,
+            run: run.id,
+        },
         Change::DeleteRun(run.id),
     ];
     let stopped = vec![
-        Change::InstanceState { id: instance.id, from: vec![InstanceState::Running], to: InstanceState::Stopped },
-        Change::DeletePublication { volume: root.id, run: run.id },
+        Change::InstanceState {
+            id: instance.id,
+            from: vec![InstanceState::Running],
+            to: InstanceState::Stopped,
+        },
+        Change::DeletePublication {
+            volume: root.id,
+            run: run.id,
+        },
         Change::DeleteRun(run.id),
     ];
     w.accept(stopped).await;
-    let left = read.instance(OWN, instance.id).await.expect("readable").expect("there");
+    let left = read
+        .instance(OWN, instance.id)
+        .await
+        .expect("readable")
+        .expect("there");
     assert_eq!((left.run, left.last_host), (None, Some(host.id)));
     w.accept(gone).await;
     let host_now = w.read_host(host.id).await;
-    assert_eq!((host_now.vcpus_used, host_now.memory_used, w.read_pool().await.bytes_used), (0, 0, 0));
-    assert!(read.claimed_addresses(w.range.id).await.expect("readable").is_empty());
-    assert_eq!(read.instance(Scope::All, instance.id).await.expect("readable"), None);
+    assert_eq!(
+        (
+            host_now.vcpus_used,
+            host_now.memory_used,
+            w.read_pool().await.bytes_used
+        ),
+        (0, 0, 0)
+    );
+    assert!(
+        read.claimed_addresses(w.range.id)
+            .await
+            .expect("readable")
+            .is_empty()
+    );
+    assert_eq!(
+        read.instance(Scope::All, instance.id).await.expect("readable"),
+        None
+    );
     // A second time nothing happens.
     w.accept(vec![
         Change::DeleteRun(run.id),
@@ -335,7 +539,10 @@ pub async fn what_goes_leaves_nothing_behind(url: String) {
         Change::DeleteVolume(root.id),
         Change::DetachVolume(data.id),
         Change::DeleteLayer(layer.id),
-        Change::DeletePublication { volume: root.id, run: run.id },
+        Change::DeletePublication {
+            volume: root.id,
+            run: run.id,
+        },
         Change::DeleteInstance(instance.id),
     ])
     .await;
@@ -343,8 +550,15 @@ pub async fn what_goes_leaves_nothing_behind(url: String) {
 }
 
 async fn records_go_too(w: &World, host: ComputeHostId) {
-    let delete = |table, id, generation| Change::Delete { table, id, generation };
-    assert!(matches!(w.refused(vec![delete(Table::Pod, w.pod.id.uuid(), 9)]).await, Refused::Stale { .. }));
+    let delete = |table, id, generation| Change::Delete {
+        table,
+        id,
+        generation,
+    };
+    assert!(matches!(
+        w.refused(vec![delete(Table::Pod, w.pod.id.uuid(), 9)]).await,
+        Refused::Stale { .. }
+    ));
     w.accept(vec![
         delete(Table::Plugin, w.plugin.id.uuid(), 0),
         delete(Table::Zone, w.zone.id.uuid(), 1),
@@ -361,8 +575,20 @@ async fn records_go_too(w: &World, host: ComputeHostId) {
     ])
     .await;
     let read = w.store.read();
-    assert_eq!(read.zones(&ZoneFilter::default(), Page::default()).await.expect("readable").items, vec![]);
-    assert_eq!(read.plugins(&PluginFilter::default(), Page::default()).await.expect("readable").items, vec![]);
+    assert_eq!(
+        read.zones(&ZoneFilter::default(), Page::default())
+            .await
+            .expect("readable")
+            .items,
+        vec![]
+    );
+    assert_eq!(
+        read.plugins(&PluginFilter::default(), Page::default())
+            .await
+            .expect("readable")
+            .items,
+        vec![]
+    );
     assert_eq!(w.store.epoch(w.zone.shard), None);
     w.well().await;
 }
@@ -381,22 +607,83 @@ pub async fn a_foreign_project_sees_nothing(url: String) {
     let nic = read.nics_of(instance.id).await.expect("readable").remove(0).id;
     for (scope, is_seen) in [(OTHER, false), (OWN, true), (Scope::All, true)] {
         let page = Page::default();
-        assert_eq!(read.instance(scope, instance.id).await.expect("readable").is_some(), is_seen);
-        assert_eq!(read.volume(scope, volume).await.expect("readable").is_some(), is_seen);
+        assert_eq!(
+            read.instance(scope, instance.id)
+                .await
+                .expect("readable")
+                .is_some(),
+            is_seen
+        );
+        assert_eq!(
+            read.volume(scope, volume).await.expect("readable").is_some(),
+            is_seen
+        );
         assert_eq!(read.nic(scope, nic).await.expect("readable").is_some(), is_seen);
-        assert_eq!(read.network(scope, w.network.id).await.expect("readable").is_some(), is_seen);
-        assert_eq!(read.template(scope, w.template.id).await.expect("readable").is_some(), is_seen);
-        assert_eq!(read.operation(scope, operation).await.expect("readable").is_some(), is_seen);
-        assert_eq!(read.decision(scope, decision).await.expect("readable").is_some(), is_seen);
+        assert_eq!(
+            read.network(scope, w.network.id)
+                .await
+                .expect("readable")
+                .is_some(),
+            is_seen
+        );
+        assert_eq!(
+            read.template(scope, w.template.id)
+                .await
+                .expect("readable")
+                .is_some(),
+            is_seen
+        );
+        assert_eq!(
+            read.operation(scope, operation)
+                .await
+                .expect("readable")
+                .is_some(),
+            is_seen
+        );
+        assert_eq!(
+            read.decision(scope, decision).await.expect("readable").is_some(),
+            is_seen
+        );
         let counts = [
-            read.instances(scope, &InstanceFilter::default(), page).await.expect("readable").items.len(),
-            read.volumes(scope, &VolumeFilter::default(), page).await.expect("readable").items.len(),
-            read.nics(scope, &NicFilter::default(), page).await.expect("readable").items.len(),
-            read.networks(scope, &NetworkFilter::default(), page).await.expect("readable").items.len(),
-            read.templates(scope, &TemplateFilter::default(), page).await.expect("readable").items.len(),
-            read.operations(scope, &OperationFilter::default(), page).await.expect("readable").items.len(),
-            read.decisions(scope, &DecisionFilter::default(), page).await.expect("readable").items.len(),
-            read.events(scope, &EventFilter::default(), &EventCursor::default(), 9).await.expect("readable").len(),
+            read.instances(scope, &InstanceFilter::default(), page)
+                .await
+                .expect("readable")
+                .items
+                .len(),
+            read.volumes(scope, &VolumeFilter::default(), page)
+                .await
+                .expect("readable")
+                .items
+                .len(),
+            read.nics(scope, &NicFilter::default(), page)
+                .await
+                .expect("readable")
+                .items
+                .len(),
+            read.networks(scope, &NetworkFilter::default(), page)
+                .await
+                .expect("readable")
+                .items
+                .len(),
+            read.templates(scope, &TemplateFilter::default(), page)
+                .await
+                .expect("readable")
+                .items
+                .len(),
+            read.operations(scope, &OperationFilter::default(), page)
+                .await
+                .expect("readable")
+                .items
+                .len(),
+            read.decisions(scope, &DecisionFilter::default(), page)
+                .await
+                .expect("readable")
+                .items
+                .len(),
+            read.events(scope, &EventFilter::default(), &EventCursor::default(), 9)
+                .await
+                .expect("readable")
+                .len(),
         ];
         assert_eq!(counts, [usize::from(is_seen); 8]);
     }
@@ -404,13 +691,22 @@ pub async fn a_foreign_project_sees_nothing(url: String) {
 
 pub async fn pages_follow_one_another_without_gap_or_repeat(url: String) {
     let w = World::open(&url).await;
-    let hosts: Vec<Change> =
-        (0..25).map(|n| Change::InsertComputeHost(Box::new(w.host(&format!("h{n}"), 1, 64)))).collect();
+    let hosts: Vec<Change> = (0..25)
+        .map(|n| Change::InsertComputeHost(Box::new(w.host(&format!("h{n}"), 1, 64))))
+        .collect();
     w.accept(hosts).await;
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let filter = ComputeHostFilter { zone: Some(w.zone.id), ..Default::default() };
-        let page = w.store.read().compute_hosts(&filter, Page { limit: 10, after }).await.expect("readable");
+        let filter = ComputeHostFilter {
+            zone: Some(w.zone.id),
+            ..Default::default()
+        };
+        let page = w
+            .store
+            .read()
+            .compute_hosts(&filter, Page { limit: 10, after })
+            .await
+            .expect("readable");
         seen.extend(page.items.iter().map(|host| host.id));
         after = page.next;
         if after.is_none() {
@@ -425,7 +721,10 @@ pub async fn pages_follow_one_another_without_gap_or_repeat(url: String) {
 pub async fn every_list_takes_every_filter(url: String) {
     let w = World::open(&url).await;
     let read = w.store.read();
-    let page = Page { limit: 5, after: Some(Uuid::nil()) };
+    let page = Page {
+        limit: 5,
+        after: Some(Uuid::nil()),
+    };
     let called = Some(name("x"));
     let (zone, pod, cluster) = (Some(w.zone.id), Some(w.pod.id), Some(w.cluster.id));
     let host = Some(ComputeHostId::from_uuid(Uuid::nil()));
@@ -436,9 +735,28 @@ pub async fn every_list_takes_every_filter(url: String) {
             assert_eq!($read.await.expect("readable").items, vec![])
         };
     }
-    none!(read.zones(&ZoneFilter { name: called.clone(), shard: Some(w.zone.shard) }, page));
-    none!(read.pods(&PodFilter { name: called.clone(), zone }, page));
-    none!(read.clusters(&ClusterFilter { name: called.clone(), zone, pod }, page));
+    none!(read.zones(
+        &ZoneFilter {
+            name: called.clone(),
+            shard: Some(w.zone.shard)
+        },
+        page
+    ));
+    none!(read.pods(
+        &PodFilter {
+            name: called.clone(),
+            zone
+        },
+        page
+    ));
+    none!(read.clusters(
+        &ClusterFilter {
+            name: called.clone(),
+            zone,
+            pod
+        },
+        page
+    ));
     let filter = ComputeHostFilter {
         name: called.clone(),
         zone,
@@ -456,8 +774,21 @@ pub async fn every_list_takes_every_filter(url: String) {
         intent: Some(Intent::Enabled),
     };
     none!(read.storage_pools(&filter, page));
-    none!(read.image_stores(&ImageStoreFilter { name: called.clone(), zone }, page));
-    none!(read.ip_ranges(&IpRangeFilter { zone, network: Some(w.network.id), pod }, page));
+    none!(read.image_stores(
+        &ImageStoreFilter {
+            name: called.clone(),
+            zone
+        },
+        page
+    ));
+    none!(read.ip_ranges(
+        &IpRangeFilter {
+            zone,
+            network: Some(w.network.id),
+            pod
+        },
+        page
+    ));
     let filter = IpAddressFilter {
         range: Some(w.range.id),
         project: Some(BUILT_IN_PROJECT),
@@ -466,9 +797,21 @@ pub async fn every_list_takes_every_filter(url: String) {
         compute_host: host,
     };
     none!(read.ip_addresses(&filter, page));
-    let filter = NetworkFilter { name: called.clone(), zone, offering: Some(w.network_offering.id) };
+    let filter = NetworkFilter {
+        name: called.clone(),
+        zone,
+        offering: Some(w.network_offering.id),
+    };
     none!(read.networks(OWN, &filter, page));
-    none!(read.nics(OWN, &NicFilter { instance, network: Some(w.network.id), address: Some(address(1)) }, page));
+    none!(read.nics(
+        OWN,
+        &NicFilter {
+            instance,
+            network: Some(w.network.id),
+            address: Some(address(1))
+        },
+        page
+    ));
     none!(read.compute_offerings(&ComputeOfferingFilter { name: called.clone() }, page));
     none!(read.disk_offerings(&DiskOfferingFilter { name: called.clone() }, page));
     none!(read.network_offerings(&NetworkOfferingFilter { name: called.clone() }, page));
@@ -512,31 +855,64 @@ pub async fn every_list_takes_every_filter(url: String) {
     };
     none!(read.plugins(&filter, page));
     none!(read.policies(&PolicyFilter { name: called, digest }, page));
-    let filter = EventFilter { kind: Some("x".into()), resource: Some(Uuid::nil()), operation: None };
-    let events = read.events(OWN, &filter, &EventCursor::default(), 5).await.expect("readable");
+    let filter = EventFilter {
+        kind: Some("x".into()),
+        resource: Some(Uuid::nil()),
+        operation: None,
+    };
+    let events = read
+        .events(OWN, &filter, &EventCursor::default(), 5)
+        .await
+        .expect("readable");
     assert_eq!(events, vec![]);
-    let found = read.compute_offerings(&ComputeOfferingFilter { name: Some(name("small")) }, Page::default()).await;
+    let found = read
+        .compute_offerings(
+            &ComputeOfferingFilter {
+                name: Some(name("small")),
+            },
+            Page::default(),
+        )
+        .await;
     assert_eq!(found.expect("readable").items, vec![w.offering.clone()]);
     assert_eq!(w.cluster.memory_overcommit, Overcommit::NONE);
 }
 
 pub async fn a_zone_that_goes_leaves_its_events(url: String) {
     let w = World::open(&url).await;
-    let zone = Zone { id: fresh(&*w.ids), name: name("second"), shard: fresh(&*w.ids), ..w.zone.clone() };
-    let mut made = Commit { changes: vec![Change::InsertZone(zone.clone())], ..Commit::default() };
+    let zone = Zone {
+        id: fresh(&*w.ids),
+        name: name("second"),
+        shard: fresh(&*w.ids),
+        ..w.zone.clone()
+    };
+    let mut made = Commit {
+        changes: vec![Change::InsertZone(zone.clone())],
+        ..Commit::default()
+    };
     made.events = vec![w.event("zone.created", zone.id.uuid())];
     w.store.commit(made).await.expect("made");
     let removed = Commit {
         fence: Some((zone.shard, 1)),
-        changes: vec![Change::Delete { table: Table::Zone, id: zone.id.uuid(), generation: 1 }],
+        changes: vec![Change::Delete {
+            table: Table::Zone,
+            id: zone.id.uuid(),
+            generation: 1,
+        }],
         events: vec![w.event("zone.deleted", zone.id.uuid())],
         ..Commit::default()
     };
     w.store.commit(removed.clone()).await.expect("removed");
     assert_eq!(w.store.epoch(zone.shard), None);
-    let filter = EventFilter { resource: Some(zone.id.uuid()), ..Default::default() };
-    let events =
-        w.store.read().events(Scope::All, &filter, &EventCursor::default(), 10).await.expect("readable");
+    let filter = EventFilter {
+        resource: Some(zone.id.uuid()),
+        ..Default::default()
+    };
+    let events = w
+        .store
+        .read()
+        .events(Scope::All, &filter, &EventCursor::default(), 10)
+        .await
+        .expect("readable");
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["zone.created", "zone.deleted"]);
     assert_eq!(events[0].shard, ShardId::from_uuid(Uuid::nil()));

@@ -23,13 +23,24 @@ fn command(program: &str) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=INT", "--"]).arg(program);
+    command
+        .args([
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "--pdeathsig=INT",
+            "--",
+        ])
+        .arg(program);
     command
 }
 
 fn id_of(arguments: &[&str]) -> u32 {
     let output = Command::new("id").args(arguments).output().expect("id runs");
-    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number")
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .expect("a number")
 }
 
 fn is_root() -> bool {
@@ -50,13 +61,27 @@ impl Postgres {
         }
         let data = directory.path().join("data");
         let made = command("initdb")
-            .args(["--auth=trust", "--username=velum", "--no-sync", "--encoding=UTF8", "--locale=C", "-D"])
+            .args([
+                "--auth=trust",
+                "--username=velum",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C",
+                "-D",
+            ])
             .arg(&data)
             .current_dir("/")
             .output()
             .expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        assert!(
+            made.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("a free port")
+            .port();
         let child = command("postgres")
             .arg("-D")
             .arg(&data)
@@ -68,7 +93,11 @@ impl Postgres {
             .stderr(Stdio::null())
             .spawn()
             .expect("postgres starts");
-        Some(Self { child, port, directory })
+        Some(Self {
+            child,
+            port,
+            directory,
+        })
     }
 
     /// The URL of a database on it.
@@ -93,7 +122,10 @@ impl Postgres {
     pub async fn database(&self, name: &str) -> String {
         let mut connection = self.connect().await;
         let text = format!("CREATE DATABASE {name}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut connection).await.expect("a database");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(text))
+            .execute(&mut connection)
+            .await
+            .expect("a database");
         self.url(name)
     }
 }
@@ -104,7 +136,10 @@ impl Drop for Postgres {
         let pid = self.child.id().to_string();
         let stopped = Command::new("kill").args(["-INT", &pid]).status();
         if !stopped.is_ok_and(|status| status.success()) {
-            eprintln!("could not stop postgres, process {pid}, in {}", self.directory.path().display());
+            eprintln!(
+                "could not stop postgres, process {pid}, in {}",
+                self.directory.path().display()
+            );
         }
         if let Err(error) = self.child.wait() {
             eprintln!("could not wait for postgres: {error}");

@@ -1,0 +1,281 @@
+//! The order in which records are applied: plugins and policies, the hierarchy from zones down, offerings, templates;
+//! and in which they are removed.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Failure,
+    apply::{Transaction, ids},
+    rows::{name_of, row_of},
+};
+use crate::{
+    commit::{Change, Refused, Table},
+    db::Statement,
+    encode::{Keyed, bare, hex, records, rest},
+    sql::records as sql,
+};
+
+/// What a refused insert of a named row means.
+pub(super) fn taken(change: &Change) -> Refused {
+    let (table, name) = name_of(change).unwrap_or(("row", String::new()));
+    Refused::NameTaken { table, name }
+}
+
+/// What a refused update means.
+pub(super) fn stale(change: &Change) -> Refused {
+    let (table, id) = row_of(change);
+    Refused::Stale { table, id }
+}
+
+impl Transaction<'_> {
+    /// Plugins, policies, and the hierarchy down to compute hosts and pools.
+    pub(super) async fn write_hierarchy(&mut self) -> Result<(), Failure> {
+        self.each(&sql::INSERT_PLUGIN, rest::insert_plugin, Some(taken))
+            .await?;
+        self.each(&sql::INSERT_POLICY, rest::insert_policy, Some(taken))
+            .await?;
+        self.each(&sql::UPDATE_POLICY, rest::update_policy, Some(stale))
+            .await?;
+        let (holder, lease_until) = (self.holder.to_owned(), self.lease_until);
+        let shard = move |change: &Change| -> Keyed {
+            let Change::InsertZone(zone) = change else {
+                return None;
+            };
+            let row = json!({
+                "id": hex(zone.shard), "epoch": 1, "holder": holder, "lease_until": lease_until, "next_seq": 1,
+                "retired": 0,
+            });
+            Some((zone.shard.uuid(), row))
+        };
+        self.each(
+            &sql::INSERT_SHARD,
+            shard,
+            Some(|change| {
+                let (table, id) = row_of(change);
+                Refused::Stale { table, id }
+            }),
+        )
+        .await?;
+        self.each(&sql::INSERT_ZONE, records::insert_zone, Some(taken))
+            .await?;
+        self.each(&sql::UPDATE_ZONE, records::update_zone, Some(stale))
+            .await?;
+        self.each(&sql::INSERT_POD, records::insert_pod, Some(taken))
+            .await?;
+        self.overlaps(&sql::POD_OVERLAPS, "pod", records::new_pod).await?;
+        self.each(&sql::UPDATE_POD, records::update_pod, Some(stale))
+            .await?;
+        self.each(&sql::INSERT_CLUSTER, records::insert_cluster, Some(taken))
+            .await?;
+        self.each(&sql::UPDATE_CLUSTER, records::update_cluster, Some(stale))
+            .await?;
+        let rooms = self
+            .each(&sql::CLUSTER_ROOM_FOLLOWS, records::changed_cluster, None)
+            .await?;
+        self.note_hosts(&rooms)?;
+        self.each(&sql::INSERT_IMAGE_STORE, records::insert_image_store, Some(taken))
+            .await?;
+        self.each(
+            &sql::INSERT_NETWORK_OFFERING,
+            rest::insert_network_offering,
+            Some(taken),
+        )
+        .await?;
+        self.each(
+            &sql::UPDATE_NETWORK_OFFERING,
+            rest::update_network_offering,
+            Some(stale),
+        )
+        .await?;
+        self.each(&sql::INSERT_NETWORK, records::insert_network, Some(taken))
+            .await?;
+        self.each(&sql::UPDATE_NETWORK, records::update_network, Some(stale))
+            .await?;
+        self.each(&sql::INSERT_IP_RANGE, records::insert_ip_range, Some(stale))
+            .await?;
+        self.overlaps(&sql::RANGE_OUTSIDE, "address range", records::new_ip_range)
+            .await?;
+        self.overlaps(&sql::RANGE_OVERLAPS, "address range", records::new_ip_range)
+            .await?;
+        self.write_hosts_and_pools().await
+    }
+
+    async fn write_hosts_and_pools(&mut self) -> Result<(), Failure> {
+        self.each(
+            &sql::INSERT_COMPUTE_HOST,
+            records::insert_compute_host,
+            Some(taken),
+        )
+        .await?;
+        self.each(&sql::INSERT_HOST_ROOM, records::new_compute_host, Some(stale))
+            .await?;
+        self.each(&sql::OBSERVE_COMPUTE_HOST, records::first_observation, None)
+            .await?;
+        self.claim_private_addresses().await?;
+        self.each(
+            &sql::UPDATE_COMPUTE_HOST,
+            records::update_compute_host,
+            Some(stale),
+        )
+        .await?;
+        let rooms = self
+            .each(&sql::HOST_ROOM_FOLLOWS, records::changed_compute_host, None)
+            .await?;
+        self.note_hosts(&rooms)?;
+        // An older report changes nothing, and neither does one of a compute host that is gone.
+        self.each(&sql::OBSERVE_COMPUTE_HOST, records::observe_compute_host, None)
+            .await?;
+        self.each(
+            &sql::INSERT_STORAGE_POOL,
+            records::insert_storage_pool,
+            Some(taken),
+        )
+        .await?;
+        self.each(&sql::INSERT_POOL_ROOM, records::new_storage_pool, Some(stale))
+            .await?;
+        self.each(
+            &sql::UPDATE_STORAGE_POOL,
+            records::update_storage_pool,
+            Some(stale),
+        )
+        .await?;
+        let rooms = self
+            .each(&sql::POOL_ROOM_FOLLOWS, records::changed_storage_pool, None)
+            .await?;
+        self.note_pools(&rooms)
+    }
+
+    async fn claim_private_addresses(&mut self) -> Result<(), Failure> {
+        let owners = self.owners(records::private_address);
+        let claimed = ids(
+            &self
+                .each(&sql::CLAIM_PRIVATE_ADDRESS, records::private_address, None)
+                .await?,
+            "ip_address",
+        )?;
+        if claimed.len() == owners.len() {
+            return Ok(());
+        }
+        let missing: Vec<_> = owners
+            .into_iter()
+            .filter(|(id, _)| !claimed.contains(id))
+            .collect();
+        let asked = missing
+            .iter()
+            .map(|(id, _)| json!({ "host": bare(*id) }))
+            .collect();
+        let held = ids(
+            &self.run(&sql::PRIVATE_ADDRESS_HELD, asked, &[]).await?,
+            "ip_address",
+        )?;
+        Err(Failure::Guilty(
+            missing
+                .into_iter()
+                .map(|(id, n)| {
+                    let nowhere = Refused::MissingReference {
+                        table: "compute host",
+                        reference: "an address range of the pod with its private address".into(),
+                    };
+                    (
+                        n,
+                        if held.contains(&id) {
+                            Refused::AddressTaken
+                        } else {
+                            nowhere
+                        },
+                    )
+                })
+                .collect(),
+        ))
+    }
+
+    /// Offerings and templates.
+    pub(super) async fn write_catalogue(&mut self) -> Result<(), Failure> {
+        self.each(
+            &sql::INSERT_COMPUTE_OFFERING,
+            rest::insert_compute_offering,
+            Some(taken),
+        )
+        .await?;
+        self.each(
+            &sql::UPDATE_COMPUTE_OFFERING,
+            rest::update_compute_offering,
+            Some(stale),
+        )
+        .await?;
+        self.each(
+            &sql::INSERT_DISK_OFFERING,
+            rest::insert_disk_offering,
+            Some(taken),
+        )
+        .await?;
+        self.each(
+            &sql::UPDATE_DISK_OFFERING,
+            rest::update_disk_offering,
+            Some(stale),
+        )
+        .await?;
+        self.each(&sql::INSERT_TEMPLATE, records::insert_template, Some(taken))
+            .await?;
+        self.each(&sql::TEMPLATE_RECEIVED, records::template_received, Some(stale))
+            .await?;
+        self.each(&sql::TEMPLATE_STATE, records::template_state, Some(stale))
+            .await?;
+        Ok(())
+    }
+
+    /// Refuses new rows that a query finds in the way of others: the later one of two new ones.
+    async fn overlaps(
+        &mut self,
+        statement: &Statement,
+        table: &'static str,
+        new: fn(&Change) -> Keyed,
+    ) -> Result<(), Failure> {
+        let owners = self.owners(new);
+        let mut guilty = Vec::new();
+        for row in self.each(statement, new, None).await? {
+            let mut columns = row.columns(table);
+            let (id, other): (Uuid, Uuid) = (columns.take("id")?, columns.take("other")?);
+            let words: String = columns.take("name")?;
+            let Some(owner) = owners.get(&id) else { continue };
+            if owners.get(&other).is_none_or(|first| first <= owner) {
+                guilty.push((*owner, Refused::Overlap { table, other: words }));
+            }
+        }
+        if guilty.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Guilty(guilty))
+        }
+    }
+
+    /// Removes records, what points to others first.
+    pub(super) async fn delete_records(&mut self) -> Result<(), Failure> {
+        let order: [(&Statement, Table); 14] = [
+            (&sql::DELETE_STORAGE_POOL, Table::StoragePool),
+            (&sql::DELETE_TEMPLATE, Table::Template),
+            (&sql::DELETE_COMPUTE_HOST, Table::ComputeHost),
+            (&sql::DELETE_IP_RANGE, Table::IpRange),
+            (&sql::DELETE_NETWORK, Table::Network),
+            (&sql::DELETE_IMAGE_STORE, Table::ImageStore),
+            (&sql::DELETE_CLUSTER, Table::Cluster),
+            (&sql::DELETE_POD, Table::Pod),
+            (&sql::DELETE_ZONE, Table::Zone),
+            (&sql::DELETE_COMPUTE_OFFERING, Table::ComputeOffering),
+            (&sql::DELETE_DISK_OFFERING, Table::DiskOffering),
+            (&sql::DELETE_NETWORK_OFFERING, Table::NetworkOffering),
+            (&sql::DELETE_POLICY, Table::Policy),
+            (&sql::DELETE_PLUGIN, Table::Plugin),
+        ];
+        for (statement, table) in order {
+            self.each(
+                statement,
+                move |change| records::delete(change, table),
+                Some(stale),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}
