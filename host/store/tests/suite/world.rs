@@ -156,6 +156,7 @@ impl World {
         world
     }
 
+    #[expect(clippy::too_many_lines, reason = "a list of what there is")]
     async fn empty(url: &str) -> Self {
         let clock = Arc::new(ManualClock(AtomicI64::new(1_700_000_000_000_000)));
         let ids = Arc::new(CountingIds(AtomicU64::new(1)));

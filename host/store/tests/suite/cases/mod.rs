@@ -1,5 +1,8 @@
 //! The cases. Each takes the URL of an empty database.
-#![expect(clippy::too_many_lines, reason = "a case tells one story from its beginning to its end")]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a case tells one story from its beginning to its end"
+)]
 
 pub mod claims;
 pub mod faults;

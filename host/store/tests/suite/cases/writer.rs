@@ -4,6 +4,10 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
+use std::{
+    future::Future as _,
+    task::{Context, Waker},
+};
 
 use futures::future::join_all;
 use sqlx::Connection as _;
@@ -490,7 +494,7 @@ pub async fn a_full_queue_is_an_answer(url: String) {
             .collect();
         let mut first = Vec::new();
         for commit in &mut commits {
-            first.push(futures::poll!(commit.as_mut()));
+            first.push(commit.as_mut().poll(&mut Context::from_waker(Waker::noop())));
         }
         let busy = first.iter().filter(|answer| {
             matches!(
