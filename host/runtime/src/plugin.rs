@@ -82,8 +82,13 @@ impl Shared {
         if end.is_misbehaviour() {
             self.misbehaved();
         } else {
-            self.breaker.worked();
+            self.worked();
         }
+    }
+
+    /// A call worked.
+    pub fn worked(&self) {
+        self.breaker.worked();
     }
 
     /// An answer did not pass the checks, after the call was counted.

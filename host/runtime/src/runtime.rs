@@ -42,7 +42,7 @@ pub struct RuntimeOptions {
     /// Where components and compiled code are kept; made if it is not there.
     pub directory: PathBuf,
     /// The program that compiles, with its leading arguments: the server's own executable, whose `main` calls
-    /// [`crate::compile_child_main`].
+    /// [`crate::compile_child_main`] behind [`crate::COMPILE_ARGUMENT`] (appended when it is not the last argument).
     pub compile_command: Vec<OsString>,
     /// The time.
     pub clock: Arc<dyn Clock>,

@@ -78,16 +78,19 @@ fn confine(cpu_seconds: u64, memory_bytes: u64) -> Result<(), String> {
 /// Starts compiling children, one at a time.
 #[derive(Debug)]
 pub struct Compiler {
-    /// The program and its leading arguments; [`ARGUMENT`] and the rest are appended.
+    /// The program and its leading arguments, [`ARGUMENT`] the last of them.
     command: Vec<OsString>,
     /// One compilation may take two cores and 2 GiB: two at once are more than a small server has.
     one: tokio::sync::Semaphore,
 }
 
 impl Compiler {
-    /// Compiles with `command` (the server's own executable).
+    /// Compiles with `command` (the server's own executable), which may end with [`ARGUMENT`].
     #[must_use]
-    pub fn new(command: Vec<OsString>) -> Self {
+    pub fn new(mut command: Vec<OsString>) -> Self {
+        if command.len() < 2 || command.last().is_none_or(|last| last != ARGUMENT) {
+            command.push(ARGUMENT.into());
+        }
         Self {
             command,
             one: tokio::sync::Semaphore::new(1),
@@ -132,7 +135,6 @@ impl Compiler {
             .ok_or_else(|| PluginRefused::Server("no compiling process is configured".to_owned()))?;
         let mut child = Command::new(program)
             .args(leading)
-            .arg(ARGUMENT)
             .arg(kind.as_str())
             .arg(from)
             .arg(into)

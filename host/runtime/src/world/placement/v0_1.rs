@@ -166,7 +166,13 @@ impl Policy {
             Err(PolicyFailure::Nonsense(_)) => End::Nonsense,
             Err(_) => End::Trapped,
         };
-        self.plugin.ended(end, began.elapsed(), self.last_fuel);
+        self.plugin.counters.call(end, began.elapsed(), self.last_fuel);
+        if end.is_misbehaviour() {
+            self.plugin.misbehaved();
+        } else if self.epoch.is_some() || self.rows > 0 {
+            // That it takes a configuration is no proof that it works: only answers about rows close the breaker.
+            self.plugin.worked();
+        }
         if let Err(failure) = &answer {
             self.dead = Some(failure.clone());
         }
