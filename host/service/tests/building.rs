@@ -1,4 +1,9 @@
 //! The operator's own records: what is refused, and that nothing changes then.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test sets up must work, and what it sees must be what it says"
+)]
 
 mod cloud;
 

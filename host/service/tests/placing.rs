@@ -1,4 +1,9 @@
 //! Instances are placed, claimed and explained.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test sets up must work, and what it sees must be what it says"
+)]
 
 mod cloud;
 

@@ -1,9 +1,5 @@
 //! A small cloud: a real store in a temporary directory, a far side that answers at once.
-#![expect(
-    clippy::expect_used,
-    dead_code,
-    reason = "what a test sets up must work; each test file uses its own part"
-)]
+#![expect(dead_code, reason = "each test file uses its own part")]
 
 pub mod fakes;
 
@@ -120,60 +116,17 @@ impl Cloud {
                 .await
                 .expect("installed");
         }
-        let zone = NewZone {
-            name: name("zone"),
-            access: ZoneAccess::Public,
-            policy: None,
-            pool_policy: None,
-        };
-        let zone = fresh(services.zone_create(&caller, zone, None).await.expect("a zone"));
-        let pod = NewPod {
-            zone: zone.id,
-            name: name("pod"),
-            cidr: "10.9.0.0/16".parse().expect("a network"),
-            gateway: "10.9.0.1".parse().expect("an address"),
-        };
-        let pod = fresh(services.pod_create(&caller, pod, None).await.expect("a pod"));
-        let cluster = NewCluster {
-            pod: pod.id,
-            name: name("cluster"),
-            driver: name("driver"),
-            cpu_overcommit: Overcommit::new(20_000).expect("in range"),
-            memory_overcommit: Overcommit::NONE,
-        };
-        let cluster = fresh(
-            services
-                .cluster_create(&caller, cluster, None)
-                .await
-                .expect("a cluster"),
-        );
+        let (zone, pod, cluster) = hierarchy(&services, &caller).await;
         let mut hosts = Vec::new();
         for n in 0..size.hosts {
             let new = new_host(&cluster, &format!("host-{n}"), size.memory_mib);
-            hosts.push(fresh(
-                services
-                    .compute_host_create(&caller, new, None)
-                    .await
-                    .expect("a host"),
-            ));
+            let made = services.compute_host_create(&caller, new, None).await;
+            hosts.push(fresh(made.expect("a host")));
         }
-        let pool = fresh(
-            services
-                .storage_pool_create(&caller, new_pool(&zone), None)
-                .await
-                .expect("a pool"),
-        );
+        let pool = services.storage_pool_create(&caller, new_pool(&zone), None).await;
+        let pool = fresh(pool.expect("a pool"));
         let (network, range) = network(&services, &caller, &zone, size.addresses).await;
-        let offering = NewComputeOffering {
-            name: name("small"),
-            vcpus: Vcpus::new(1).expect("in range"),
-            memory: MemoryMib::new(256).expect("in range"),
-            host_tags: Vec::new(),
-            storage_tags: Vec::new(),
-            policy: None,
-        };
-        let offering = services.compute_offering_create(&caller, offering, None).await;
-        let offering = fresh(offering.expect("an offering"));
+        let offering = offering(&services, &caller).await;
         let template = template(&store, &services, &caller, &zone).await;
         Self {
             store,
@@ -303,6 +256,49 @@ impl Cloud {
     pub fn directory(&self) -> &std::path::Path {
         self.directory.path()
     }
+}
+
+async fn hierarchy(services: &Services, caller: &Caller) -> (Zone, Pod, Cluster) {
+    let zone = NewZone {
+        name: name("zone"),
+        access: ZoneAccess::Public,
+        policy: None,
+        pool_policy: None,
+    };
+    let zone = fresh(services.zone_create(caller, zone, None).await.expect("a zone"));
+    let pod = NewPod {
+        zone: zone.id,
+        name: name("pod"),
+        cidr: "10.9.0.0/16".parse().expect("a network"),
+        gateway: "10.9.0.1".parse().expect("an address"),
+    };
+    let pod = fresh(services.pod_create(caller, pod, None).await.expect("a pod"));
+    let cluster = NewCluster {
+        pod: pod.id,
+        name: name("cluster"),
+        driver: name("driver"),
+        cpu_overcommit: Overcommit::new(20_000).expect("in range"),
+        memory_overcommit: Overcommit::NONE,
+    };
+    let cluster = services.cluster_create(caller, cluster, None).await;
+    (zone, pod, fresh(cluster.expect("a cluster")))
+}
+
+async fn offering(services: &Services, caller: &Caller) -> ComputeOffering {
+    let new = NewComputeOffering {
+        name: name("small"),
+        vcpus: Vcpus::new(1).expect("in range"),
+        memory: MemoryMib::new(256).expect("in range"),
+        host_tags: Vec::new(),
+        storage_tags: Vec::new(),
+        policy: None,
+    };
+    fresh(
+        services
+            .compute_offering_create(caller, new, None)
+            .await
+            .expect("an offering"),
+    )
 }
 
 pub fn new_host(cluster: &Cluster, text: &str, memory_mib: u64) -> NewComputeHost {
