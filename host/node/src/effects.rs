@@ -76,7 +76,7 @@ impl Node {
                 let image = volume::image_path(&image, &self.roots)?;
                 let path = volume::file_of(&into, &self.roots)?;
                 let shape = (into.format, into.size_bytes);
-                files::fill(&self.tools, effect.id, image, path, shape).await?;
+                files::fill(&self.tools, image, path, shape).await?;
                 Value::Null
             }
             _ => return Err(Fault::unchanged(code::INVALID, "this is no effect")),

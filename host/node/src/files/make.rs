@@ -42,7 +42,7 @@ pub(super) async fn create(tools: &Tools, directory: &Directory, wanted: Wanted)
         None => None,
         Some(name) => Some(backing_of(directory, name, kind, wanted.bytes).await?),
     };
-    let new = directory.tmp().join(wanted.effect.to_string());
+    let new = directory.new_file(&wanted.name);
     match kind {
         ImageKind::Raw => {
             let (new, bytes) = (new.clone(), wanted.bytes);
@@ -184,7 +184,7 @@ pub(super) async fn copy(
     if before {
         return Ok(());
     }
-    let new = directory.tmp().join(effect.to_string());
+    let new = directory.new_file(name);
     remove_stale(&new)?;
     let target = new.display().to_string();
     // A clone's source is followed along names that we wrote, so it is opened by its own name and not as a descriptor.
@@ -276,7 +276,6 @@ async fn grow(tools: &Tools, path: PathBuf, kind: ImageKind, bytes: u64) -> Resu
 /// `NOT_FOUND`, `INVALID` (the volume is smaller than the image), `EXHAUSTED`, `FAILED`.
 pub async fn fill(
     tools: &Tools,
-    effect: Uuid,
     image: PathBuf,
     volume: PathBuf,
     (format, bytes): (u16, u64),
@@ -302,11 +301,14 @@ pub async fn fill(
         Ok(input)
     })
     .await?;
-    let directory = volume
+    let (place, name) = volume
         .parent()
-        .map(Path::to_owned)
-        .ok_or_else(|| Fault::unchanged(code::INVALID, "the volume has no directory"))?;
-    let new = directory.join(format!(".fill-{effect}"));
+        .zip(volume.file_name().and_then(|name| name.to_str()))
+        .ok_or_else(|| Fault::unchanged(code::INVALID, "the volume is no file in a directory"))?;
+    let place = Directory(place.to_owned());
+    place.prepare()?;
+    let new = place.new_filling(name);
+    let directory = place.0;
     remove_stale(&new)?;
     let target = new.display().to_string();
     let arguments = [

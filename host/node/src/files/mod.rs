@@ -128,6 +128,16 @@ impl Directory {
         self.0.join(".velum/tmp")
     }
 
+    /// What becomes an image of this name. Named by it, so that whoever removes the image removes this too.
+    fn new_file(&self, name: &str) -> PathBuf {
+        self.tmp().join(name)
+    }
+
+    /// What becomes the content of a volume.
+    fn new_filling(&self, name: &str) -> PathBuf {
+        self.tmp().join(format!("{name}.fill"))
+    }
+
     /// Makes what is missing of the node's own part.
     fn prepare(&self) -> Result<(), Fault> {
         for part in [".velum", ".velum/made", ".velum/tmp"] {
@@ -330,8 +340,13 @@ fn remove(directory: &Directory, name: &str) -> Result<Value, Fault> {
     let path = directory.file(name);
     // The image first: a marker without an image is nothing, an image without a marker would be nobody's.
     remove_durably(&path).map_err(|e| io_fault("removing", &path, &e))?;
-    let made = directory.made(name);
-    remove_durably(&made).map_err(|e| io_fault("removing", &made, &e))?;
+    for rest in [
+        directory.made(name),
+        directory.new_file(name),
+        directory.new_filling(name),
+    ] {
+        remove_durably(&rest).map_err(|e| io_fault("removing", &rest, &e))?;
+    }
     sync_directory(&directory.0).map_err(|e| io_fault("syncing", &directory.0, &e))?;
     Ok(Value::Null)
 }

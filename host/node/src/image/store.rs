@@ -173,7 +173,8 @@ fn write(directory: &Path, image: Uuid, offset: u64, chunk: &[u8]) -> Result<Val
 
 fn remove(directory: &Path, image: Uuid) -> Result<Value, Fault> {
     let places = Places::of(directory, image);
-    for path in [places.found, places.part, places.disk] {
+    let converting = directory.join("image").join(format!(".{image}.new"));
+    for path in [places.found, places.part, places.disk, converting] {
         remove_durably(&path).map_err(|e| io_fault("removing", &path, &e))?;
     }
     Ok(Value::Null)

@@ -4,7 +4,7 @@
 
 pub mod iso;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use velum_model::{
@@ -13,7 +13,7 @@ use velum_model::{
     port::node::{SeedNic, SeedSpec},
 };
 
-use crate::disk::{io_fault, remove_durably, write_durably};
+use crate::disk::{io_fault, remove_durably, unfinished, write_durably};
 
 /// The longest user data.
 const MAX_USER_DATA: usize = 64 << 10;
@@ -67,10 +67,11 @@ impl Seeds {
     /// # Errors
     /// What the disk says.
     pub fn remove(&self, run: RunId) -> Result<(), Fault> {
-        let path: &Path = &self.path(run);
-        remove_durably(path)
-            .map(drop)
-            .map_err(|e| io_fault("removing the seed", path, &e))
+        // With what a write that a crash cut off left behind.
+        for path in [self.path(run), unfinished(&self.path(run))] {
+            remove_durably(&path).map_err(|e| io_fault("removing the seed", &path, &e))?;
+        }
+        Ok(())
     }
 }
 
@@ -134,7 +135,7 @@ fn ethernet(nic: &SeedNic) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{path::Path, process::Command};
 
     use uuid::Uuid;
 
