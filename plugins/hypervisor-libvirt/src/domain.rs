@@ -17,6 +17,9 @@ pub const OWNER: &str = "urn:velum:run:1";
 /// libvirt gives virtio disks names from `vda` on; beyond three letters nothing is known to work.
 const SLOTS_MAX: u16 = 26 + 26 * 26;
 
+/// The longest title: a line in a list of domains.
+const TITLE_MAX: usize = 255;
+
 /// A run by what it stamps into its domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
@@ -39,7 +42,11 @@ pub fn render(tag: &Tag, spec: &GuestSpec, hypervisor: Hypervisor) -> Result<Str
     check(spec)?;
     let without = write(tag, spec, hypervisor, "")?;
     let digest = Sha256::digest(without.as_bytes());
-    let hex: String = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect();
+    let hex: String = digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(digit)
+        .collect();
     write(tag, spec, hypervisor, &format!("sha256:{hex}"))
 }
 
@@ -64,17 +71,30 @@ fn forbidden(Forbidden(text): Forbidden) -> Fault {
 fn check(spec: &GuestSpec) -> Result<(), Fault> {
     spec.attrs.refuse_unknown(&[])?;
     if spec.arch != code::ARCH_X86_64 {
-        return Err(Fault::unsupported(format!("architecture {} is not supported, only x86-64 (1)", spec.arch)));
+        return Err(Fault::unsupported(format!(
+            "architecture {} is not supported, only x86-64 (1)",
+            spec.arch
+        )));
     }
     if spec.vcpus == 0 || spec.vcpus > spec.vcpus_max {
-        return Err(Fault::invalid(format!("{} vCPUs of at most {}", spec.vcpus, spec.vcpus_max)));
+        return Err(Fault::invalid(format!(
+            "{} vCPUs of at most {}",
+            spec.vcpus, spec.vcpus_max
+        )));
     }
     if spec.memory_mib == 0 || spec.memory_mib > spec.memory_max_mib {
-        return Err(Fault::invalid(format!("{} MiB of at most {}", spec.memory_mib, spec.memory_max_mib)));
+        return Err(Fault::invalid(format!(
+            "{} MiB of at most {}",
+            spec.memory_mib, spec.memory_max_mib
+        )));
     }
     let disks = ascending(spec.disks.iter().map(|disk| disk.slot).collect());
     let nics = ascending(spec.nics.iter().map(|nic| nic.slot).collect());
-    if disks && nics { Ok(()) } else { Err(Fault::invalid("two disks or NICs are in one slot")) }
+    if disks && nics {
+        Ok(())
+    } else {
+        Err(Fault::invalid("two disks or NICs are in one slot"))
+    }
 }
 
 fn ascending(mut slots: Vec<u16>) -> bool {
@@ -98,19 +118,34 @@ fn write(tag: &Tag, spec: &GuestSpec, hypervisor: Hypervisor, digest: &str) -> R
     xml.begin("metadata", &[])
         .empty(
             "velum:run",
-            &[("xmlns:velum", OWNER), ("id", &tag.run), ("generation", &generation), ("spec-digest", digest)],
+            &[
+                ("xmlns:velum", OWNER),
+                ("id", &tag.run),
+                ("generation", &generation),
+                ("spec-digest", digest),
+            ],
         )
         .end()
         .leaf("memory", &[("unit", "MiB")], &memory_max)
         .leaf("currentMemory", &[("unit", "MiB")], &memory)
-        .leaf("vcpu", &[("placement", "static"), ("current", &vcpus)], &vcpus_max)
+        .leaf(
+            "vcpu",
+            &[("placement", "static"), ("current", &vcpus)],
+            &vcpus_max,
+        )
         .begin("os", &[]);
     match hypervisor {
         Hypervisor::Test => xml.leaf("type", &[("arch", "x86_64")], "hvm"),
         // Its slots take a disk while the guest runs; q35 needs root ports reserved in advance.
-        Hypervisor::Kvm | Hypervisor::Tcg => xml.leaf("type", &[("arch", "x86_64"), ("machine", "pc")], "hvm"),
+        Hypervisor::Kvm | Hypervisor::Tcg => {
+            xml.leaf("type", &[("arch", "x86_64"), ("machine", "pc")], "hvm")
+        }
     };
-    xml.end().begin("features", &[]).empty("acpi", &[]).empty("apic", &[]).end();
+    xml.end()
+        .begin("features", &[])
+        .empty("acpi", &[])
+        .empty("apic", &[])
+        .end();
     if hypervisor == Hypervisor::Kvm {
         xml.empty("cpu", &[("mode", "host-model")]);
     }
@@ -124,8 +159,11 @@ fn write(tag: &Tag, spec: &GuestSpec, hypervisor: Hypervisor, digest: &str) -> R
 
 /// What operators see in a list of domains; control characters have no place there.
 fn title(spec: &GuestSpec) -> Option<String> {
-    let name = spec.attrs.text(code::GUEST_NAME).or_else(|| spec.attrs.text(code::GUEST_HOST_NAME))?;
-    let title: String = name.chars().filter(|c| !c.is_control()).collect();
+    let name = spec
+        .attrs
+        .text(code::GUEST_NAME)
+        .or_else(|| spec.attrs.text(code::GUEST_HOST_NAME))?;
+    let title: String = name.chars().filter(|c| !c.is_control()).take(TITLE_MAX).collect();
     (!title.is_empty()).then_some(title)
 }
 
@@ -161,7 +199,11 @@ fn write_devices(xml: &mut Xml, spec: &GuestSpec) -> Result<(), Fault> {
 }
 
 fn absolute(path: &str) -> Result<&str, Fault> {
-    if path.starts_with('/') { Ok(path) } else { Err(Fault::invalid(format!("{path:?} is no absolute path"))) }
+    if path.starts_with('/') {
+        Ok(path)
+    } else {
+        Err(Fault::invalid(format!("{path:?} is no absolute path")))
+    }
 }
 
 fn write_disk(xml: &mut Xml, disk: &Disk) -> Result<(), Fault> {
@@ -176,12 +218,19 @@ fn write_disk(xml: &mut Xml, disk: &Disk) -> Result<(), Fault> {
         )));
     }
     if disk.bus != code::BUS_VIRTIO {
-        return Err(Fault::unsupported(format!("the disk in slot {slot} wants bus {}; only virtio (1) is there", disk.bus)));
+        return Err(Fault::unsupported(format!(
+            "the disk in slot {slot} wants bus {}; only virtio (1) is there",
+            disk.bus
+        )));
     }
     let format = match attachment.format {
         storage::FORMAT_RAW => "raw",
         storage::FORMAT_QCOW2 => "qcow2",
-        other => return Err(Fault::unsupported(format!("the disk in slot {slot} has format {other}"))),
+        other => {
+            return Err(Fault::unsupported(format!(
+                "the disk in slot {slot} has format {other}"
+            )));
+        }
     };
     let path = attachment
         .params
@@ -205,7 +254,10 @@ fn write_disk(xml: &mut Xml, disk: &Disk) -> Result<(), Fault> {
 /// `vda` for slot 0, `vdz` for 25, `vdaa` for 26.
 fn device_name(slot: u16) -> Result<String, Fault> {
     if slot >= SLOTS_MAX {
-        return Err(Fault::unsupported(format!("slot {slot} is above {}", SLOTS_MAX - 1)));
+        return Err(Fault::unsupported(format!(
+            "slot {slot} is above {}",
+            SLOTS_MAX - 1
+        )));
     }
     let letter = |number: u16| char::from(b'a' + (number % 26).to_le_bytes()[0]);
     Ok(match slot.checked_sub(26) {

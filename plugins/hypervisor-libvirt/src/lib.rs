@@ -29,11 +29,15 @@ struct Connected<'a> {
 
 impl<'a> Connected<'a> {
     fn open(node: &Target, run: Option<&'a Run>) -> Result<Self, Fault> {
-        Ok(Self { connection: libvirt::Connection::open(node)?, run })
+        Ok(Self {
+            connection: libvirt::Connection::open(node)?,
+            run,
+        })
     }
 
     fn run(&self) -> Result<&'a Run, Fault> {
-        self.run.ok_or_else(|| Fault::invalid("this call is about no run"))
+        self.run
+            .ok_or_else(|| Fault::invalid("this call is about no run"))
     }
 }
 
@@ -69,7 +73,10 @@ impl verbs::Domain for libvirt::Domain {
 }
 
 fn tag(run: &Run) -> Tag {
-    Tag { run: run.id(), generation: run.generation() }
+    Tag {
+        run: run.id(),
+        generation: run.generation(),
+    }
 }
 
 impl Driver for LibvirtDriver {
@@ -89,10 +96,20 @@ impl Driver for LibvirtDriver {
         Ok(vec![verbs::probe(&Connected::open(node, None)?)?])
     }
     fn ensure(node: &Target, run: &Run, _: Effect, spec: GuestSpec) -> Result<Outcome, Fault> {
-        verbs::ensure(&Connected::open(node, Some(run))?, &Settings::parse(&node.config())?, &tag(run), &spec)
+        verbs::ensure(
+            &Connected::open(node, Some(run))?,
+            &Settings::parse(&node.config())?,
+            &tag(run),
+            &spec,
+        )
     }
     fn start(node: &Target, run: &Run, _: Effect, spec: GuestSpec) -> Result<Outcome, Fault> {
-        verbs::start(&Connected::open(node, Some(run))?, &Settings::parse(&node.config())?, &tag(run), &spec)
+        verbs::start(
+            &Connected::open(node, Some(run))?,
+            &Settings::parse(&node.config())?,
+            &tag(run),
+            &spec,
+        )
     }
     fn shutdown(node: &Target, run: &Run, _: Effect) -> Result<Outcome, Fault> {
         verbs::shutdown(&Connected::open(node, Some(run))?)

@@ -85,7 +85,10 @@ mod tests {
     use super::*;
 
     fn chosen(json: &str, kvm_works: bool) -> Hypervisor {
-        Settings::parse(json).unwrap().hypervisor(|| Ok(kvm_works)).unwrap()
+        Settings::parse(json)
+            .unwrap()
+            .hypervisor(|| Ok(kvm_works))
+            .unwrap()
     }
 
     #[test]
@@ -94,14 +97,25 @@ mod tests {
         assert_eq!(chosen("{}", true), Hypervisor::Kvm);
         assert_eq!(chosen(r#"{"accel": "kvm"}"#, false), Hypervisor::Kvm);
         assert_eq!(chosen(r#"{"accel": "tcg"}"#, true), Hypervisor::Tcg);
-        assert_eq!(chosen(r#"{"uri": "test:///default", "accel": "kvm"}"#, true), Hypervisor::Test);
+        assert_eq!(
+            chosen(r#"{"uri": "test:///default", "accel": "kvm"}"#, true),
+            Hypervisor::Test
+        );
     }
 
     #[test]
     fn wrong_settings_are_named() {
-        for (json, field) in [(r#"{"uri": "xen:///"}"#, "uri"), (r#"{"accel": "fast"}"#, "accel"), (r#"{"x": 1}"#, "x")] {
+        for (json, field) in [
+            (r#"{"uri": "xen:///"}"#, "uri"),
+            (r#"{"accel": "fast"}"#, "accel"),
+            (r#"{"x": 1}"#, "x"),
+        ] {
             let fault = Settings::parse(json).unwrap_err();
-            assert!(fault.unchanged && fault.detail.contains(&format!("'{field}'")), "{}", fault.detail);
+            assert!(
+                fault.unchanged && fault.detail.contains(&format!("'{field}'")),
+                "{}",
+                fault.detail
+            );
         }
     }
 }

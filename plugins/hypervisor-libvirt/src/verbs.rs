@@ -49,7 +49,10 @@ pub trait Domain {
 
 /// Whether a guest in this state holds its devices.
 const fn is_live(state: u16) -> bool {
-    matches!(state, code::STATE_RUNNING | code::STATE_PAUSED | code::STATE_STOPPING)
+    matches!(
+        state,
+        code::STATE_RUNNING | code::STATE_PAUSED | code::STATE_STOPPING
+    )
 }
 
 fn absent() -> Fault {
@@ -73,13 +76,17 @@ pub fn probe(far: &impl Libvirt) -> Result<NodeFacts, Fault> {
 }
 
 fn define<L: Libvirt>(far: &L, settings: &Settings, tag: &Tag, spec: &GuestSpec) -> Result<L::Domain, Fault> {
-    let hypervisor =
-        settings.hypervisor(|| Ok(far.facts()?.attrs.flag(code::FACT_KVM).unwrap_or(false)))?;
+    let hypervisor = settings.hypervisor(|| Ok(far.facts()?.attrs.flag(code::FACT_KVM).unwrap_or(false)))?;
     far.define(&domain::render(tag, spec, hypervisor)?)
 }
 
 /// Defines the run.
-pub fn ensure(far: &impl Libvirt, settings: &Settings, tag: &Tag, spec: &GuestSpec) -> Result<Outcome, Fault> {
+pub fn ensure(
+    far: &impl Libvirt,
+    settings: &Settings,
+    tag: &Tag,
+    spec: &GuestSpec,
+) -> Result<Outcome, Fault> {
     define(far, settings, tag, spec)?;
     Ok(Outcome::done())
 }
@@ -101,7 +108,10 @@ pub fn start(far: &impl Libvirt, settings: &Settings, tag: &Tag, spec: &GuestSpe
 fn is_off(far: &impl Libvirt) -> Result<bool, Fault> {
     match far.domain()? {
         None => Ok(true),
-        Some(domain) => Ok(matches!(domain.stats()?.state, code::STATE_OFF | code::STATE_CRASHED)),
+        Some(domain) => Ok(matches!(
+            domain.stats()?.state,
+            code::STATE_OFF | code::STATE_CRASHED
+        )),
     }
 }
 
@@ -115,7 +125,11 @@ pub fn shutdown(far: &impl Libvirt) -> Result<Outcome, Fault> {
         return Ok(Outcome::done());
     }
     far.domain()?.ok_or_else(absent)?.act(act::ACT_SHUTDOWN)?;
-    Ok(if is_off(far)? { Outcome::done() } else { shutting_down() })
+    Ok(if is_off(far)? {
+        Outcome::done()
+    } else {
+        shutting_down()
+    })
 }
 
 /// Turns it off.
@@ -167,20 +181,30 @@ pub fn observe(far: &impl Libvirt, node: &str, after: Option<&str>) -> Result<In
         boot_id: page.boot_id,
         sequence: page.sequence,
         complete: page.complete,
-        runs: page.domains.into_iter().map(|stats| observed(node, stats)).collect(),
+        runs: page
+            .domains
+            .into_iter()
+            .map(|stats| observed(node, stats))
+            .collect(),
         next: page.next,
     })
 }
 
 /// One run.
 pub fn observe_run(far: &impl Libvirt, node: &str) -> Result<Option<Observed>, Fault> {
-    far.domain()?.map(|domain| Ok(observed(node, domain.stats()?))).transpose()
+    far.domain()?
+        .map(|domain| Ok(observed(node, domain.stats()?)))
+        .transpose()
 }
 
 /// How long work goes on.
 pub fn poll(far: &impl Libvirt, token: &str) -> Result<Outcome, Fault> {
     if token == SHUTDOWN {
-        return Ok(if is_off(far)? { Outcome::done() } else { shutting_down() });
+        return Ok(if is_off(far)? {
+            Outcome::done()
+        } else {
+            shutting_down()
+        });
     }
     match token.strip_prefix(DETACH).and_then(|slot| slot.parse().ok()) {
         Some(slot) => detach_disk(far, slot),
@@ -190,7 +214,9 @@ pub fn poll(far: &impl Libvirt, token: &str) -> Result<Outcome, Fault> {
 
 /// Ends long work: none of it can be ended.
 pub fn cancel(token: &str) -> Result<Outcome, Fault> {
-    Err(Fault::unsupported(format!("{token:?} cannot be cancelled: the guest has been asked already")))
+    Err(Fault::unsupported(format!(
+        "{token:?} cannot be cancelled: the guest has been asked already"
+    )))
 }
 
 /// Gives it a disk.
@@ -211,7 +237,9 @@ pub fn attach_disk(far: &impl Libvirt, disk: &Disk) -> Result<Outcome, Fault> {
 
 /// Takes the disk of a slot.
 pub fn detach_disk(far: &impl Libvirt, slot: u16) -> Result<Outcome, Fault> {
-    let Some(domain) = far.domain()? else { return Ok(Outcome::done()) };
+    let Some(domain) = far.domain()? else {
+        return Ok(Outcome::done());
+    };
     let live = is_live(domain.stats()?.state);
     match domain.detach(&domain::disk_alias(slot), live) {
         Ok(()) => Ok(Outcome::done()),
@@ -227,8 +255,15 @@ pub fn detach_disk(far: &impl Libvirt, slot: u16) -> Result<Outcome, Fault> {
 /// Where a console is.
 pub fn locate(far: &impl Libvirt, kind: u16) -> Result<Place, Fault> {
     if kind != code::CONSOLE_SERIAL {
-        return Err(Fault::unsupported(format!("console kind {kind}; guests have a serial console (1)")));
+        return Err(Fault::unsupported(format!(
+            "console kind {kind}; guests have a serial console (1)"
+        )));
     }
     far.domain()?.ok_or_else(absent)?;
-    Ok(Place { kind, via: code::CONSOLE_VIA_DOMAIN, locator: SERIAL_ALIAS.to_owned(), attrs: Vec::new() })
+    Ok(Place {
+        kind,
+        via: code::CONSOLE_VIA_DOMAIN,
+        locator: SERIAL_ALIAS.to_owned(),
+        attrs: Vec::new(),
+    })
 }

@@ -35,7 +35,8 @@ impl Xml {
                     let _ = write!(self.text, "&#{};", u32::from(c));
                 }
                 '\0'..' ' | '\u{fffe}' | '\u{ffff}' => {
-                    self.forbidden.get_or_insert_with(|| text.escape_debug().to_string());
+                    self.forbidden
+                        .get_or_insert_with(|| text.escape_debug().to_string());
                 }
                 _ => self.text.push(c),
             }

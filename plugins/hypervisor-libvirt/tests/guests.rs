@@ -19,7 +19,10 @@ use velum_guest::{
 const RUN: &str = "0192a2b4-5c6d-7e8f-9a0b-1c2d3e4f5a6b";
 
 fn tag() -> Tag {
-    Tag { run: RUN.to_owned(), generation: 3 }
+    Tag {
+        run: RUN.to_owned(),
+        generation: 3,
+    }
 }
 
 fn disk(slot: u16) -> Disk {
@@ -31,7 +34,10 @@ fn disk(slot: u16) -> Disk {
             format: storage::FORMAT_QCOW2,
             identity: format!("volume-{slot}"),
             size_bytes: 1 << 30,
-            params: vec![Attr::text(storage::PARAM_PATH, format!("/pool/volume-{slot}.qcow2"))],
+            params: vec![Attr::text(
+                storage::PARAM_PATH,
+                format!("/pool/volume-{slot}.qcow2"),
+            )],
             secret: None,
         },
         bus: code::BUS_VIRTIO,
@@ -83,7 +89,10 @@ struct Table {
 
 impl Table {
     fn with(state: u16) -> Self {
-        Self { domain: RefCell::new(Some(("<domain/>".to_owned(), state))), ..Self::default() }
+        Self {
+            domain: RefCell::new(Some(("<domain/>".to_owned(), state))),
+            ..Self::default()
+        }
     }
     fn state(&self) -> Option<u16> {
         self.domain.borrow().as_ref().map(|(_, state)| *state)
@@ -105,8 +114,17 @@ impl<'a> Libvirt for &'a Table {
         })
     }
     fn stats(&self, after: Option<&str>) -> Result<StatsPage, Fault> {
-        let seen = Domain::stats(self).into_iter().filter(|_| after.is_none()).collect();
-        Ok(StatsPage { boot_id: "boot".to_owned(), sequence: 7, complete: true, next: None, domains: seen })
+        let seen = Domain::stats(self)
+            .into_iter()
+            .filter(|_| after.is_none())
+            .collect();
+        Ok(StatsPage {
+            boot_id: "boot".to_owned(),
+            sequence: 7,
+            complete: true,
+            next: None,
+            domains: seen,
+        })
     }
     fn domain(&self) -> Result<Option<&'a Table>, Fault> {
         Ok(self.state().map(|_| *self))
@@ -148,8 +166,16 @@ impl Domain for &Table {
     fn attach(&self, xml: &str, _: bool) -> Result<(), Fault> {
         let document = roxmltree::Document::parse(xml).unwrap();
         let text = |name: &str| document.descendants().find(|n| n.has_tag_name(name)).unwrap();
-        let slot = text("alias").attribute("name").unwrap().strip_prefix("ua-disk-").unwrap().parse().unwrap();
-        self.disks.borrow_mut().insert(slot, text("serial").text().unwrap().to_owned());
+        let slot = text("alias")
+            .attribute("name")
+            .unwrap()
+            .strip_prefix("ua-disk-")
+            .unwrap()
+            .parse()
+            .unwrap();
+        self.disks
+            .borrow_mut()
+            .insert(slot, text("serial").text().unwrap().to_owned());
         Ok(())
     }
     fn detach(&self, alias: &str, live: bool) -> Result<(), Fault> {
@@ -174,25 +200,72 @@ fn is_working(outcome: &Outcome) -> bool {
 fn the_text_holds_what_was_ordered_and_nothing_else() {
     let text = domain::render(&tag(), &spec(), Hypervisor::Tcg).unwrap();
     let document = roxmltree::Document::parse(&text).unwrap();
-    let all = |name: &str| document.descendants().filter(move |n| n.has_tag_name(name)).collect::<Vec<_>>();
+    let all = |name: &str| {
+        document
+            .descendants()
+            .filter(move |n| n.has_tag_name(name))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(document.root_element().attribute("type"), Some("qemu"));
     assert_eq!(all("uuid")[0].text(), Some(RUN));
     assert_eq!(all("title")[0].text(), Some("web <1> & 'co'"));
-    assert_eq!((all("memory")[0].text(), all("currentMemory")[0].text()), (Some("4096"), Some("2048")));
-    assert_eq!((all("vcpu")[0].text(), all("vcpu")[0].attribute("current")), (Some("4"), Some("2")));
-    let owner = document.descendants().find(|n| n.has_tag_name((domain::OWNER, "run"))).unwrap();
-    assert_eq!((owner.attribute("id"), owner.attribute("generation")), (Some(RUN), Some("3")));
-    assert_eq!(owner.attribute("spec-digest").unwrap().len(), "sha256:".len() + 64);
-    let sources: Vec<_> = all("source").iter().map(|n| n.attributes().next().unwrap().value()).collect();
+    assert_eq!(
+        (all("memory")[0].text(), all("currentMemory")[0].text()),
+        (Some("4096"), Some("2048"))
+    );
+    assert_eq!(
+        (all("vcpu")[0].text(), all("vcpu")[0].attribute("current")),
+        (Some("4"), Some("2"))
+    );
+    let owner = document
+        .descendants()
+        .find(|n| n.has_tag_name((domain::OWNER, "run")))
+        .unwrap();
+    assert_eq!(
+        (owner.attribute("id"), owner.attribute("generation")),
+        (Some(RUN), Some("3"))
+    );
+    assert_eq!(
+        owner.attribute("spec-digest").unwrap().len(),
+        "sha256:".len() + 64
+    );
+    let sources: Vec<_> = all("source")
+        .iter()
+        .map(|n| n.attributes().next().unwrap().value())
+        .collect();
     assert_eq!(
         sources,
-        ["/pool/volume-0.qcow2", "/pool/volume-1.qcow2", "/seeds/run.iso", "velum0", "velum0"],
+        [
+            "/pool/volume-0.qcow2",
+            "/pool/volume-1.qcow2",
+            "/seeds/run.iso",
+            "velum0",
+            "velum0"
+        ],
         "disks by slot, then the seed, then NICs"
     );
-    let formats: Vec<_> = all("driver").iter().map(|n| n.attribute("type").unwrap()).collect();
+    let formats: Vec<_> = all("driver")
+        .iter()
+        .map(|n| n.attribute("type").unwrap())
+        .collect();
     assert_eq!(formats, ["qcow2", "qcow2", "raw"]);
-    let devices: Vec<_> = all("devices")[0].children().filter(|n| n.is_element()).map(|n| n.tag_name().name()).collect();
-    assert_eq!(devices, ["disk", "disk", "disk", "interface", "interface", "serial", "console"]);
+    let devices: Vec<_> = all("devices")[0]
+        .children()
+        .filter(|n| n.is_element())
+        .map(|n| n.tag_name().name())
+        .collect();
+    assert_eq!(
+        devices,
+        [
+            "disk",
+            "disk",
+            "disk",
+            "interface",
+            "interface",
+            "serial",
+            "console"
+        ]
+    );
     assert_eq!(all("readonly").len(), 1);
 }
 
@@ -234,7 +307,9 @@ fn what_cannot_be_is_refused_before_anything_changes() {
         ("kind 6", |s| s.disks[0].attachment.kind = storage::ATTACH_RBD),
         ("format 9", |s| s.disks[0].attachment.format = 9),
         ("no path", |s| s.disks[0].attachment.params.clear()),
-        ("absolute", |s| s.disks[0].attachment.params = vec![Attr::text(storage::PARAM_PATH, "pool/x")]),
+        ("absolute", |s| {
+            s.disks[0].attachment.params = vec![Attr::text(storage::PARAM_PATH, "pool/x")]
+        }),
         ("kind 32769", |s| s.nics[0].kind = code::NIC_SIMULATED),
         ("critical", |s| s.attrs.push(Attr::flag(0x4100, true))),
         ("XML", |s| s.nics[0].link = "br\0".to_owned()),
@@ -243,7 +318,11 @@ fn what_cannot_be_is_refused_before_anything_changes() {
         let mut spec = spec();
         breaks(&mut spec);
         let fault = domain::render(&tag(), &spec, Hypervisor::Tcg).unwrap_err();
-        assert!(fault.unchanged && fault.detail.contains(word), "{word}: {}", fault.detail);
+        assert!(
+            fault.unchanged && fault.detail.contains(word),
+            "{word}: {}",
+            fault.detail
+        );
     }
 }
 
@@ -253,12 +332,24 @@ fn the_road_from_ensure_to_remove_may_be_walked_twice() {
     let far = &table;
     let settings = settings("{}");
     for _ in 0..2 {
-        assert_eq!(verbs::ensure(&far, &settings, &tag(), &spec()), Ok(Outcome::done()));
-        assert_eq!(verbs::observe_run(&far, "n").unwrap().unwrap().state, code::STATE_OFF);
+        assert_eq!(
+            verbs::ensure(&far, &settings, &tag(), &spec()),
+            Ok(Outcome::done())
+        );
+        assert_eq!(
+            verbs::observe_run(&far, "n").unwrap().unwrap().state,
+            code::STATE_OFF
+        );
     }
     for _ in 0..2 {
-        assert_eq!(verbs::start(&far, &settings, &tag(), &spec()), Ok(Outcome::done()));
-        assert_eq!(verbs::observe(&far, "n", None).unwrap().runs[0].state, code::STATE_RUNNING);
+        assert_eq!(
+            verbs::start(&far, &settings, &tag(), &spec()),
+            Ok(Outcome::done())
+        );
+        assert_eq!(
+            verbs::observe(&far, "n", None).unwrap().runs[0].state,
+            code::STATE_RUNNING
+        );
     }
     assert_eq!(verbs::reboot(&far, true), Ok(Outcome::done()));
     for _ in 0..2 {
@@ -279,7 +370,10 @@ fn the_road_from_ensure_to_remove_may_be_walked_twice() {
 #[test]
 fn kvm_comes_from_the_facts() {
     for (kvm, domain_type) in [(true, "type='kvm'"), (false, "type='qemu'")] {
-        let table = Table { kvm, ..Table::default() };
+        let table = Table {
+            kvm,
+            ..Table::default()
+        };
         verbs::ensure(&&table, &settings("{}"), &tag(), &spec()).unwrap();
         assert!(table.domain.borrow().as_ref().unwrap().0.contains(domain_type));
     }
@@ -301,9 +395,14 @@ fn removing_a_running_guest_turns_it_off_first() {
 
 #[test]
 fn a_guest_that_does_not_listen_is_waited_for() {
-    let table = Table { deaf: true, ..Table::with(code::STATE_RUNNING) };
+    let table = Table {
+        deaf: true,
+        ..Table::with(code::STATE_RUNNING)
+    };
     let far = &table;
-    let Outcome::Working(job) = verbs::shutdown(&far).unwrap() else { panic!("it is not off") };
+    let Outcome::Working(job) = verbs::shutdown(&far).unwrap() else {
+        panic!("it is not off")
+    };
     assert!(is_working(&verbs::poll(&far, &job.token).unwrap()));
     assert_eq!(verbs::cancel(&job.token).unwrap_err().code, fault::UNSUPPORTED);
     verbs::kill(&far).unwrap();
@@ -320,9 +419,14 @@ fn a_disk_comes_and_goes_and_its_slot_is_its_own() {
     }
     let mut other = disk(2);
     other.attachment.identity = "volume-9".to_owned();
-    assert_eq!(verbs::attach_disk(&far, &other).unwrap_err().code, fault::EXISTS_DIFFERENT);
+    assert_eq!(
+        verbs::attach_disk(&far, &other).unwrap_err().code,
+        fault::EXISTS_DIFFERENT
+    );
     *table.holds_devices.borrow_mut() = true;
-    let Outcome::Working(job) = verbs::detach_disk(&far, 2).unwrap() else { panic!("the guest holds it") };
+    let Outcome::Working(job) = verbs::detach_disk(&far, 2).unwrap() else {
+        panic!("the guest holds it")
+    };
     assert!(is_working(&verbs::poll(&far, &job.token).unwrap()));
     *table.holds_devices.borrow_mut() = false;
     assert_eq!(verbs::poll(&far, &job.token), Ok(Outcome::done()));
@@ -335,14 +439,25 @@ fn the_serial_console_is_a_stream_of_the_domain() {
     let table = Table::with(code::STATE_RUNNING);
     let place = verbs::locate(&&table, code::CONSOLE_SERIAL).unwrap();
     assert_eq!((place.kind, place.via, place.locator.as_str()), (1, 1, "serial0"));
-    assert_eq!(verbs::locate(&&table, code::CONSOLE_VNC).unwrap_err().code, fault::UNSUPPORTED);
-    assert_eq!(verbs::locate(&&Table::default(), code::CONSOLE_SERIAL).unwrap_err().code, fault::NOT_FOUND);
+    assert_eq!(
+        verbs::locate(&&table, code::CONSOLE_VNC).unwrap_err().code,
+        fault::UNSUPPORTED
+    );
+    assert_eq!(
+        verbs::locate(&&Table::default(), code::CONSOLE_SERIAL)
+            .unwrap_err()
+            .code,
+        fault::NOT_FOUND
+    );
 }
 
 #[test]
 fn a_probe_says_what_the_machine_is() {
     let facts = verbs::probe(&&Table::default()).unwrap();
-    assert_eq!((facts.node.as_str(), facts.vcpus, facts.memory_mib), ("node1", 8, 16_384));
+    assert_eq!(
+        (facts.node.as_str(), facts.vcpus, facts.memory_mib),
+        ("node1", 8, 16_384)
+    );
 }
 
 proptest! {

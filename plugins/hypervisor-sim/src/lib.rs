@@ -24,7 +24,11 @@ fn host(node: &Target) -> Result<Host<Endpoint>, Fault> {
     Host::at(Api::open(node, ROLE)?, &node.config())
 }
 
-fn with<T>(node: &Target, run: &Run, verb: impl FnOnce(&RunAt<'_, Endpoint>) -> Result<T, Fault>) -> Result<T, Fault> {
+fn with<T>(
+    node: &Target,
+    run: &Run,
+    verb: impl FnOnce(&RunAt<'_, Endpoint>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let host = host(node)?;
     verb(&host.run(run.id(), run.generation())?)
 }

@@ -46,11 +46,18 @@ impl<F: Far> Host<F> {
             let config = Config::parse(json)?;
             let host = config.text("host", "")?;
             config.finish()?;
-            if is_segment(&host) { Ok(host) } else { Err("'host' must name a compute host of the far side".to_owned()) }
+            if is_segment(&host) {
+                Ok(host)
+            } else {
+                Err("'host' must name a compute host of the far side".to_owned())
+            }
         };
         let host = read(settings)
             .map_err(|problem: String| Fault::invalid(format!("settings of the compute host: {problem}")))?;
-        Ok(Self { api, path: format!("/hosts/{host}") })
+        Ok(Self {
+            api,
+            path: format!("/hosts/{host}"),
+        })
     }
 
     /// A run of it.
@@ -61,7 +68,11 @@ impl<F: Far> Host<F> {
         if !is_segment(&id) {
             return Err(Fault::invalid(format!("{id:?} is no id of a run")));
         }
-        Ok(RunAt { host: self, path: format!("{}/runs/{id}", self.path), generation })
+        Ok(RunAt {
+            host: self,
+            path: format!("{}/runs/{id}", self.path),
+            generation,
+        })
     }
 
     /// What it is.
@@ -115,7 +126,10 @@ impl<F: Far> Host<F> {
 
 impl<F: Far> RunAt<'_, F> {
     fn post(&self, verb: &str) -> Result<Outcome, Fault> {
-        self.host.api.change("POST", &format!("{}/{verb}", self.path)).map(done)
+        self.host
+            .api
+            .change("POST", &format!("{}/{verb}", self.path))
+            .map(done)
     }
 
     /// Defines it.
@@ -125,7 +139,8 @@ impl<F: Far> RunAt<'_, F> {
     pub fn ensure(&self, spec: &GuestSpec) -> Result<Outcome, Fault> {
         spec.attrs.refuse_unknown(&[])?;
         let mut body = SpecBody::of(spec, self.generation);
-        let text = serde_json::to_vec(&body).map_err(|error| Fault::invalid(format!("write a spec: {error}")))?;
+        let text =
+            serde_json::to_vec(&body).map_err(|error| Fault::invalid(format!("write a spec: {error}")))?;
         body.spec_digest = format!("sha256:{}", hex(&Sha256::digest(&text)));
         self.host.api.change_to("PUT", &self.path, &body).map(done)
     }
@@ -140,7 +155,9 @@ impl<F: Far> RunAt<'_, F> {
                 match self.ensure(spec)? {
                     Outcome::Done(_) => self.post("start"),
                     // Defined is done at once; whoever says otherwise is asked again.
-                    Outcome::Working(_) => Err(Fault::new(fault::BUSY, "the far side is still defining the run")),
+                    Outcome::Working(_) => {
+                        Err(Fault::new(fault::BUSY, "the far side is still defining the run"))
+                    }
                 }
             }
             other => other,
@@ -169,7 +186,10 @@ impl<F: Far> RunAt<'_, F> {
     /// Those of the far side.
     pub fn reboot(&self, hard: bool) -> Result<Outcome, Fault> {
         let body = RebootBody { hard };
-        self.host.api.change_to("POST", &format!("{}/reboot", self.path), &body).map(done)
+        self.host
+            .api
+            .change_to("POST", &format!("{}/reboot", self.path), &body)
+            .map(done)
     }
 
     /// Undefines it; turns it off if it is not.
@@ -192,7 +212,11 @@ impl<F: Far> RunAt<'_, F> {
     /// # Errors
     /// Those of the far side.
     pub fn observe(&self) -> Result<Option<Observed>, Fault> {
-        Ok(self.host.api.find::<ObservedBody>(&self.path, &[])?.map(Observed::from))
+        Ok(self
+            .host
+            .api
+            .find::<ObservedBody>(&self.path, &[])?
+            .map(Observed::from))
     }
 
     /// Gives it a disk.
@@ -202,7 +226,10 @@ impl<F: Far> RunAt<'_, F> {
     pub fn attach_disk(&self, disk: &Disk) -> Result<Outcome, Fault> {
         disk.attrs.refuse_unknown(&[])?;
         let path = format!("{}/disks/{}", self.path, disk.slot);
-        self.host.api.change_to("PUT", &path, &DiskBody::of(disk)).map(done)
+        self.host
+            .api
+            .change_to("PUT", &path, &DiskBody::of(disk))
+            .map(done)
     }
 
     /// Takes the disk of a slot.
@@ -210,6 +237,9 @@ impl<F: Far> RunAt<'_, F> {
     /// # Errors
     /// Those of the far side.
     pub fn detach_disk(&self, slot: u16) -> Result<Outcome, Fault> {
-        self.host.api.change("DELETE", &format!("{}/disks/{slot}", self.path)).map(done)
+        self.host
+            .api
+            .change("DELETE", &format!("{}/disks/{slot}", self.path))
+            .map(done)
     }
 }

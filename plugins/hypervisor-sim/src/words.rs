@@ -81,7 +81,12 @@ impl<'a> DiskBody<'a> {
 
 impl<'a> NicBody<'a> {
     fn of(nic: &'a Nic) -> Self {
-        Self { slot: nic.slot, id: &nic.id, mac: &nic.mac, link: &nic.link }
+        Self {
+            slot: nic.slot,
+            id: &nic.id,
+            mac: &nic.mac,
+            link: &nic.link,
+        }
     }
 }
 
@@ -93,14 +98,21 @@ impl<'a> AttrBody<'a> {
             Value::Bytes(bytes) => ValueBody::Bytes(hex(bytes)),
             Value::Flag(flag) => ValueBody::Flag(*flag),
         };
-        Self { code: attr.code, value }
+        Self {
+            code: attr.code,
+            value,
+        }
     }
 }
 
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(digit)
+        .collect()
 }
 
 /// What a compute host is.
@@ -133,9 +145,14 @@ impl From<FactsBody> for NodeFacts {
             memory_mib: body.memory_mib,
             arch: body.arch,
             cpu_baseline: body.cpu_baseline,
-            initiators: initiators.map(|InitiatorBody { kind, value }| Initiator { kind, value }).collect(),
+            initiators: initiators
+                .map(|InitiatorBody { kind, value }| Initiator { kind, value })
+                .collect(),
             devices: Vec::new(),
-            attrs: vec![Attr::text(code::FACT_HYPERVISOR, body.hypervisor), Attr::flag(code::FACT_KVM, body.kvm)],
+            attrs: vec![
+                Attr::text(code::FACT_HYPERVISOR, body.hypervisor),
+                Attr::flag(code::FACT_KVM, body.kvm),
+            ],
         }
     }
 }

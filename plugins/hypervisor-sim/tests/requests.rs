@@ -26,7 +26,10 @@ impl Script {
     fn answering(answers: &[(u16, Value)]) -> Self {
         let mut answers = answers.to_vec();
         answers.reverse();
-        Self { answers: RefCell::new(answers), ..Self::default() }
+        Self {
+            answers: RefCell::new(answers),
+            ..Self::default()
+        }
     }
     fn asked(&self) -> Vec<String> {
         self.asked.borrow().iter().map(|(line, _)| line.clone()).collect()
@@ -35,7 +38,11 @@ impl Script {
 
 impl Far for &Script {
     fn send(&self, request: Request) -> Result<Response, Fault> {
-        let query: Vec<String> = request.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let query: Vec<String> = request
+            .query
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         let line = format!("{} {} {}", request.method, request.path, query.join("&"));
         let body = match request.body.as_slice() {
             [] => Value::Null,
@@ -43,8 +50,16 @@ impl Far for &Script {
             other => panic!("{other:?}"),
         };
         self.asked.borrow_mut().push((line.trim().to_owned(), body));
-        let (status, body) = self.answers.borrow_mut().pop().expect("an answer for each request");
-        Ok(Response { status, headers: Vec::new(), body: body.to_string().into_bytes() })
+        let (status, body) = self
+            .answers
+            .borrow_mut()
+            .pop()
+            .expect("an answer for each request");
+        Ok(Response {
+            status,
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+        })
     }
 }
 
@@ -57,7 +72,10 @@ fn done() -> (u16, Value) {
 }
 
 fn refused(status: u16, code: u16) -> (u16, Value) {
-    (status, json!({"code": code, "unchanged": true, "detail": "no", "retry_after_ms": null}))
+    (
+        status,
+        json!({"code": code, "unchanged": true, "detail": "no", "retry_after_ms": null}),
+    )
 }
 
 fn disk(slot: u16) -> Disk {
@@ -95,7 +113,12 @@ fn spec() -> GuestSpec {
             link: "sim0".to_owned(),
             attrs: Vec::new(),
         }],
-        attrs: vec![Attr::text(1, "web-1"), Attr::bytes(2, *b"\x00\xff"), Attr::flag(0x8002, true), Attr::number(0x8003, 7)],
+        attrs: vec![
+            Attr::text(1, "web-1"),
+            Attr::bytes(2, *b"\x00\xff"),
+            Attr::flag(0x8002, true),
+            Attr::number(0x8003, 7),
+        ],
     }
 }
 
@@ -130,8 +153,19 @@ fn each_verb_has_its_request() {
     let script = Script::answering(&vec![done(); 9]);
     let host = host(&script);
     let run = host.run(RUN.to_owned(), 1).unwrap();
-    let mut answers = vec![run.start(&spec()), run.shutdown(), run.kill(), run.reboot(true), run.remove()];
-    answers.extend([run.attach_disk(&disk(2)), run.detach_disk(2), host.poll("start.1"), host.cancel("start.1")]);
+    let mut answers = vec![
+        run.start(&spec()),
+        run.shutdown(),
+        run.kill(),
+        run.reboot(true),
+        run.remove(),
+    ];
+    answers.extend([
+        run.attach_disk(&disk(2)),
+        run.detach_disk(2),
+        host.poll("start.1"),
+        host.cancel("start.1"),
+    ]);
     assert!(answers.iter().all(|answer| *answer == Ok(Outcome::done())));
     let at = format!("/hosts/z1-h0001/runs/{RUN}");
     let expected = [
@@ -164,15 +198,25 @@ fn long_work_is_a_token() {
 #[test]
 fn a_run_that_the_far_side_forgot_is_defined_before_it_starts() {
     let script = Script::answering(&[refused(404, fault::NOT_FOUND), done(), done()]);
-    assert_eq!(host(&script).run(RUN.to_owned(), 1).unwrap().start(&spec()), Ok(Outcome::done()));
-    let verbs: Vec<String> = script.asked().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(
+        host(&script).run(RUN.to_owned(), 1).unwrap().start(&spec()),
+        Ok(Outcome::done())
+    );
+    let verbs: Vec<String> = script
+        .asked()
+        .iter()
+        .map(|line| line.split(' ').next().unwrap().to_owned())
+        .collect();
     assert_eq!(verbs, ["POST", "PUT", "POST"]);
 }
 
 #[test]
 fn a_running_run_is_turned_off_before_it_is_removed() {
     let script = Script::answering(&[refused(409, fault::BUSY), done(), done()]);
-    assert_eq!(host(&script).run(RUN.to_owned(), 1).unwrap().remove(), Ok(Outcome::done()));
+    assert_eq!(
+        host(&script).run(RUN.to_owned(), 1).unwrap().remove(),
+        Ok(Outcome::done())
+    );
     assert!(script.asked()[1].ends_with("/kill"));
 }
 
@@ -188,12 +232,25 @@ fn what_is_seen_is_read() {
     let host = host(&script);
     let run = host.run(RUN.to_owned(), 3).unwrap();
     let observed = run.observe().unwrap().unwrap();
-    assert_eq!((observed.state, observed.generation, observed.disks.len()), (code::STATE_RUNNING, 3, 1));
+    assert_eq!(
+        (observed.state, observed.generation, observed.disks.len()),
+        (code::STATE_RUNNING, 3, 1)
+    );
     assert_eq!(run.observe(), Ok(None));
     let inventory = host.observe(Some("a")).unwrap();
-    assert_eq!((inventory.runs.len(), inventory.sequence, inventory.next.as_deref()), (1, 9, Some("x")));
+    assert_eq!(
+        (
+            inventory.runs.len(),
+            inventory.sequence,
+            inventory.next.as_deref()
+        ),
+        (1, 9, Some("x"))
+    );
     let facts = host.probe().unwrap();
-    assert_eq!((facts.node.as_str(), facts.vcpus, facts.initiators.len()), ("z1-h0001", 32, 1));
+    assert_eq!(
+        (facts.node.as_str(), facts.vcpus, facts.initiators.len()),
+        ("z1-h0001", 32, 1)
+    );
     assert_eq!(script.asked()[2], "GET /hosts/z1-h0001/runs after=a");
 }
 
@@ -201,13 +258,23 @@ fn what_is_seen_is_read() {
 fn what_would_leave_its_path_is_refused_without_a_request() {
     let script = Script::default();
     for settings in ["{}", r#"{"host": "../pools/x"}"#, r#"{"host": "a", "b": 1}"#] {
-        assert_eq!(Host::at(Api::over(&script), settings).unwrap_err().code, fault::INVALID);
+        assert_eq!(
+            Host::at(Api::over(&script), settings).unwrap_err().code,
+            fault::INVALID
+        );
     }
     let host = host(&script);
     assert_eq!(host.run("a/b".to_owned(), 1).unwrap_err().code, fault::INVALID);
     assert_eq!(host.poll("../x").unwrap_err().code, fault::INVALID);
     let mut critical = spec();
     critical.attrs.push(Attr::flag(0x4001, true));
-    assert_eq!(host.run(RUN.to_owned(), 1).unwrap().ensure(&critical).unwrap_err().code, fault::UNSUPPORTED);
+    assert_eq!(
+        host.run(RUN.to_owned(), 1)
+            .unwrap()
+            .ensure(&critical)
+            .unwrap_err()
+            .code,
+        fault::UNSUPPORTED
+    );
     assert!(script.asked().is_empty());
 }

@@ -21,7 +21,10 @@ impl Policy for BestFit {
     fn configure(json: &str) -> Result<Self, String> {
         let config = Config::parse(json)?;
         let weight = |name| config.integer(name, 0..=100, 50).map(i64::unsigned_abs);
-        let policy = Self { cpu_weight: weight("cpu_weight")?, memory_weight: weight("memory_weight")? };
+        let policy = Self {
+            cpu_weight: weight("cpu_weight")?,
+            memory_weight: weight("memory_weight")?,
+        };
         config.finish()?;
         if policy.cpu_weight + policy.memory_weight == 0 {
             return Err("one of 'cpu_weight' and 'memory_weight' must be above 0".to_owned());
@@ -32,7 +35,8 @@ impl Policy for BestFit {
     fn score(&self, ask: &Ask, host: &Host<'_>) -> Score {
         let cpu = left(host.free_vcpus(), ask.vcpus(), host.total_vcpus());
         let memory = left(host.free_memory_mib(), ask.memory_mib(), host.total_memory_mib());
-        let remaining = (cpu * self.cpu_weight + memory * self.memory_weight) / (self.cpu_weight + self.memory_weight);
+        let remaining =
+            (cpu * self.cpu_weight + memory * self.memory_weight) / (self.cpu_weight + self.memory_weight);
         Score::of(u32::try_from(WHOLE.saturating_sub(remaining)).unwrap_or(0))
     }
 }
@@ -53,7 +57,11 @@ mod tests {
     #[test]
     fn the_tightest_host_wins() {
         // free vCPUs, free MiB, total vCPUs, total MiB, runs
-        let inventory = Inventory::hosts([[8, 8000, 16, 16000, 0], [2, 2000, 16, 16000, 9], [4, 4000, 16, 16000, 0]]);
+        let inventory = Inventory::hosts([
+            [8, 8000, 16, 16000, 0],
+            [2, 2000, 16, 16000, 9],
+            [4, 4000, 16, 16000, 0],
+        ]);
         let scores = inventory.scores::<BestFit>("{}", &ask(2, 2000), &[0, 1, 2]);
         assert!(scores[1] > scores[2] && scores[2] > scores[0], "{scores:?}");
         assert_eq!(scores[1], 10_000);

@@ -39,6 +39,9 @@ mod tests {
 
     #[test]
     fn it_has_nothing_to_configure() {
-        assert_eq!(FirstFit::configure(r#"{"x": 1}"#).unwrap_err(), "'x' is not known here");
+        assert_eq!(
+            FirstFit::configure(r#"{"x": 1}"#).unwrap_err(),
+            "'x' is not known here"
+        );
     }
 }

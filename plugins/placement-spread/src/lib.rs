@@ -69,7 +69,11 @@ mod tests {
     #[test]
     fn fewer_runs_win_and_room_breaks_ties() {
         // free vCPUs, free MiB, total vCPUs, total MiB, runs
-        let inventory = Inventory::hosts([[8, 8000, 16, 16000, 3], [2, 2000, 16, 16000, 2], [4, 4000, 16, 16000, 2]]);
+        let inventory = Inventory::hosts([
+            [8, 8000, 16, 16000, 3],
+            [2, 2000, 16, 16000, 2],
+            [4, 4000, 16, 16000, 2],
+        ]);
         let scores = inventory.scores::<Spread>("{}", &ask(1, 1000), &[0, 1, 2]);
         assert!(scores[2] > scores[1] && scores[1] > scores[0], "{scores:?}");
         let scores = inventory.scores::<Spread>(r#"{"by": "room"}"#, &ask(1, 1000), &[0, 1, 2]);
@@ -78,8 +82,14 @@ mod tests {
 
     #[test]
     fn a_wrong_configuration_is_named() {
-        assert_eq!(Spread::configure(r#"{"by": "luck"}"#).unwrap_err(), "'by' must be 'runs' or 'room'");
-        assert_eq!(Spread::configure(r#"{"of": "runs"}"#).unwrap_err(), "'of' is not known here");
+        assert_eq!(
+            Spread::configure(r#"{"by": "luck"}"#).unwrap_err(),
+            "'by' must be 'runs' or 'room'"
+        );
+        assert_eq!(
+            Spread::configure(r#"{"of": "runs"}"#).unwrap_err(),
+            "'of' is not known here"
+        );
     }
 
     proptest! {

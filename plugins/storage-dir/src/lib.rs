@@ -15,8 +15,7 @@ use velum_guest::{
 pub struct DirectoryProvider;
 
 fn open(pool: &Target) -> Result<files::Directory, Fault> {
-    check(&pool.config())
-        .map_err(|problem| Fault::invalid(format!("settings of the pool: {problem}")))?;
+    check(&pool.config()).map_err(|problem| Fault::invalid(format!("settings of the pool: {problem}")))?;
     files::Directory::open(pool)
 }
 
@@ -25,7 +24,11 @@ fn check(settings: &str) -> Result<(), String> {
     let config = Config::parse(settings)?;
     let directory = config.text("directory", "")?;
     config.finish()?;
-    if directory.starts_with('/') { Ok(()) } else { Err("'directory' must be an absolute path".to_owned()) }
+    if directory.starts_with('/') {
+        Ok(())
+    } else {
+        Err("'directory' must be an absolute path".to_owned())
+    }
 }
 
 impl volumes::Directory for files::Directory {
@@ -107,7 +110,15 @@ mod tests {
     fn the_directory_is_absolute_and_the_only_setting() {
         assert_eq!(check(r#"{"directory": "/pool"}"#), Ok(()));
         assert!(check("{}").unwrap_err().contains("'directory'"));
-        assert!(check(r#"{"directory": "pool"}"#).unwrap_err().contains("'directory'"));
-        assert!(check(r#"{"directory": "/pool", "mode": 1}"#).unwrap_err().contains("'mode'"));
+        assert!(
+            check(r#"{"directory": "pool"}"#)
+                .unwrap_err()
+                .contains("'directory'")
+        );
+        assert!(
+            check(r#"{"directory": "/pool", "mode": 1}"#)
+                .unwrap_err()
+                .contains("'mode'")
+        );
     }
 }

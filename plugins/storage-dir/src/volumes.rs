@@ -73,7 +73,11 @@ pub fn describe() -> Descriptor {
 /// The pool's space.
 pub fn probe(directory: &impl Directory) -> Result<Space, Fault> {
     let space = directory.space()?;
-    Ok(Space { capacity_bytes: space.capacity_bytes, free_bytes: space.free_bytes, attrs: Vec::new() })
+    Ok(Space {
+        capacity_bytes: space.capacity_bytes,
+        free_bytes: space.free_bytes,
+        attrs: Vec::new(),
+    })
 }
 
 /// A UUID in its usual text form.
@@ -86,7 +90,11 @@ fn is_id(text: &str) -> bool {
 }
 
 fn file_name(id: &str) -> Result<String, Fault> {
-    if is_id(id) { Ok(format!("{id}{SUFFIX}")) } else { Err(Fault::invalid(format!("{id:?} is no id of a volume"))) }
+    if is_id(id) {
+        Ok(format!("{id}{SUFFIX}"))
+    } else {
+        Err(Fault::invalid(format!("{id:?} is no id of a volume")))
+    }
 }
 
 /// Our id of a file that is a volume.
@@ -98,7 +106,10 @@ fn id_of(name: &str) -> Option<&str> {
 fn named(volume: &Volume) -> Result<&str, Fault> {
     match id_of(&volume.backend_id) {
         Some(id) if id == volume.id => Ok(&volume.backend_id),
-        _ => Err(Fault::invalid(format!("{:?} is not what volume {} is called here", volume.backend_id, volume.id))),
+        _ => Err(Fault::invalid(format!(
+            "{:?} is not what volume {} is called here",
+            volume.backend_id, volume.id
+        ))),
     }
 }
 
@@ -109,7 +120,9 @@ fn backing(source: &Source) -> Result<Option<&str>, Fault> {
         (code::SOURCE_BLANK | code::SOURCE_IMAGE, _) => Ok(None),
         (code::SOURCE_LAYER, Some(layer)) => named(layer).map(Some),
         (code::SOURCE_LAYER, None) => Err(Fault::invalid("a clone of which layer?")),
-        (other, _) => Err(Fault::unsupported(format!("a volume out of source {other}; blank (0), layer (3), image (4)"))),
+        (other, _) => Err(Fault::unsupported(format!(
+            "a volume out of source {other}; blank (0), layer (3), image (4)"
+        ))),
     }
 }
 
@@ -134,17 +147,33 @@ pub fn create(directory: &impl Directory, effect: &Effect, spec: &VolumeSpec) ->
     let name = file_name(&spec.id)?;
     let backing = backing(&spec.source)?;
     if spec.format != code::FORMAT_QCOW2 {
-        return Err(Fault::unsupported(format!("format {}; volumes here are qcow2 (2)", spec.format)));
+        return Err(Fault::unsupported(format!(
+            "format {}; volumes here are qcow2 (2)",
+            spec.format
+        )));
     }
     if spec.size_bytes == 0 || spec.size_bytes % SECTOR != 0 || spec.size_bytes > BYTES_MAX {
-        return Err(Fault::invalid(format!("{} bytes are no multiple of {SECTOR} up to {BYTES_MAX}", spec.size_bytes)));
+        return Err(Fault::invalid(format!(
+            "{} bytes are no multiple of {SECTOR} up to {BYTES_MAX}",
+            spec.size_bytes
+        )));
     }
     if let Some(found) = directory.inspect(&name)? {
         let same = found.virtual_bytes == spec.size_bytes && found.backing.as_deref() == backing;
-        let differs = || Fault::unchanged(fault::EXISTS_DIFFERENT, format!("{name} is there and is something else"));
+        let differs = || {
+            Fault::unchanged(
+                fault::EXISTS_DIFFERENT,
+                format!("{name} is there and is something else"),
+            )
+        };
         return if same { Ok(made(&name)) } else { Err(differs()) };
     }
-    let image = Image { name: &name, format: code::FORMAT_QCOW2, bytes: spec.size_bytes, backing };
+    let image = Image {
+        name: &name,
+        format: code::FORMAT_QCOW2,
+        bytes: spec.size_bytes,
+        backing,
+    };
     Ok(about(&name, directory.create(effect, &image)?))
 }
 
@@ -155,14 +184,24 @@ pub fn delete(directory: &impl Directory, effect: &Effect, volume: &Volume) -> R
 }
 
 /// Makes a volume larger.
-pub fn expand(directory: &impl Directory, effect: &Effect, volume: &Volume, bytes: u64) -> Result<Outcome, Fault> {
+pub fn expand(
+    directory: &impl Directory,
+    effect: &Effect,
+    volume: &Volume,
+    bytes: u64,
+) -> Result<Outcome, Fault> {
     let name = named(volume)?;
     let found = directory.inspect(name)?.ok_or_else(|| absent(name))?;
     if bytes % SECTOR != 0 || bytes > BYTES_MAX {
-        return Err(Fault::invalid(format!("{bytes} bytes are no multiple of {SECTOR} up to {BYTES_MAX}")));
+        return Err(Fault::invalid(format!(
+            "{bytes} bytes are no multiple of {SECTOR} up to {BYTES_MAX}"
+        )));
     }
     if bytes < found.virtual_bytes {
-        return Err(Fault::unsupported(format!("{name} has {} bytes and does not become smaller", found.virtual_bytes)));
+        return Err(Fault::unsupported(format!(
+            "{name} has {} bytes and does not become smaller",
+            found.virtual_bytes
+        )));
     }
     if bytes > found.virtual_bytes {
         directory.resize(effect, name, bytes)?;
@@ -177,13 +216,18 @@ fn absent(name: &str) -> Fault {
 /// Makes sure that there is something to reach.
 pub fn publish(directory: &impl Directory, volume: &Volume) -> Result<Outcome, Fault> {
     let name = named(volume)?;
-    directory.inspect(name)?.map(|_| Outcome::done()).ok_or_else(|| absent(name))
+    directory
+        .inspect(name)?
+        .map(|_| Outcome::done())
+        .ok_or_else(|| absent(name))
 }
 
 /// How any node reaches a volume.
 pub fn reached_by(directory: &impl Directory, volume: &Volume) -> Result<Option<Attachment>, Fault> {
     let name = named(volume)?;
-    let Some(found) = directory.inspect(name)? else { return Ok(None) };
+    let Some(found) = directory.inspect(name)? else {
+        return Ok(None);
+    };
     Ok(Some(Attachment {
         kind: code::ATTACH_FILE,
         format: code::FORMAT_QCOW2,
@@ -196,7 +240,10 @@ pub fn reached_by(directory: &impl Directory, volume: &Volume) -> Result<Option<
 
 fn info(id: &str, entry: &Entry) -> VolumeInfo {
     VolumeInfo {
-        volume: Volume { id: id.to_owned(), backend_id: entry.name.clone() },
+        volume: Volume {
+            id: id.to_owned(),
+            backend_id: entry.name.clone(),
+        },
         size_bytes: entry.virtual_bytes,
         allocated_bytes: Some(entry.allocated_bytes),
         parent: entry.backing.clone(),
@@ -216,8 +263,15 @@ pub fn observe(directory: &impl Directory, after: Option<&str>) -> Result<Volume
     let entries = directory.entries(after, PAGE)?;
     let more = entries.len() >= PAGE as usize;
     let next = entries.last().filter(|_| more).map(|last| last.name.clone());
-    let volumes = entries.iter().filter_map(|entry| Some(info(id_of(&entry.name)?, entry))).collect();
-    Ok(VolumePage { volumes, complete: true, next })
+    let volumes = entries
+        .iter()
+        .filter_map(|entry| Some(info(id_of(&entry.name)?, entry)))
+        .collect();
+    Ok(VolumePage {
+        volumes,
+        complete: true,
+        next,
+    })
 }
 
 fn node_token(token: &str) -> Result<(&str, &str), Fault> {

@@ -20,11 +20,18 @@ struct Table {
 
 impl Directory for Table {
     fn space(&self) -> Result<Space, Fault> {
-        Ok(Space { capacity_bytes: 100, free_bytes: 40 })
+        Ok(Space {
+            capacity_bytes: 100,
+            free_bytes: 40,
+        })
     }
     fn create(&self, effect: &Effect, image: &Image<'_>) -> Result<Outcome, Fault> {
         let mut files = self.files.borrow_mut();
-        assert!(!files.contains_key(image.name), "it looked before it made {}", image.name);
+        assert!(
+            !files.contains_key(image.name),
+            "it looked before it made {}",
+            image.name
+        );
         if image.backing.is_some_and(|backing| !files.contains_key(backing)) {
             return Err(Fault::not_found("the backing file"));
         }
@@ -38,7 +45,11 @@ impl Directory for Table {
             owner: effect.id.clone(),
         };
         files.insert(image.name.to_owned(), entry);
-        Ok(if self.slow { Outcome::working(&effect.id, 10, "making") } else { Outcome::done() })
+        Ok(if self.slow {
+            Outcome::working(&effect.id, 10, "making")
+        } else {
+            Outcome::done()
+        })
     }
     fn resize(&self, _: &Effect, name: &str, bytes: u64) -> Result<(), Fault> {
         self.files.borrow_mut().get_mut(name).unwrap().virtual_bytes = bytes;
@@ -60,7 +71,9 @@ impl Directory for Table {
     }
     fn entries(&self, after: Option<&str>, limit: u32) -> Result<Vec<Entry>, Fault> {
         let files = self.files.borrow();
-        let beyond = files.values().filter(|entry| after.is_none_or(|after| entry.name.as_str() > after));
+        let beyond = files
+            .values()
+            .filter(|entry| after.is_none_or(|after| entry.name.as_str() > after));
         Ok(beyond.take(limit as usize).cloned().collect())
     }
     fn poll(&self, token: &str) -> Result<Outcome, Fault> {
@@ -78,11 +91,18 @@ fn id(number: u16) -> String {
 }
 
 fn effect(number: u16) -> Effect {
-    Effect { id: format!("effect-{number}"), attempt: 0, deadline_ms: 1000 }
+    Effect {
+        id: format!("effect-{number}"),
+        attempt: 0,
+        deadline_ms: 1000,
+    }
 }
 
 fn volume(number: u16) -> Volume {
-    Volume { id: id(number), backend_id: format!("{}.qcow2", id(number)) }
+    Volume {
+        id: id(number),
+        backend_id: format!("{}.qcow2", id(number)),
+    }
 }
 
 fn spec(number: u16, kind: u16, of: Option<Volume>) -> VolumeSpec {
@@ -96,7 +116,9 @@ fn spec(number: u16, kind: u16, of: Option<Volume>) -> VolumeSpec {
 }
 
 fn backend_id(outcome: &Outcome) -> &str {
-    let Outcome::Done(attrs) = outcome else { panic!("{outcome:?} is not done") };
+    let Outcome::Done(attrs) = outcome else {
+        panic!("{outcome:?} is not done")
+    };
     attrs.text(code::DONE_BACKEND_ID).unwrap()
 }
 
@@ -106,17 +128,34 @@ fn a_template_becomes_a_layer_and_volumes_are_clones_of_it() {
     let layer = volumes::create(&pool, &effect(1), &spec(1, code::SOURCE_IMAGE, None)).unwrap();
     assert_eq!(backend_id(&layer), volume(1).backend_id);
     for _ in 0..2 {
-        let clone = volumes::create(&pool, &effect(2), &spec(2, code::SOURCE_LAYER, Some(volume(1)))).unwrap();
+        let clone =
+            volumes::create(&pool, &effect(2), &spec(2, code::SOURCE_LAYER, Some(volume(1)))).unwrap();
         assert_eq!(backend_id(&clone), volume(2).backend_id);
     }
-    assert_eq!(*pool.effects.borrow(), ["effect-1", "effect-2"], "the second ask made nothing");
+    assert_eq!(
+        *pool.effects.borrow(),
+        ["effect-1", "effect-2"],
+        "the second ask made nothing"
+    );
     let info = volumes::find(&pool, &id(2)).unwrap().unwrap();
-    assert_eq!((info.parent.as_deref(), info.size_bytes, info.state), (Some(volume(1).backend_id.as_str()), 1 << 30, 1));
-    assert_eq!(volumes::delete(&pool, &effect(3), &volume(1)).unwrap_err().code, fault::BUSY);
+    assert_eq!(
+        (info.parent.as_deref(), info.size_bytes, info.state),
+        (Some(volume(1).backend_id.as_str()), 1 << 30, 1)
+    );
+    assert_eq!(
+        volumes::delete(&pool, &effect(3), &volume(1)).unwrap_err().code,
+        fault::BUSY
+    );
     for _ in 0..2 {
-        assert_eq!(volumes::delete(&pool, &effect(4), &volume(2)), Ok(Outcome::done()));
+        assert_eq!(
+            volumes::delete(&pool, &effect(4), &volume(2)),
+            Ok(Outcome::done())
+        );
     }
-    assert_eq!(volumes::delete(&pool, &effect(5), &volume(1)), Ok(Outcome::done()));
+    assert_eq!(
+        volumes::delete(&pool, &effect(5), &volume(1)),
+        Ok(Outcome::done())
+    );
     assert_eq!(volumes::find(&pool, &id(1)), Ok(None));
 }
 
@@ -140,7 +179,13 @@ fn what_cannot_be_made_is_refused_before_anything_is_asked() {
         (fault::UNSUPPORTED, |s| s.format = code::FORMAT_RAW),
         (fault::UNSUPPORTED, |s| s.source.kind = code::SOURCE_SNAPSHOT),
         (fault::INVALID, |s| {
-            s.source = Source { kind: code::SOURCE_LAYER, of: Some(Volume { id: id(1), backend_id: "../x".to_owned() }) };
+            s.source = Source {
+                kind: code::SOURCE_LAYER,
+                of: Some(Volume {
+                    id: id(1),
+                    backend_id: "../x".to_owned(),
+                }),
+            };
         }),
     ];
     for (code, breaks) in broken {
@@ -154,11 +199,19 @@ fn what_cannot_be_made_is_refused_before_anything_is_asked() {
 
 #[test]
 fn long_work_ends_with_the_name_of_what_it_made() {
-    let pool = Table { slow: true, ..Table::default() };
-    let Outcome::Working(job) = volumes::create(&pool, &effect(1), &spec(1, code::SOURCE_BLANK, None)).unwrap() else {
+    let pool = Table {
+        slow: true,
+        ..Table::default()
+    };
+    let Outcome::Working(job) =
+        volumes::create(&pool, &effect(1), &spec(1, code::SOURCE_BLANK, None)).unwrap()
+    else {
         panic!("it takes long")
     };
-    assert_eq!(backend_id(&volumes::poll(&pool, &job.token).unwrap()), volume(1).backend_id);
+    assert_eq!(
+        backend_id(&volumes::poll(&pool, &job.token).unwrap()),
+        volume(1).backend_id
+    );
     assert_eq!(volumes::cancel(&pool, &job.token), Ok(Outcome::done()));
     assert_eq!(volumes::poll(&pool, "effect-1").unwrap_err().code, fault::INVALID);
 }
@@ -166,14 +219,23 @@ fn long_work_ends_with_the_name_of_what_it_made() {
 #[test]
 fn a_volume_is_reached_by_its_path_while_it_is_there() {
     let pool = Table::default();
-    assert_eq!(volumes::publish(&pool, &volume(1)).unwrap_err().code, fault::NOT_FOUND);
+    assert_eq!(
+        volumes::publish(&pool, &volume(1)).unwrap_err().code,
+        fault::NOT_FOUND
+    );
     assert_eq!(volumes::reached_by(&pool, &volume(1)), Ok(None));
     volumes::create(&pool, &effect(1), &spec(1, code::SOURCE_BLANK, None)).unwrap();
     assert_eq!(volumes::publish(&pool, &volume(1)), Ok(Outcome::done()));
     let attachment = volumes::reached_by(&pool, &volume(1)).unwrap().unwrap();
-    assert_eq!((attachment.kind, attachment.format, attachment.size_bytes), (1, 2, 1 << 30));
+    assert_eq!(
+        (attachment.kind, attachment.format, attachment.size_bytes),
+        (1, 2, 1 << 30)
+    );
     assert_eq!(attachment.identity, id(1));
-    assert_eq!(attachment.params.text(code::PARAM_PATH), Some(format!("/pool/{}.qcow2", id(1)).as_str()));
+    assert_eq!(
+        attachment.params.text(code::PARAM_PATH),
+        Some(format!("/pool/{}.qcow2", id(1)).as_str())
+    );
 }
 
 #[test]
@@ -181,11 +243,24 @@ fn a_volume_grows_and_never_shrinks() {
     let pool = Table::default();
     volumes::create(&pool, &effect(1), &spec(1, code::SOURCE_BLANK, None)).unwrap();
     for _ in 0..2 {
-        assert_eq!(volumes::expand(&pool, &effect(2), &volume(1), 2 << 30), Ok(Outcome::done()));
+        assert_eq!(
+            volumes::expand(&pool, &effect(2), &volume(1), 2 << 30),
+            Ok(Outcome::done())
+        );
     }
     assert_eq!(volumes::find(&pool, &id(1)).unwrap().unwrap().size_bytes, 2 << 30);
-    assert_eq!(volumes::expand(&pool, &effect(3), &volume(1), 1 << 30).unwrap_err().code, fault::UNSUPPORTED);
-    assert_eq!(volumes::expand(&pool, &effect(3), &volume(2), 1 << 30).unwrap_err().code, fault::NOT_FOUND);
+    assert_eq!(
+        volumes::expand(&pool, &effect(3), &volume(1), 1 << 30)
+            .unwrap_err()
+            .code,
+        fault::UNSUPPORTED
+    );
+    assert_eq!(
+        volumes::expand(&pool, &effect(3), &volume(2), 1 << 30)
+            .unwrap_err()
+            .code,
+        fault::NOT_FOUND
+    );
 }
 
 #[test]
@@ -194,11 +269,17 @@ fn a_page_holds_volumes_alone_and_leads_to_the_next() {
     for number in 0..750 {
         volumes::create(&pool, &effect(number), &spec(number, code::SOURCE_BLANK, None)).unwrap();
     }
-    let stranger = Entry { name: "notes.txt".to_owned(), ..pool.files.borrow().values().next().unwrap().clone() };
+    let stranger = Entry {
+        name: "notes.txt".to_owned(),
+        ..pool.files.borrow().values().next().unwrap().clone()
+    };
     pool.files.borrow_mut().insert(stranger.name.clone(), stranger);
     let first = volumes::observe(&pool, None).unwrap();
     let second = volumes::observe(&pool, first.next.as_deref()).unwrap();
-    assert_eq!((first.volumes.len(), second.volumes.len(), second.next), (500, 250, None));
+    assert_eq!(
+        (first.volumes.len(), second.volumes.len(), second.next),
+        (500, 250, None)
+    );
 }
 
 #[test]

@@ -7,7 +7,9 @@ use velum_guest::{
     provider::{Consumer, Descriptor, Space, VolumeInfo, VolumePage, VolumeSpec, code},
 };
 
-use crate::words::{AttachmentBody, CreateBody, DoneBody, ExpandBody, InfoBody, PageBody, PoolBody, PublishBody};
+use crate::words::{
+    AttachmentBody, CreateBody, DoneBody, ExpandBody, InfoBody, PageBody, PoolBody, PublishBody,
+};
 
 /// The array counts in MiB.
 const MIB: u64 = 1 << 20;
@@ -39,7 +41,12 @@ pub fn describe() -> Descriptor {
 }
 
 fn outcome(changed: Changed<DoneBody>) -> Outcome {
-    changed.outcome(|done| done.backend_id.map(|name| Attr::text(code::DONE_BACKEND_ID, name)).into_iter().collect())
+    changed.outcome(|done| {
+        done.backend_id
+            .map(|name| Attr::text(code::DONE_BACKEND_ID, name))
+            .into_iter()
+            .collect()
+    })
 }
 
 impl<F: Far> Pool<F> {
@@ -52,18 +59,27 @@ impl<F: Far> Pool<F> {
             let config = Config::parse(json)?;
             let pool = config.text("pool", "")?;
             config.finish()?;
-            if is_segment(&pool) { Ok(pool) } else { Err("'pool' must name a pool of the far side".to_owned()) }
+            if is_segment(&pool) {
+                Ok(pool)
+            } else {
+                Err("'pool' must name a pool of the far side".to_owned())
+            }
         };
-        let pool =
-            read(settings).map_err(|problem: String| Fault::invalid(format!("settings of the pool: {problem}")))?;
-        Ok(Self { api, path: format!("/pools/{pool}") })
+        let pool = read(settings)
+            .map_err(|problem: String| Fault::invalid(format!("settings of the pool: {problem}")))?;
+        Ok(Self {
+            api,
+            path: format!("/pools/{pool}"),
+        })
     }
 
     fn below(&self, kind: &str, name: &str) -> Result<String, Fault> {
         if is_segment(name) {
             Ok(format!("{}/{kind}/{name}", self.path))
         } else {
-            Err(Fault::invalid(format!("{name:?} is no name of the far side's {kind}")))
+            Err(Fault::invalid(format!(
+                "{name:?} is no name of the far side's {kind}"
+            )))
         }
     }
 
@@ -81,7 +97,11 @@ impl<F: Far> Pool<F> {
     /// That of the array.
     pub fn probe(&self) -> Result<Space, Fault> {
         let pool: PoolBody = self.api.get(&self.path, &[])?;
-        Ok(Space { capacity_bytes: pool.capacity_bytes, free_bytes: pool.free_bytes, attrs: Vec::new() })
+        Ok(Space {
+            capacity_bytes: pool.capacity_bytes,
+            free_bytes: pool.free_bytes,
+            attrs: Vec::new(),
+        })
     }
 
     /// Makes a volume.
@@ -91,7 +111,9 @@ impl<F: Far> Pool<F> {
     pub fn create(&self, spec: &VolumeSpec) -> Result<Outcome, Fault> {
         spec.attrs.refuse_unknown(&[])?;
         let path = self.below("volumes", &spec.id)?;
-        self.api.change_to("PUT", &path, &CreateBody::of(spec)).map(outcome)
+        self.api
+            .change_to("PUT", &path, &CreateBody::of(spec))
+            .map(outcome)
     }
 
     /// Removes a volume.
@@ -99,7 +121,9 @@ impl<F: Far> Pool<F> {
     /// # Errors
     /// Those of the array.
     pub fn delete(&self, id: &str) -> Result<Outcome, Fault> {
-        self.api.change("DELETE", &self.below("volumes", id)?).map(outcome)
+        self.api
+            .change("DELETE", &self.below("volumes", id)?)
+            .map(outcome)
     }
 
     /// Makes a volume larger.
@@ -108,7 +132,9 @@ impl<F: Far> Pool<F> {
     /// Those of the array.
     pub fn expand(&self, id: &str, size_bytes: u64) -> Result<Outcome, Fault> {
         let path = format!("{}/expand", self.below("volumes", id)?);
-        self.api.change_to("POST", &path, &ExpandBody { size_bytes }).map(outcome)
+        self.api
+            .change_to("POST", &path, &ExpandBody { size_bytes })
+            .map(outcome)
     }
 
     /// Makes it reachable from one node.
@@ -117,7 +143,9 @@ impl<F: Far> Pool<F> {
     /// Those of the array.
     pub fn publish(&self, id: &str, to: &Consumer) -> Result<Outcome, Fault> {
         let path = self.publication(id, &to.node)?;
-        self.api.change_to("PUT", &path, &PublishBody::of(to)).map(outcome)
+        self.api
+            .change_to("PUT", &path, &PublishBody::of(to))
+            .map(outcome)
     }
 
     /// Ends that.
@@ -125,7 +153,9 @@ impl<F: Far> Pool<F> {
     /// # Errors
     /// Those of the array.
     pub fn unpublish(&self, id: &str, node: &str) -> Result<Outcome, Fault> {
-        self.api.change("DELETE", &self.publication(id, node)?).map(outcome)
+        self.api
+            .change("DELETE", &self.publication(id, node)?)
+            .map(outcome)
     }
 
     /// How a node reaches it.
@@ -173,6 +203,8 @@ impl<F: Far> Pool<F> {
     /// # Errors
     /// Those of the array.
     pub fn cancel(&self, token: &str) -> Result<Outcome, Fault> {
-        self.api.change("DELETE", &self.below("jobs", token)?).map(outcome)
+        self.api
+            .change("DELETE", &self.below("jobs", token)?)
+            .map(outcome)
     }
 }

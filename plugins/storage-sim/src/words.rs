@@ -38,7 +38,10 @@ impl<'a> CreateBody<'a> {
                 kind: spec.source.kind,
                 of: of.map(|Volume { id, backend_id }| RefBody { id, backend_id }),
             },
-            image: spec.attrs.text(code::SPEC_IMAGE_REF).filter(|_| spec.source.kind == code::SOURCE_IMAGE),
+            image: spec
+                .attrs
+                .text(code::SPEC_IMAGE_REF)
+                .filter(|_| spec.source.kind == code::SOURCE_IMAGE),
         }
     }
 }
@@ -73,8 +76,14 @@ struct InitiatorBody<'a> {
 impl<'a> PublishBody<'a> {
     /// Of a consumer.
     pub fn of(to: &'a Consumer) -> Self {
-        let initiators = to.initiators.iter().map(|Initiator { kind, value }| InitiatorBody { kind: *kind, value });
-        Self { initiators: initiators.collect(), mode: to.mode }
+        let initiators = to
+            .initiators
+            .iter()
+            .map(|Initiator { kind, value }| InitiatorBody { kind: *kind, value });
+        Self {
+            initiators: initiators.collect(),
+            mode: to.mode,
+        }
     }
 }
 
@@ -124,7 +133,10 @@ pub struct InfoBody {
 impl From<InfoBody> for VolumeInfo {
     fn from(body: InfoBody) -> Self {
         Self {
-            volume: Volume { id: body.id, backend_id: body.backend_id },
+            volume: Volume {
+                id: body.id,
+                backend_id: body.backend_id,
+            },
             size_bytes: body.size_bytes,
             allocated_bytes: body.allocated_bytes,
             parent: body.parent,

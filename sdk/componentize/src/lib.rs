@@ -10,7 +10,9 @@ pub enum ComponentizeError {
     #[error("the input is {0}, not a core module as `cargo build --target wasm32-unknown-unknown` leaves it")]
     NotAModule(&'static str),
     /// The module imports what no contract provides.
-    #[error("the module imports {module}/{field}, which no contract provides; build for wasm32-unknown-unknown, and use no crate that expects WASI or JavaScript")]
+    #[error(
+        "the module imports {module}/{field}, which no contract provides; build for wasm32-unknown-unknown, and use no crate that expects WASI or JavaScript"
+    )]
     ForeignImport {
         /// Module of the import.
         module: String,
@@ -53,7 +55,9 @@ fn check_module(module: &[u8]) -> Result<(), ComponentizeError> {
     }
     for payload in wasmparser::Parser::new(0).parse_all(module) {
         let payload = payload.map_err(|error| ComponentizeError::Encode(error.to_string()))?;
-        let wasmparser::Payload::ImportSection(imports) = payload else { continue };
+        let wasmparser::Payload::ImportSection(imports) = payload else {
+            continue;
+        };
         for import in imports.into_imports() {
             let import = import.map_err(|error| ComponentizeError::Encode(error.to_string()))?;
             let contract = import.module.contains(':') && import.module.contains('/');
@@ -75,9 +79,15 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_refused() {
-        assert!(matches!(componentize(b"MZ"), Err(ComponentizeError::NotAModule("no WebAssembly"))));
+        assert!(matches!(
+            componentize(b"MZ"),
+            Err(ComponentizeError::NotAModule("no WebAssembly"))
+        ));
         let component = wat::parse_str("(component)").unwrap();
-        assert!(matches!(componentize(&component), Err(ComponentizeError::NotAModule("a component already"))));
+        assert!(matches!(
+            componentize(&component),
+            Err(ComponentizeError::NotAModule("a component already"))
+        ));
     }
 
     #[test]

@@ -21,7 +21,8 @@ fn main() -> ExitCode {
 /// Writes beside the target first, so that whoever reads it sees the old or the new component and never half of one.
 fn convert(module: &Path, component: &Path) -> Result<(), String> {
     let bytes = fs::read(module).map_err(|error| format!("read {}: {error}", module.display()))?;
-    let made = velum_componentize::componentize(&bytes).map_err(|error| format!("{}: {error}", module.display()))?;
+    let made =
+        velum_componentize::componentize(&bytes).map_err(|error| format!("{}: {error}", module.display()))?;
     let beside = component.with_extension("part");
     fs::write(&beside, made).map_err(|error| format!("write {}: {error}", beside.display()))?;
     fs::rename(&beside, component).map_err(|error| format!("write {}: {error}", component.display()))

@@ -14,13 +14,22 @@ impl Fault {
     /// A fault of which it is not known whether anything changed. `code` is one of [`crate::codes::fault`] or from 1000.
     #[must_use]
     pub fn new(code: u16, detail: impl Into<String>) -> Self {
-        Self { code, unchanged: false, retry_after_ms: None, detail: detail.into(), attrs: Vec::new() }
+        Self {
+            code,
+            unchanged: false,
+            retry_after_ms: None,
+            detail: detail.into(),
+            attrs: Vec::new(),
+        }
     }
 
     /// A fault that certainly changed nothing.
     #[must_use]
     pub fn unchanged(code: u16, detail: impl Into<String>) -> Self {
-        Self { unchanged: true, ..Self::new(code, detail) }
+        Self {
+            unchanged: true,
+            ..Self::new(code, detail)
+        }
     }
 
     /// The request can never succeed here; nothing changed.
@@ -60,25 +69,37 @@ impl Attr {
     /// A number under a code.
     #[must_use]
     pub const fn number(code: u16, value: u64) -> Self {
-        Self { code, value: Value::Number(value) }
+        Self {
+            code,
+            value: Value::Number(value),
+        }
     }
 
     /// A text under a code.
     #[must_use]
     pub fn text(code: u16, value: impl Into<String>) -> Self {
-        Self { code, value: Value::Text(value.into()) }
+        Self {
+            code,
+            value: Value::Text(value.into()),
+        }
     }
 
     /// Bytes under a code.
     #[must_use]
     pub fn bytes(code: u16, value: impl Into<Vec<u8>>) -> Self {
-        Self { code, value: Value::Bytes(value.into()) }
+        Self {
+            code,
+            value: Value::Bytes(value.into()),
+        }
     }
 
     /// Yes or no under a code.
     #[must_use]
     pub const fn flag(code: u16, value: bool) -> Self {
-        Self { code, value: Value::Flag(value) }
+        Self {
+            code,
+            value: Value::Flag(value),
+        }
     }
 
     /// Whether whoever does not know it must refuse.
@@ -132,9 +153,15 @@ impl Attrs for [Attr] {
     }
 
     fn refuse_unknown(&self, known: &[u16]) -> Result<(), Fault> {
-        match self.iter().find(|attr| attr.is_critical() && !known.contains(&attr.code)) {
+        match self
+            .iter()
+            .find(|attr| attr.is_critical() && !known.contains(&attr.code))
+        {
             None => Ok(()),
-            Some(attr) => Err(Fault::unsupported(format!("attribute {:#06x} is critical and not known here", attr.code))),
+            Some(attr) => Err(Fault::unsupported(format!(
+                "attribute {:#06x} is critical and not known here",
+                attr.code
+            ))),
         }
     }
 }
@@ -165,10 +192,21 @@ mod tests {
 
     #[test]
     fn only_critical_attributes_that_nobody_knows_are_refused() {
-        let attrs = [Attr::text(1, "a"), Attr::number(0x4002, 2), Attr::flag(0x8003, true)];
+        let attrs = [
+            Attr::text(1, "a"),
+            Attr::number(0x4002, 2),
+            Attr::flag(0x8003, true),
+        ];
         assert_eq!(attrs.refuse_unknown(&[0x4002]), Ok(()));
         let fault = attrs.refuse_unknown(&[1]).unwrap_err();
-        assert!(fault.unchanged && fault.detail.contains("0x4002"), "{}", fault.detail);
-        assert_eq!((attrs.text(1), attrs.number(1), attrs.flag(0x8003)), (Some("a"), None, Some(true)));
+        assert!(
+            fault.unchanged && fault.detail.contains("0x4002"),
+            "{}",
+            fault.detail
+        );
+        assert_eq!(
+            (attrs.text(1), attrs.number(1), attrs.flag(0x8003)),
+            (Some("a"), None, Some(true))
+        );
     }
 }

@@ -36,14 +36,21 @@ impl Config {
     /// # Errors
     /// Where the text is no JSON object.
     pub fn parse(json: &str) -> Result<Self, String> {
-        let mut reader = Reader { bytes: json.as_bytes(), at: 0 };
+        let mut reader = Reader {
+            bytes: json.as_bytes(),
+            at: 0,
+        };
         reader.blank();
         if reader.at == json.len() {
             return Ok(Self::default());
         }
         let fields = reader.object()?;
         reader.blank();
-        if reader.at == json.len() { Ok(Self { fields }) } else { Err(reader.wrong("the end")) }
+        if reader.at == json.len() {
+            Ok(Self { fields })
+        } else {
+            Err(reader.wrong("the end"))
+        }
     }
 
     fn get(&self, name: &str) -> Option<&Value> {
@@ -57,13 +64,19 @@ impl Config {
     /// # Errors
     /// When it is there and is something else.
     pub fn integer(&self, name: &str, range: RangeInclusive<i64>, default: i64) -> Result<i64, String> {
-        let Some(value) = self.get(name) else { return Ok(default) };
+        let Some(value) = self.get(name) else {
+            return Ok(default);
+        };
         let number = match value {
             Value::Number(text) => text.parse().ok().filter(|number| range.contains(number)),
             _ => None,
         };
         number.ok_or_else(|| {
-            format!("'{name}' must be a whole number from {} to {}", range.start(), range.end())
+            format!(
+                "'{name}' must be a whole number from {} to {}",
+                range.start(),
+                range.end()
+            )
         })
     }
 
@@ -132,7 +145,11 @@ impl Reader<'_> {
     }
 
     fn need(&mut self, wanted: &str) -> Result<(), String> {
-        if self.eat(wanted) { Ok(()) } else { Err(self.wrong(wanted)) }
+        if self.eat(wanted) {
+            Ok(())
+        } else {
+            Err(self.wrong(wanted))
+        }
     }
 
     fn object(&mut self) -> Result<Vec<(String, Value, Cell<bool>)>, String> {
@@ -185,7 +202,9 @@ impl Reader<'_> {
     }
 
     fn nested(&mut self, depth: u32) -> Result<Value, String> {
-        let Some(depth) = depth.checked_sub(1) else { return Err(self.wrong("less nesting")) };
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(self.wrong("less nesting"));
+        };
         let is_object = self.eat("{");
         let end = if is_object { "}" } else { "]" };
         if !is_object {
@@ -262,7 +281,10 @@ impl Reader<'_> {
     }
 
     fn hex4(&mut self) -> Result<u32, String> {
-        let digits = self.bytes.get(self.at..self.at + 4).and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits = self
+            .bytes
+            .get(self.at..self.at + 4)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         self.at += 4;
         number.ok_or_else(|| self.wrong("four hexadecimal digits"))
@@ -275,8 +297,10 @@ mod tests {
 
     #[test]
     fn fields_are_read_by_name_with_defaults() {
-        let config = Config::parse(r#" {"a": 7, "b": "x\ny\u00e9\ud83d\ude00", "c": true, "d": {"e": [1, {}]}, "n": null} "#)
-            .unwrap();
+        let config = Config::parse(
+            r#" {"a": 7, "b": "x\ny\u00e9\ud83d\ude00", "c": true, "d": {"e": [1, {}]}, "n": null} "#,
+        )
+        .unwrap();
         assert_eq!(config.integer("a", 0..=10, 1), Ok(7));
         assert_eq!(config.integer("z", 0..=10, 1), Ok(1));
         assert_eq!(config.integer("n", 0..=10, 3), Ok(3));
@@ -297,7 +321,17 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused() {
         let deep = format!("{{\"a\": {}", "[".repeat(100_000));
-        for text in ["[]", "{", "{\"a\"}", "{\"a\":}", "{\"a\": 1,}", "{} x", "{\"a\": \"\\ud800\"}", "{\"\\u12", &deep] {
+        for text in [
+            "[]",
+            "{",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\": 1,}",
+            "{} x",
+            "{\"a\": \"\\ud800\"}",
+            "{\"\\u12",
+            &deep,
+        ] {
             assert!(Config::parse(text).is_err(), "{text:.20}");
         }
         assert!(Config::parse("").is_ok());

@@ -93,7 +93,9 @@ impl Api<Endpoint> {
     /// # Errors
     /// That of `endpoint.open`.
     pub fn open(target: &Target, role: &str) -> Result<Self, Fault> {
-        Ok(Self { far: Endpoint::open(target, role)? })
+        Ok(Self {
+            far: Endpoint::open(target, role)?,
+        })
     }
 }
 
@@ -104,7 +106,13 @@ impl<F: Far> Api<F> {
         Self { far }
     }
 
-    fn send(&self, method: &str, path: &str, query: &[(&str, &str)], body: Option<Vec<u8>>) -> Result<Response, Fault> {
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Response, Fault> {
         let headers = match &body {
             Some(_) => vec![("content-type".to_owned(), "application/json".to_owned())],
             None => Vec::new(),
@@ -112,7 +120,10 @@ impl<F: Far> Api<F> {
         self.far.send(Request {
             method: method.to_owned(),
             path: path.to_owned(),
-            query: query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            query: query
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
             headers,
             body: body.map(Part::Bytes).into_iter().collect(),
             timeout_ms: 0,
@@ -130,7 +141,10 @@ impl<F: Far> Api<F> {
             _ => match refusal(&response) {
                 fault if fault.code == code::NOT_FOUND => Ok(None),
                 // Reading changes nothing, whatever went wrong.
-                fault => Err(Fault { unchanged: true, ..fault }),
+                fault => Err(Fault {
+                    unchanged: true,
+                    ..fault
+                }),
             },
         }
     }
@@ -140,7 +154,8 @@ impl<F: Far> Api<F> {
     /// # Errors
     /// As [`Api::find`], and `not-found`.
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, Fault> {
-        self.find(path, query)?.ok_or_else(|| Fault::not_found(format!("the far side has no {path}")))
+        self.find(path, query)?
+            .ok_or_else(|| Fault::not_found(format!("the far side has no {path}")))
     }
 
     /// Changes, without a body.
@@ -161,14 +176,19 @@ impl<F: Far> Api<F> {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Changed<T>, Fault> {
-        let body = serde_json::to_vec(body).map_err(|error| Fault::invalid(format!("write a request: {error}")))?;
+        let body =
+            serde_json::to_vec(body).map_err(|error| Fault::invalid(format!("write a request: {error}")))?;
         changed(&self.send(method, path, &[], Some(body))?)
     }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body)
-        .map_err(|error| Fault::new(code::NONSENSE, format!("the far side's answer cannot be read: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        Fault::new(
+            code::NONSENSE,
+            format!("the far side's answer cannot be read: {error}"),
+        )
+    })
 }
 
 fn changed<T: DeserializeOwned>(response: &Response) -> Result<Changed<T>, Fault> {
@@ -207,7 +227,13 @@ fn refusal(response: &Response) -> Fault {
         507 => (code::EXHAUSTED, true),
         _ => (code::FAILED, false),
     };
-    Fault { unchanged, ..Fault::new(code, format!("the far side answered {} without saying why", response.status)) }
+    Fault {
+        unchanged,
+        ..Fault::new(
+            code,
+            format!("the far side answered {} without saying why", response.status),
+        )
+    }
 }
 
 /// Whether a name may stand as one segment of a path as it is: letters, digits, `-`, `_`, `.`, and not dots alone.
@@ -225,7 +251,11 @@ mod tests {
 
     impl Far for Always {
         fn send(&self, _: Request) -> Result<Response, Fault> {
-            Ok(Response { status: self.0, headers: Vec::new(), body: self.1.as_bytes().to_vec() })
+            Ok(Response {
+                status: self.0,
+                headers: Vec::new(),
+                body: self.1.as_bytes().to_vec(),
+            })
         }
     }
 
@@ -235,18 +265,37 @@ mod tests {
 
     #[test]
     fn done_and_working_are_told_apart() {
-        assert_eq!(change(200, r#"{"done": {"more": 1}}"#), Ok(Changed::Done(Nothing {})));
+        assert_eq!(
+            change(200, r#"{"done": {"more": 1}}"#),
+            Ok(Changed::Done(Nothing {}))
+        );
         let working = r#"{"working": {"token": "t", "poll_after_ms": 50, "permyriad": 10, "cancellable": true, "note": "n"}}"#;
-        let Ok(Changed::Working(job)) = change(202, working) else { panic!("it works on") };
-        assert_eq!((job.token.as_str(), job.poll_after_ms, job.permyriad, job.cancellable), ("t", 50, Some(10), true));
+        let Ok(Changed::Working(job)) = change(202, working) else {
+            panic!("it works on")
+        };
+        assert_eq!(
+            (
+                job.token.as_str(),
+                job.poll_after_ms,
+                job.permyriad,
+                job.cancellable
+            ),
+            ("t", 50, Some(10), true)
+        );
     }
 
     #[test]
     fn a_refusal_keeps_its_words_and_its_certainty() {
         let said = r#"{"code": 7, "unchanged": true, "detail": "stale", "retry_after_ms": 5}"#;
         let fault = change(409, said).unwrap_err();
-        assert_eq!((fault.code, fault.unchanged, fault.retry_after_ms), (7, true, Some(5)));
-        assert_eq!(change(502, "<html>").unwrap_err(), Fault::new(code::FAILED, "the far side answered 502 without saying why"));
+        assert_eq!(
+            (fault.code, fault.unchanged, fault.retry_after_ms),
+            (7, true, Some(5))
+        );
+        assert_eq!(
+            change(502, "<html>").unwrap_err(),
+            Fault::new(code::FAILED, "the far side answered 502 without saying why")
+        );
         assert_eq!(change(200, "[]").unwrap_err().code, code::NONSENSE);
     }
 

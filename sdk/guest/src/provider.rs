@@ -15,7 +15,7 @@ macro_rules! export_provider {
         // The names of a component's exports are none that a native linker takes.
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            $crate::bindings::provider::export!($provider with_types_in $crate::bindings::provider);
+    $crate::bindings::provider::export!($provider with_types_in $crate::bindings::provider);
         };
     };
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use velum_guest::codes;
 use velum_model::{
     fault::code as fault,
-    port::{hypervisor::registry as hypervisor, placement::registry as placement, storage::registry as storage},
+    port::{
+        hypervisor::registry as hypervisor, placement::registry as placement, storage::registry as storage,
+    },
 };
 use wit_parser::Resolve;
 
@@ -16,7 +18,9 @@ fn contracts() -> Resolve {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut resolve = Resolve::default();
     for package in PACKAGES {
-        resolve.push_dir(root.join(package)).unwrap_or_else(|error| panic!("{package}: {error:#}"));
+        resolve
+            .push_dir(root.join(package))
+            .unwrap_or_else(|error| panic!("{package}: {error:#}"));
     }
     resolve
 }
@@ -38,12 +42,16 @@ fn every_function_type_and_field_is_documented() {
         for (kind, id) in &interface.types {
             let item = &resolve.types[*id];
             let fields: Vec<(&String, bool)> = match &item.kind {
-                wit_parser::TypeDefKind::Record(record) => {
-                    record.fields.iter().map(|field| (&field.name, field.docs.contents.is_some())).collect()
-                }
-                wit_parser::TypeDefKind::Variant(variant) => {
-                    variant.cases.iter().map(|case| (&case.name, case.docs.contents.is_some())).collect()
-                }
+                wit_parser::TypeDefKind::Record(record) => record
+                    .fields
+                    .iter()
+                    .map(|field| (&field.name, field.docs.contents.is_some()))
+                    .collect(),
+                wit_parser::TypeDefKind::Variant(variant) => variant
+                    .cases
+                    .iter()
+                    .map(|case| (&case.name, case.docs.contents.is_some()))
+                    .collect(),
                 // A `use` of another interface's type.
                 wit_parser::TypeDefKind::Type(wit_parser::Type::Id(_)) => continue,
                 _ => Vec::new(),
@@ -52,7 +60,10 @@ fn every_function_type_and_field_is_documented() {
                 silent.push(format!("{name}.{kind}"));
             }
             silent.extend(
-                fields.into_iter().filter(|(_, said)| !said).map(|(field, _)| format!("{name}.{kind}.{field}")),
+                fields
+                    .into_iter()
+                    .filter(|(_, said)| !said)
+                    .map(|(field, _)| format!("{name}.{kind}.{field}")),
             );
         }
     }
@@ -68,16 +79,31 @@ fn every_function_type_and_field_is_documented() {
 fn every_package_has_the_version_of_the_others() {
     let resolve = contracts();
     for (_, package) in &resolve.packages {
-        assert_eq!(package.name.version.as_ref().map(ToString::to_string).as_deref(), Some("0.1.0"));
+        assert_eq!(
+            package.name.version.as_ref().map(ToString::to_string).as_deref(),
+            Some("0.1.0")
+        );
     }
 }
 
 #[test]
 fn worlds_are_those_that_the_server_knows() {
     let resolve = contracts();
-    let mut worlds: Vec<&str> = resolve.worlds.iter().map(|(_, world)| world.name.as_str()).collect();
+    let mut worlds: Vec<&str> = resolve
+        .worlds
+        .iter()
+        .map(|(_, world)| world.name.as_str())
+        .collect();
     worlds.sort_unstable();
-    assert_eq!(worlds, ["hypervisor-driver", "hypervisor-driver-all", "placement-policy", "storage-provider"]);
+    assert_eq!(
+        worlds,
+        [
+            "hypervisor-driver",
+            "hypervisor-driver-all",
+            "placement-policy",
+            "storage-provider"
+        ]
+    );
 }
 
 /// The model's and the SDK's constant of one name.

@@ -13,7 +13,10 @@ impl Policy for Coolest {
         Config::parse(json)?.finish().map(|()| Self)
     }
     fn declare(&self) -> Declaration {
-        Declaration::hosts().attribute("power_w").fact(code::FACT_PREVIOUS_HOST).refusal(7, "power is not known")
+        Declaration::hosts()
+            .attribute("power_w")
+            .fact(code::FACT_PREVIOUS_HOST)
+            .refusal(7, "power is not known")
     }
     fn score(&self, ask: &Ask, host: &Host<'_>) -> Score {
         match host.attribute("power_w") {
@@ -31,13 +34,17 @@ impl Ranking for Median {
         Ok(Self)
     }
     fn declare(&self) -> Declaration {
-        Declaration::bare(code::ROW_STORAGE_POOL).column(code::COLUMN_FREE_GIB).compares_rows()
+        Declaration::bare(code::ROW_STORAGE_POOL)
+            .column(code::COLUMN_FREE_GIB)
+            .compares_rows()
     }
     fn rank(&self, _: &Ask, view: &View<'_>) -> Vec<Score> {
         let mut sorted = view.column(code::COLUMN_FREE_GIB).to_vec();
         sorted.sort_unstable();
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
-        view.hosts().map(|pool| Score::of(1000u32.saturating_sub(pool.free_gib().abs_diff(median)))).collect()
+        view.hosts()
+            .map(|pool| Score::of(1000u32.saturating_sub(pool.free_gib().abs_diff(median))))
+            .collect()
     }
 }
 
@@ -66,9 +73,16 @@ fn an_attribute_is_a_column_by_name() {
     let described = engine().describe("coolest");
     assert_eq!(described.name, "coolest");
     assert_eq!(described.columns.len(), COLUMNS);
-    assert_eq!((described.columns[5].id, described.columns[5].name.as_deref()), (0, Some("power_w")));
+    assert_eq!(
+        (described.columns[5].id, described.columns[5].name.as_deref()),
+        (0, Some("power_w"))
+    );
     assert_eq!(described.refusals[0], (7, "power is not known".to_owned()));
-    let inventory = Inventory::rows([vec![1, 1, 1, 1, 0, 250], vec![1, 1, 1, 1, 0, 100], vec![1, 1, 1, 1, 0, 0]]);
+    let inventory = Inventory::rows([
+        vec![1, 1, 1, 1, 0, 250],
+        vec![1, 1, 1, 1, 0, 100],
+        vec![1, 1, 1, 1, 0, 0],
+    ]);
     let scores = inventory.scores::<Coolest>("{}", &Ask::default(), &[]);
     assert_eq!(scores, [99_750, 99_900, code::REFUSE + 7]);
 }
@@ -77,7 +91,10 @@ fn an_attribute_is_a_column_by_name() {
 fn a_fact_is_of_its_rows_alone() {
     let inventory = Inventory::rows((0..4).map(|_| vec![1, 1, 1, 1, 0, 100]));
     let ask = Ask::default().with_fact(code::FACT_PREVIOUS_HOST, vec![(3, 1), (1, 1)]);
-    assert_eq!(inventory.scores::<Coolest>("{}", &ask, &[3, 2, 1, 0]), [99_901, 99_900, 99_901, 99_900]);
+    assert_eq!(
+        inventory.scores::<Coolest>("{}", &ask, &[3, 2, 1, 0]),
+        [99_901, 99_900, 99_901, 99_900]
+    );
 }
 
 #[test]
@@ -86,13 +103,21 @@ fn reading_an_undeclared_attribute_refuses_with_words() {
     let scores = inventory.scores::<Careless>("{}", &Ask::default(), &[0]);
     assert_eq!(scores, [u32::MAX]);
     let described = Engine::<Careless>::new().describe("careless");
-    assert!(described.refusals.iter().any(|(code, words)| *code == 0xffff && words.contains("does not declare")));
+    assert!(
+        described
+            .refusals
+            .iter()
+            .any(|(code, words)| *code == 0xffff && words.contains("does not declare"))
+    );
 }
 
 #[test]
 fn a_ranking_sees_all_rows() {
     let pools = Inventory::rows([vec![10], vec![50], vec![900]]);
-    assert_eq!(pools.scores::<Median>("{}", &Ask::default(), &[0, 1, 2]), [960, 1000, 150]);
+    assert_eq!(
+        pools.scores::<Median>("{}", &Ask::default(), &[0, 1, 2]),
+        [960, 1000, 150]
+    );
 }
 
 #[test]
@@ -109,7 +134,11 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     assert!(engine.scores(6, &Ask::default(), &[]).is_empty(), "another epoch");
     assert!(engine.scores(5, &Ask::default(), &[2]).is_empty(), "no such row");
     assert!(engine.configure("[]").is_err());
-    assert_eq!(engine.scores(5, &Ask::default(), &[]), before, "a refused configuration changes nothing");
+    assert_eq!(
+        engine.scores(5, &Ask::default(), &[]),
+        before,
+        "a refused configuration changes nothing"
+    );
 }
 
 #[test]
@@ -121,7 +150,10 @@ fn the_seed_and_rows_travel_with_the_ask() {
 
 /// Changes to some rows: row and its values.
 fn changes(rows: u32) -> impl Strategy<Value = Vec<Vec<(u32, [u32; COLUMNS])>>> {
-    prop::collection::vec(prop::collection::vec((0..rows, prop::array::uniform6(0u32..200)), 0..5), 0..6)
+    prop::collection::vec(
+        prop::collection::vec((0..rows, prop::array::uniform6(0u32..200)), 0..5),
+        0..6,
+    )
 }
 
 proptest! {

@@ -17,7 +17,10 @@ impl Ask {
     /// An ask for these amounts by demand code, as tests build it.
     #[must_use]
     pub fn of(demands: &[(u16, u32)]) -> Self {
-        Self { demands: demands.to_vec(), ..Self::default() }
+        Self {
+            demands: demands.to_vec(),
+            ..Self::default()
+        }
     }
 
     /// The same with a fact: rows and their values.
@@ -43,7 +46,10 @@ impl Ask {
     /// How much of a demand, by its code; 0 if it was not declared or not asked for.
     #[must_use]
     pub fn demand(&self, id: u16) -> u32 {
-        self.demands.iter().find(|(known, _)| *known == id).map_or(0, |(_, amount)| *amount)
+        self.demands
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map_or(0, |(_, amount)| *amount)
     }
 
     /// vCPUs.
@@ -67,14 +73,20 @@ impl Ask {
     /// An attribute of the request by its code.
     #[must_use]
     pub fn attr(&self, id: u16) -> Option<u32> {
-        self.attrs.iter().find(|(known, _)| *known == id).map(|(_, value)| *value)
+        self.attrs
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map(|(_, value)| *value)
     }
 
     /// What a declared fact says of a row; 0 if nothing.
     #[must_use]
     pub fn fact(&self, id: u16, row: u32) -> u32 {
-        let Some((_, rows)) = self.facts.iter().find(|(known, _)| *known == id) else { return 0 };
-        rows.binary_search_by_key(&row, |(known, _)| *known).map_or(0, |at| rows[at].1)
+        let Some((_, rows)) = self.facts.iter().find(|(known, _)| *known == id) else {
+            return 0;
+        };
+        rows.binary_search_by_key(&row, |(known, _)| *known)
+            .map_or(0, |at| rows[at].1)
     }
 
     /// The only chance there is; 0 for policies that do not compare rows.

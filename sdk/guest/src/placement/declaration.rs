@@ -129,7 +129,11 @@ impl Declaration {
             columns: self
                 .columns
                 .iter()
-                .map(|(id, name)| wit::Column { id: *id, name: name.clone(), scale: 0 })
+                .map(|(id, name)| wit::Column {
+                    id: *id,
+                    name: name.clone(),
+                    scale: 0,
+                })
                 .collect(),
             demands: self.demands.clone(),
             facts: self.facts.clone(),

@@ -22,7 +22,11 @@ impl<P: Ranking> Configured<P> {
         let policy = P::configure(json)?;
         let declaration = policy.declare();
         let places = Places::of(&declaration);
-        Ok(Self { policy, declaration, places })
+        Ok(Self {
+            policy,
+            declaration,
+            places,
+        })
     }
 }
 
@@ -36,7 +40,10 @@ impl<P: Ranking> Engine<P> {
     /// Not configured, nothing loaded.
     #[must_use]
     pub const fn new() -> Self {
-        Self { configured: None, table: None }
+        Self {
+            configured: None,
+            table: None,
+        }
     }
 
     /// What it is. Before `configure`, what it is under an empty configuration; if it refuses that, its name alone.
@@ -63,28 +70,35 @@ impl<P: Ranking> Engine<P> {
 
     /// Takes a whole inventory. False: it is not configured, or the lengths do not fit; it holds nothing then.
     pub fn load(&mut self, epoch: u64, rows: u32, values: Vec<u32>) -> bool {
-        self.table = self.configured.as_ref().and_then(|configured| {
-            Table::load(epoch, rows, configured.declaration.columns.len(), values)
-        });
+        self.table = self
+            .configured
+            .as_ref()
+            .and_then(|configured| Table::load(epoch, rows, configured.declaration.columns.len(), values));
         self.table.is_some()
     }
 
     /// Changes rows. False: it does not hold `before`, or the lengths do not fit; nothing changed.
     pub fn apply(&mut self, before: u64, after: u64, rows: &[u32], values: &[u32]) -> bool {
-        self.table.as_mut().is_some_and(|table| table.apply(before, after, rows, values))
+        self.table
+            .as_mut()
+            .is_some_and(|table| table.apply(before, after, rows, values))
     }
 
     /// Scores as they travel; empty if it does not hold this epoch or a row asked does not exist.
     #[must_use]
     pub fn score(&self, epoch: u64, ask: wit::Ask, rows: &[u32]) -> Vec<u32> {
-        let Some(configured) = &self.configured else { return Vec::new() };
+        let Some(configured) = &self.configured else {
+            return Vec::new();
+        };
         self.scores(epoch, &Ask::received(ask, &configured.declaration.demands), rows)
     }
 
     /// The same for an ask that was built natively.
     #[must_use]
     pub fn scores(&self, epoch: u64, ask: &Ask, rows: &[u32]) -> Vec<u32> {
-        let (Some(configured), Some(table)) = (&self.configured, &self.table) else { return Vec::new() };
+        let (Some(configured), Some(table)) = (&self.configured, &self.table) else {
+            return Vec::new();
+        };
         if table.epoch() != epoch || rows.iter().any(|row| *row as usize >= table.rows()) {
             return Vec::new();
         }
@@ -97,6 +111,11 @@ impl<P: Ranking> Engine<P> {
             rows
         };
         let view = View::new(&configured.places, table, asked);
-        configured.policy.rank(ask, &view).into_iter().map(super::Score::value).collect()
+        configured
+            .policy
+            .rank(ask, &view)
+            .into_iter()
+            .map(super::Score::value)
+            .collect()
     }
 }

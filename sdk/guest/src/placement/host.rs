@@ -33,13 +33,20 @@ impl Places {
     fn column(&self, id: u16) -> Option<usize> {
         let place = match self.built_in.get(usize::from(id)) {
             Some(place) => *place,
-            None => self.other.iter().find(|(known, _)| *known == id).map(|(_, place)| *place),
+            None => self
+                .other
+                .iter()
+                .find(|(known, _)| *known == id)
+                .map(|(_, place)| *place),
         };
         place.map(usize::from)
     }
 
     fn attribute(&self, name: &str) -> Option<usize> {
-        self.named.iter().find(|(known, _)| known == name).map(|(_, place)| usize::from(*place))
+        self.named
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, place)| usize::from(*place))
     }
 }
 
@@ -71,19 +78,28 @@ impl<'a> View<'a> {
     /// A declared column over all rows held, by its code; empty if it was not declared.
     #[must_use]
     pub fn column(&self, id: u16) -> &'a [u32] {
-        self.places.column(id).map_or(&[], |place| self.table.column(place))
+        self.places
+            .column(id)
+            .map_or(&[], |place| self.table.column(place))
     }
 
     /// A declared attribute over all rows held; empty if it was not declared.
     #[must_use]
     pub fn attribute(&self, name: &str) -> &'a [u32] {
-        self.places.attribute(name).map_or(&[], |place| self.table.column(place))
+        self.places
+            .attribute(name)
+            .map_or(&[], |place| self.table.column(place))
     }
 
     /// One row.
     #[must_use]
     pub const fn host(&self, row: u32) -> Host<'a> {
-        Host { places: self.places, table: self.table, row, undeclared: Cell::new(false) }
+        Host {
+            places: self.places,
+            table: self.table,
+            row,
+            undeclared: Cell::new(false),
+        }
     }
 
     /// The rows that want a score, in the order of the answer.

@@ -16,10 +16,7 @@ pub use engine::Engine;
 pub use host::{Host, View};
 pub use score::Score;
 
-pub use crate::{
-    codes::placement as code,
-    config::Config,
-};
+pub use crate::{codes::placement as code, config::Config};
 
 /// A policy that scores one row at a time: a compute host, or a storage pool.
 ///
@@ -66,7 +63,11 @@ impl<P: Policy> Ranking for P {
         view.hosts()
             .map(|host| {
                 let score = self.score(ask, &host);
-                if host.read_undeclared() { Score::UNDECLARED } else { score }
+                if host.read_undeclared() {
+                    Score::UNDECLARED
+                } else {
+                    score
+                }
             })
             .collect()
     }
@@ -102,7 +103,7 @@ macro_rules! export_policy {
                     HELD.with_borrow(|held| held.score(epoch, ask, &rows))
                 }
             }
-            $crate::bindings::policy::export!(Component with_types_in $crate::bindings::policy);
+    $crate::bindings::policy::export!(Component with_types_in $crate::bindings::policy);
         };
     };
 }

@@ -14,8 +14,10 @@ impl Score {
     pub(crate) const UNDECLARED: Self = Self(u32::MAX);
 
     /// The code and the words of that refusal.
-    pub(crate) const UNDECLARED_WORDS: (u16, &'static str) =
-        (u16::MAX, "the policy reads a column or attribute that it does not declare");
+    pub(crate) const UNDECLARED_WORDS: (u16, &'static str) = (
+        u16::MAX,
+        "the policy reads a column or attribute that it does not declare",
+    );
 
     /// A score: any number; beyond [`Score::BEST`] it is the best.
     #[must_use]
@@ -32,7 +34,11 @@ impl Score {
     /// The code, if it is a refusal.
     #[must_use]
     pub const fn refusal(self) -> Option<u16> {
-        if self.0 >= REFUSE { Some((self.0 - REFUSE) as u16) } else { None }
+        if self.0 >= REFUSE {
+            Some((self.0 - REFUSE) as u16)
+        } else {
+            None
+        }
     }
 
     /// As it travels.

@@ -14,7 +14,12 @@ impl Table {
     /// Takes a whole inventory; none if the lengths do not fit.
     pub fn load(epoch: u64, rows: u32, columns: usize, values: Vec<u32>) -> Option<Self> {
         let rows = rows as usize;
-        (rows.checked_mul(columns)? == values.len()).then_some(Self { epoch, rows, columns, values })
+        (rows.checked_mul(columns)? == values.len()).then_some(Self {
+            epoch,
+            rows,
+            columns,
+            values,
+        })
     }
 
     /// Changes rows; false, with nothing changed, if this is not `before` or the lengths do not fit.
@@ -48,7 +53,9 @@ impl Table {
 
     /// A whole column by its position in the declaration; empty if there is none.
     pub fn column(&self, position: usize) -> &[u32] {
-        self.values.get(position * self.rows..(position + 1) * self.rows).unwrap_or(&[])
+        self.values
+            .get(position * self.rows..(position + 1) * self.rows)
+            .unwrap_or(&[])
     }
 
     /// One value; 0 where there is none.

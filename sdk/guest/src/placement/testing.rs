@@ -11,19 +11,25 @@ pub struct Inventory {
 impl Inventory {
     /// Compute hosts as `Declaration::hosts` wants them: free vCPUs, free MiB, total vCPUs, total MiB, runs.
     pub fn hosts(hosts: impl IntoIterator<Item = [u32; 5]>) -> Self {
-        Self { rows: hosts.into_iter().map(|host| host.to_vec()).collect() }
+        Self {
+            rows: hosts.into_iter().map(|host| host.to_vec()).collect(),
+        }
     }
 
     /// Rows with a value for each column that the policy declares, in its order.
     pub fn rows(rows: impl IntoIterator<Item = Vec<u32>>) -> Self {
-        Self { rows: rows.into_iter().collect() }
+        Self {
+            rows: rows.into_iter().collect(),
+        }
     }
 
     /// Column after column, as it travels.
     #[must_use]
     pub fn values(&self) -> Vec<u32> {
         let columns = self.rows.first().map_or(0, Vec::len);
-        (0..columns).flat_map(|column| self.rows.iter().map(move |row| row[column])).collect()
+        (0..columns)
+            .flat_map(|column| self.rows.iter().map(move |row| row[column]))
+            .collect()
     }
 
     /// What a policy answers for the rows asked, as it travels.
