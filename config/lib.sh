@@ -119,32 +119,18 @@ ensure_rust() {
 
 # ensure_wasm_target MAY_INSTALL(yes|no): the target that plugins are built for. rustup's is tried with a time limit, for its
 # server was seen to hang; then Debian's own compiler builds the standard library from its packaged source.
-# Exports VELUM_WASM_TOOLCHAIN: `rustup` or `debian`.
 ensure_wasm_target() {
   local sysroot
   sysroot=$(rustc --print sysroot)
-  export VELUM_WASM_TOOLCHAIN=rustup
   [ -d "$sysroot/lib/rustlib/wasm32-unknown-unknown/lib" ] && return 0
   if command -v rustup >/dev/null; then
     step 'adding the target wasm32-unknown-unknown'
     timeout 180 rustup target add wasm32-unknown-unknown >/dev/null 2>&1 || true
     [ -d "$sysroot/lib/rustlib/wasm32-unknown-unknown/lib" ] && return 0
   fi
-  export VELUM_WASM_TOOLCHAIN=debian
   [ -z "$(missing_packages rustc-web cargo-web rust-web-src lld-19)" ] && return 0
   [ "$1" = yes ] || can_root || fail "the Rust target wasm32-unknown-unknown is missing: run 'rustup target add wasm32-unknown-unknown', or install 'rustc-web cargo-web rust-web-src lld-19', then run this again"
   ensure_packages rustc-web cargo-web rust-web-src lld-19
-}
-
-# wasm_cargo ARGUMENT...: cargo for plugins, with whichever toolchain ensure_wasm_target found.
-wasm_cargo() {
-  if [ "${VELUM_WASM_TOOLCHAIN:-rustup}" = debian ]; then
-    # rustup's compiler must not be found, and the standard library is built along.
-    env -u RUSTUP_TOOLCHAIN RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19 \
-      /usr/bin/cargo "$@" -Zbuild-std=std,panic_abort --target wasm32-unknown-unknown
-  else
-    cargo "$@" --target wasm32-unknown-unknown
-  fi
 }
 
 # prune_target LIMIT_GIB: builds of many commits pile up; beyond the limit what is oldest goes first.
