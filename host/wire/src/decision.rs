@@ -32,7 +32,7 @@ pub struct PolicyUsedView {
 pub struct RankedView {
     /// The compute host.
     pub compute_host_id: Uuid,
-    /// Its name; null when it is gone.
+    /// Its name; null when it is not known here: the answers about an instance have it.
     pub compute_host_name: Option<String>,
     /// Its score; higher is better.
     pub score: u32,
@@ -43,7 +43,7 @@ pub struct RankedView {
 pub struct HostRefusalView {
     /// The compute host.
     pub compute_host_id: Uuid,
-    /// Its name; null when it is gone.
+    /// Its name; null when it is not known here: the answers about an instance have it.
     pub compute_host_name: Option<String>,
     /// Stable: `memory`, `vcpus`, `tag:ssd`, `policy:7`, …
     pub reason: String,
@@ -56,7 +56,7 @@ pub struct HostRefusalView {
 pub struct DecisionPoolView {
     /// The pool.
     pub storage_pool_id: Uuid,
-    /// Its name; null when it is gone.
+    /// Its name; null when it is not known here: the answers about an instance have it.
     pub storage_pool_name: Option<String>,
 }
 

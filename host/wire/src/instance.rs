@@ -49,8 +49,6 @@ pub struct RunView {
     pub id: Uuid,
     /// Where.
     pub compute_host_id: Uuid,
-    /// Name of the compute host; null when it is not to be seen.
-    pub compute_host_name: Option<String>,
     /// The how-manieth incarnation of the instance.
     pub generation: u64,
     /// What was seen last.
@@ -106,7 +104,7 @@ pub struct InstanceLinks {
     pub operations: String,
 }
 
-/// A tenant's machine. Lists leave `nics` and `volumes` to the single answer where they would cost a query an item.
+/// A tenant's machine. Lists and the answers to actions leave `addresses`, `nics` and `volumes` to the single answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceView {
     /// Its id.
@@ -150,6 +148,26 @@ pub struct InstanceView {
     /// When it was made.
     #[schema(format = DateTime)]
     pub created_at: String,
+}
+
+/// How an instance is to stop. May be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StopInstanceBody {
+    /// How long the guest may take to shut down by itself before it is turned off, milliseconds; 30,000 unless said, 0
+    /// turns it off at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 600000)]
+    pub grace_ms: Option<u64>,
+}
+
+/// How an instance is to reboot. May be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RebootInstanceBody {
+    /// Reset it without asking the guest.
+    #[serde(default)]
+    pub hard: bool,
 }
 
 /// A network to plug into.

@@ -1,0 +1,284 @@
+//! The contract as data: generated from the routes, then completed with what holds for every one of them, so that no
+//! handler has to repeat it.
+
+use utoipa::openapi::{
+    Components, HeaderBuilder, Info, ObjectBuilder, OpenApi, Paths, Ref, RefOr, Required, Response, Type,
+    content::ContentBuilder,
+    path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+    response::ResponseBuilder,
+    schema::{KnownFormat, SchemaFormat},
+    security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    tag::Tag,
+};
+use velum_wire::PROBLEM_JSON;
+
+use crate::{problem::Kind, router};
+
+const ABOUT: &str = "The API of a Velum cloud.
+
+Requests carry `Authorization: Bearer TOKEN`. Lists come in pages (`limit`, `cursor`). What takes time is answered 202 \
+with the operation in `Location`; wait for it with `GET /v1/operations/{id}?wait_ms=30000`. POST takes an \
+`Idempotency-Key`: for 24 hours the same key with the same request is answered the same, marked \
+`Idempotency-Replayed: true`. A single resource has an `ETag`; PATCH and DELETE honour `If-Match`. What is refused is \
+answered with a problem (RFC 9457) whose `type` is stable:
+";
+
+/// The contract of the routes.
+#[must_use]
+pub fn openapi() -> OpenApi {
+    let (_, api) = router::routes().split_for_parts();
+    complete(api)
+}
+
+/// What the generated part begins with.
+pub(crate) fn base() -> OpenApi {
+    let kinds = Kind::ALL
+        .iter()
+        .map(|kind| {
+            format!(
+                "\n- `{}` ({}): {}.",
+                kind.uri(),
+                kind.status().as_u16(),
+                kind.title()
+            )
+        })
+        .collect::<String>();
+    let mut info = Info::new("Velum", env!("CARGO_PKG_VERSION"));
+    info.description = Some(format!("{ABOUT}{kinds}"));
+    let mut api = OpenApi::new(info, Paths::new());
+    let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let mut components = Components::new();
+    components.add_security_scheme("token", scheme);
+    api.components = Some(components);
+    api.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
+    api
+}
+
+/// Adds to each operation what it has in common with the others: its tag and unique id, the path's parameter, the
+/// headers it takes and answers, and the problems it may answer.
+pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
+    let mut tags = Vec::new();
+    for (path, item) in &mut api.paths.paths {
+        for (verb, operation) in operations(item) {
+            let tag = tag_of(path);
+            let name = operation.operation_id.take().unwrap_or_default();
+            operation.operation_id = Some(format!("{}_{name}", tag.replace('-', "_")));
+            operation.tags = Some(vec![tag.to_owned()]);
+            if tags.last().is_none_or(|last: &Tag| last.name != tag) {
+                tags.push(Tag::new(tag));
+            }
+            complete_operation(path, verb, operation);
+        }
+    }
+    api.tags = Some(tags);
+    if let Some(components) = &mut api.components {
+        for (name, statuses) in PROBLEMS {
+            components
+                .responses
+                .insert((*name).to_owned(), problem(*statuses).into());
+        }
+    }
+    api
+}
+
+/// Problems as shared answers: a name in the components, and the status.
+const PROBLEMS: &[(&str, u16)] = &[
+    ("Problem400", 400),
+    ("Problem401", 401),
+    ("Problem404", 404),
+    ("Problem408", 408),
+    ("Problem409", 409),
+    ("Problem412", 412),
+    ("Problem413", 413),
+    ("Problem415", 415),
+    ("Problem422", 422),
+    ("Problem426", 426),
+    ("Problem429", 429),
+    ("Problem503", 503),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Get,
+    Put,
+    Post,
+    Patch,
+    Delete,
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Verb, &mut Operation)> {
+    let all = [
+        (Verb::Get, &mut item.get),
+        (Verb::Put, &mut item.put),
+        (Verb::Post, &mut item.post),
+        (Verb::Patch, &mut item.patch),
+        (Verb::Delete, &mut item.delete),
+    ];
+    all.into_iter()
+        .filter_map(|(verb, operation)| operation.as_mut().map(|operation| (verb, operation)))
+}
+
+fn tag_of(path: &str) -> &str {
+    path.strip_prefix("/v1/")
+        .map_or("server", |rest| rest.split('/').next().unwrap_or(rest))
+}
+
+fn complete_operation(path: &str, verb: Verb, operation: &mut Operation) {
+    let is_open = matches!(path, "/healthz" | "/readyz" | "/openapi.json");
+    if is_open {
+        operation.security = Some(Vec::new());
+    }
+    let parameters = operation.parameters.get_or_insert_default();
+    if path.contains("{id}") {
+        parameters.insert(0, id_parameter().into());
+    }
+    if verb == Verb::Post {
+        parameters.push(key_parameter().into());
+    }
+    if matches!(verb, Verb::Patch | Verb::Delete) {
+        parameters.push(match_parameter().into());
+    }
+    for (status, answer) in &mut operation.responses.responses {
+        if let RefOr::T(response) = answer {
+            response_headers(path, verb, status, response);
+        }
+    }
+    for status in problems(path, verb, is_open) {
+        let reference = RefOr::Ref(Ref::from_response_name(format!("Problem{status}")));
+        operation
+            .responses
+            .responses
+            .entry(status.to_string())
+            .or_insert(reference);
+    }
+}
+
+/// Which problems an operation may answer.
+fn problems(path: &str, verb: Verb, is_open: bool) -> Vec<u16> {
+    if is_open {
+        return if path == "/readyz" { vec![503] } else { Vec::new() };
+    }
+    let mut statuses = vec![400, 401, 404, 429, 503];
+    match verb {
+        Verb::Get => {}
+        Verb::Put | Verb::Post => statuses.extend([408, 409, 413, 415, 422]),
+        Verb::Patch => statuses.extend([408, 409, 412, 413, 415, 422]),
+        Verb::Delete => statuses.extend([409, 412, 422]),
+    }
+    if path.ends_with("/console") {
+        statuses.extend([409, 426]);
+    }
+    if path.ends_with("/console-log") {
+        statuses.push(409);
+    }
+    statuses
+}
+
+fn id_parameter() -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+    ParameterBuilder::new()
+        .name("id")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("Its id."))
+        .schema(Some(schema))
+        .build()
+}
+
+fn key_parameter() -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(255))
+        .pattern(Some("^[!-~]{1,255}$"));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Makes the request repeatable for 24 hours: the same key is answered the same.",
+        ))
+        .schema(Some(schema))
+        .build()
+}
+
+fn match_parameter() -> Parameter {
+    let schema = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^(\\*|\"[0-9]{1,18}\")$"));
+    ParameterBuilder::new()
+        .name("If-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The ETag that was read: a resource that has changed since is left alone (412).",
+        ))
+        .schema(Some(schema))
+        .build()
+}
+
+fn response_headers(path: &str, verb: Verb, status: &str, response: &mut Response) {
+    let mut add = |name: &str, words: &str| {
+        let schema = ObjectBuilder::new().schema_type(Type::String);
+        let header = HeaderBuilder::new()
+            .schema(Some(schema))
+            .description(Some(words))
+            .build();
+        response.headers.insert(name.to_owned(), header.into());
+    };
+    match status {
+        "201" => add("Location", "Where it is."),
+        "202" => add(
+            "Location",
+            "The operation that works on it: `/v1/operations/{id}`.",
+        ),
+        _ => {}
+    }
+    let single = verb == Verb::Patch || (verb == Verb::Get && path.ends_with("{id}"));
+    if matches!(status, "201" | "202") || (status == "200" && single) {
+        add(
+            "ETag",
+            "Its generation, for `If-Match`; absent where it has none.",
+        );
+    }
+    if verb == Verb::Post && status.starts_with('2') {
+        add(
+            "Idempotency-Replayed",
+            "`true` when the key was known and this was answered before.",
+        );
+    }
+}
+
+fn problem(status: u16) -> Response {
+    let titles: Vec<_> = Kind::ALL
+        .iter()
+        .filter(|kind| kind.status().as_u16() == status)
+        .map(|kind| format!("{} (`{}`)", kind.title(), kind.uri()))
+        .collect();
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let mut response = ResponseBuilder::new()
+        .description(titles.join("; "))
+        .content(PROBLEM_JSON, content)
+        .build();
+    let mut add = |name: &str, words: &str| {
+        let schema = ObjectBuilder::new().schema_type(Type::String);
+        response.headers.insert(
+            name.to_owned(),
+            HeaderBuilder::new()
+                .schema(Some(schema))
+                .description(Some(words))
+                .build()
+                .into(),
+        );
+    };
+    match status {
+        401 => add("WWW-Authenticate", "The scheme: `Bearer`."),
+        429 | 503 => add("Retry-After", "Seconds after which to try again."),
+        _ => {}
+    }
+    response
+}

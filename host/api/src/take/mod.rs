@@ -1,0 +1,14 @@
+//! What handlers take from a request. Everything that can be wrong with it is refused here, as a problem.
+
+mod body;
+mod field;
+mod headers;
+mod path;
+mod query;
+
+pub use body::{Body, Chunk, MaybePosted, NoBody, Posted, component};
+pub use field::Fields;
+pub use headers::IfMatch;
+pub use path::PathId;
+pub(crate) use query::list_query;
+pub use query::{Query, addressed, digested, named, page};

@@ -1,0 +1,23 @@
+//! Compute hosts.
+
+pub(crate) mod convert;
+mod create;
+mod delete;
+mod enable;
+mod get;
+mod list;
+mod maintenance;
+mod update;
+pub(crate) mod view;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::ApiState;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(enable::enable))
+        .routes(routes!(maintenance::maintenance))
+}

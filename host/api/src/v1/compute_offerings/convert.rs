@@ -1,0 +1,43 @@
+//! Bodies about compute offerings, checked.
+
+use velum_model::Id;
+use velum_service::{ChangeComputeOffering, NewComputeOffering};
+use velum_wire::{CreateComputeOfferingBody, UpdateComputeOfferingBody};
+
+use crate::{error::Answered, take::Fields};
+
+/// A compute offering to be made.
+pub fn new(body: CreateComputeOfferingBody) -> Answered<NewComputeOffering> {
+    let mut fields = Fields::new();
+    let name = fields.name("/name", body.name);
+    let vcpus = fields.quantity("/vcpus", body.vcpus);
+    let memory = fields.quantity("/memory_mib", body.memory_mib);
+    let host_tags = fields.names("/host_tags", body.host_tags);
+    let storage_tags = fields.names("/storage_tags", body.storage_tags);
+    let new = match (name, vcpus, memory, host_tags.zip(storage_tags)) {
+        (Some(name), Some(vcpus), Some(memory), Some((host_tags, storage_tags))) => {
+            Some(NewComputeOffering {
+                name,
+                vcpus,
+                memory,
+                host_tags,
+                storage_tags,
+                policy: body.policy_id.map(Id::from_uuid),
+            })
+        }
+        _ => None,
+    };
+    fields.answer(new)
+}
+
+/// What is to change of one.
+pub fn change(body: UpdateComputeOfferingBody) -> Answered<ChangeComputeOffering> {
+    let mut fields = Fields::new();
+    let change = ChangeComputeOffering {
+        name: fields.name_if("/name", body.name),
+        host_tags: fields.names_if("/host_tags", body.host_tags),
+        storage_tags: fields.names_if("/storage_tags", body.storage_tags),
+        policy: body.policy_id.map(|id| id.map(Id::from_uuid)),
+    };
+    fields.answer(Some(change))
+}

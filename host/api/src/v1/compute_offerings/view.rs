@@ -1,0 +1,21 @@
+//! A compute offering as it is shown.
+
+use velum_model::infrastructure::ComputeOffering;
+use velum_wire::ComputeOfferingView;
+
+use crate::v1::compute_hosts::view::texts;
+
+/// A compute offering as it is shown.
+pub fn view(offering: &ComputeOffering) -> ComputeOfferingView {
+    ComputeOfferingView {
+        id: offering.id.uuid(),
+        name: offering.name.to_string(),
+        vcpus: offering.vcpus.get(),
+        memory_mib: offering.memory.get(),
+        host_tags: texts(&offering.host_tags),
+        storage_tags: texts(&offering.storage_tags),
+        policy_id: offering.policy.map(|id| id.uuid()),
+        generation: offering.generation,
+        created_at: offering.created_at.to_string(),
+    }
+}

@@ -1,0 +1,73 @@
+//! An operation as it is shown.
+
+use velum_model::{
+    operation::{Operation, OperationState, StepRecord, StepState},
+    tenancy::{Caller, Scope},
+};
+use velum_wire::{OperationErrorView, OperationView, StepView, SubjectView};
+
+/// An operation as it is shown to a caller: only the administrator sees what the far side said.
+pub fn view(operation: &Operation, caller: &Caller) -> OperationView {
+    let subject = operation.subject;
+    OperationView {
+        id: operation.id.uuid(),
+        kind: operation.kind.as_str().to_owned(),
+        project_id: operation.project.uuid(),
+        subject: SubjectView {
+            collection: subject.collection().to_owned(),
+            id: subject.uuid(),
+            link: format!("/v1/{}/{}", subject.collection(), subject.uuid()),
+        },
+        state: state(operation.state),
+        progress_percent: operation.progress.min(100),
+        note: operation.note.clone(),
+        steps: operation
+            .journal
+            .iter()
+            .map(|record| step(record, caller.scope))
+            .collect(),
+        error: operation.error.as_ref().map(|error| OperationErrorView {
+            code: error.code.clone(),
+            message: error.message.clone(),
+        }),
+        caller: operation.caller.clone(),
+        cancel_requested: operation.cancel_requested,
+        generation: operation.generation,
+        created_at: operation.created_at.to_string(),
+        ended_at: operation.ended_at.map(|at| at.to_string()),
+    }
+}
+
+fn step(record: &StepRecord, scope: Scope) -> StepView {
+    StepView {
+        step: record.step.clone(),
+        state: match record.state {
+            StepState::Intent => velum_wire::StepState::Intent,
+            StepState::Done => velum_wire::StepState::Done,
+            StepState::UndoIntent => velum_wire::StepState::UndoIntent,
+            StepState::Undone => velum_wire::StepState::Undone,
+        },
+        attempt: record.attempt,
+        note: record
+            .job
+            .as_ref()
+            .map(|job| job.note.clone())
+            .filter(|note| !note.is_empty()),
+        fault: record
+            .fault
+            .as_ref()
+            .filter(|_| scope == Scope::All)
+            .map(ToString::to_string),
+        at: record.at.to_string(),
+    }
+}
+
+const fn state(state: OperationState) -> velum_wire::OperationState {
+    match state {
+        OperationState::Running => velum_wire::OperationState::Running,
+        OperationState::Undoing => velum_wire::OperationState::Undoing,
+        OperationState::Done => velum_wire::OperationState::Done,
+        OperationState::Undone => velum_wire::OperationState::Undone,
+        OperationState::Parked => velum_wire::OperationState::Parked,
+    }
+}

@@ -1,0 +1,18 @@
+//! Plugins.
+
+mod convert;
+mod create;
+mod delete;
+mod get;
+mod list;
+mod view;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::ApiState;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, delete::delete))
+}

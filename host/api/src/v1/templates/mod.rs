@@ -1,0 +1,20 @@
+//! Templates.
+
+mod convert;
+mod create;
+mod delete;
+mod get;
+mod list;
+mod upload;
+mod view;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::ApiState;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, delete::delete))
+        .routes(routes!(upload::upload))
+}

@@ -1,0 +1,296 @@
+//! Requests as they come: what is refused, how it is worded, and what a record's life looks like over HTTP. The store is
+//! real (SQLite in a directory of the test), nothing else is there.
+
+mod bench;
+
+use axum::http::{Method, StatusCode};
+use bench::{Bench, TOKEN, ask};
+use serde_json::json;
+
+#[tokio::test]
+async fn without_a_token_only_health_and_documentation_answer() {
+    let bench = Bench::new().await;
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/docs/page.js",
+        "/docs/page.css",
+    ] {
+        let answer = bench.send(ask(Method::GET, path).without_token()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);
+    }
+    for path in ["/v1/zones", "/v1/nowhere", "/metrics", "/"] {
+        let answer = bench.send(ask(Method::GET, path).without_token()).await;
+        answer.is_problem(StatusCode::UNAUTHORIZED, "/problems/unauthenticated");
+        assert_eq!(
+            answer.header("www-authenticate"),
+            Some("Bearer realm=\"velum\""),
+            "{path}"
+        );
+    }
+    let wrong = ask(Method::GET, "/v1/zones")
+        .without_token()
+        .header("authorization", "Bearer wrong");
+    bench
+        .send(wrong)
+        .await
+        .is_problem(StatusCode::UNAUTHORIZED, "/problems/unauthenticated");
+    let lower = ask(Method::GET, "/v1/zones")
+        .without_token()
+        .header("authorization", &format!("bearer {TOKEN}"));
+    assert_eq!(bench.send(lower).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404_and_a_wrong_method_405() {
+    let bench = Bench::new().await;
+    let nil = "00000000-0000-0000-0000-000000000000";
+    for path in [
+        "/v1/nowhere",
+        "/v1/zones/",
+        "/v1/zones/x",
+        "/v1/zones/%ff",
+        &format!("/v1/zones/{nil}"),
+    ] {
+        bench
+            .send(ask(Method::GET, path))
+            .await
+            .is_problem(StatusCode::NOT_FOUND, "/problems/not-found");
+    }
+    let answer = bench.send(ask(Method::DELETE, "/v1/zones")).await;
+    answer.is_problem(StatusCode::METHOD_NOT_ALLOWED, "/problems/method-not-allowed");
+    let allowed = answer.header("allow").unwrap_or_default();
+    assert!(allowed.contains("GET") && allowed.contains("POST"), "{allowed}");
+}
+
+#[tokio::test]
+async fn a_query_that_does_not_read_names_its_parameter() {
+    let bench = Bench::new().await;
+    for (query, parameter) in [
+        ("limit=0", "?limit"),
+        ("limit=501", "?limit"),
+        ("limit=x", "?limit"),
+        ("limit=1&limit=2", "?limit"),
+        ("cursor=x", "?cursor"),
+        ("name=a%20b", "?name"),
+        ("nam=a", "?nam"),
+    ] {
+        let answer = bench.send(ask(Method::GET, &format!("/v1/zones?{query}"))).await;
+        answer.is_problem(StatusCode::BAD_REQUEST, "/problems/bad-request");
+        assert_eq!(
+            answer.json["errors"][0]["pointer"], parameter,
+            "{query}: {}",
+            answer.text
+        );
+    }
+    let answer = bench
+        .send(ask(Method::GET, "/v1/compute-hosts?intent=asleep"))
+        .await;
+    answer.is_problem(StatusCode::BAD_REQUEST, "/problems/bad-request");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_read_is_told_why() {
+    let bench = Bench::new().await;
+    let post = || ask(Method::POST, "/v1/zones");
+    bench
+        .send(post().body("application/json", "{"))
+        .await
+        .is_problem(StatusCode::BAD_REQUEST, "/problems/malformed");
+    bench
+        .send(post().body("application/json", vec![b'"', 0xff, b'"']))
+        .await
+        .is_problem(StatusCode::BAD_REQUEST, "/problems/malformed");
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        bench.send(post().body(kind, "{}")).await.is_problem(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "/problems/unsupported-media-type",
+        );
+    }
+    let large = format!("{{\"name\":\"{}\"}}", "a".repeat(10 << 20));
+    bench
+        .send(post().body("application/json", large))
+        .await
+        .is_problem(StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large");
+    let answer = bench.send(post().json(&json!({"name": "a b", "acces": 1}))).await;
+    answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+    assert_eq!(answer.json["errors"][0]["pointer"], "/acces");
+    let body = json!({"name": "a b", "vcpus": 0, "memory_mib": 1, "host_tags": ["-"]});
+    let answer = bench
+        .send(ask(Method::POST, "/v1/compute-offerings").json(&body))
+        .await;
+    answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+    assert_eq!(
+        answer.json["errors"].as_array().map(Vec::len),
+        Some(4),
+        "{}",
+        answer.text
+    );
+    let stop = ask(
+        Method::POST,
+        "/v1/volumes/00000000-0000-0000-0000-000000000000/detach",
+    )
+    .body("text/plain", "x");
+    bench
+        .send(stop)
+        .await
+        .is_problem(StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large");
+}
+
+#[tokio::test]
+async fn a_record_is_made_read_changed_and_removed() {
+    let bench = Bench::new().await;
+    let made = bench
+        .send(ask(Method::POST, "/v1/disk-offerings").json(&json!({"name": "small"})))
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let place = made.header("location").expect("a place").to_owned();
+    let etag = made.header("etag").expect("a tag").to_owned();
+    let read = bench.send(ask(Method::GET, &place)).await;
+    assert_eq!(
+        (read.status, read.header("etag")),
+        (StatusCode::OK, Some(etag.as_str()))
+    );
+    assert_eq!(read.json["size_bytes"], serde_json::Value::Null);
+
+    let rename = |tag: &str| {
+        ask(Method::PATCH, &place)
+            .header("if-match", tag)
+            .json(&json!({"name": "tiny"}))
+    };
+    let changed = bench.send(rename(&etag)).await;
+    assert_eq!(
+        (changed.status, changed.json["name"].as_str()),
+        (StatusCode::OK, Some("tiny")),
+        "{}",
+        changed.text
+    );
+    assert_ne!(changed.header("etag"), Some(etag.as_str()));
+    for stale in [etag.as_str(), "\"x\"", "W/\"2\"", "7"] {
+        bench
+            .send(rename(stale))
+            .await
+            .is_problem(StatusCode::PRECONDITION_FAILED, "/problems/stale");
+    }
+
+    let twice = bench
+        .send(ask(Method::POST, "/v1/disk-offerings").json(&json!({"name": "tiny"})))
+        .await;
+    twice.is_problem(StatusCode::CONFLICT, "/problems/name-taken");
+    let list = bench
+        .send(ask(Method::GET, "/v1/disk-offerings?name=tiny&limit=1"))
+        .await;
+    assert_eq!(list.json["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(list.json["next_cursor"], serde_json::Value::Null);
+
+    assert_eq!(
+        bench.send(ask(Method::DELETE, &place)).await.status,
+        StatusCode::NO_CONTENT
+    );
+    bench
+        .send(ask(Method::GET, &place))
+        .await
+        .is_problem(StatusCode::NOT_FOUND, "/problems/not-found");
+}
+
+#[tokio::test]
+async fn a_key_gets_the_same_answer_again_and_never_another() {
+    let bench = Bench::new().await;
+    let post = |name: &str| {
+        let request = ask(Method::POST, "/v1/network-offerings").header("idempotency-key", "k-1");
+        request.json(&json!({"name": name}))
+    };
+    let first = bench.send(post("shared")).await;
+    let again = bench.send(post("shared")).await;
+    assert_eq!(
+        (first.status, again.status),
+        (StatusCode::CREATED, StatusCode::CREATED),
+        "{}",
+        again.text
+    );
+    assert_eq!(first.text, again.text);
+    for header in ["location", "etag", "content-type"] {
+        assert_eq!(first.header(header), again.header(header), "{header}");
+    }
+    assert_eq!(
+        (
+            first.header("idempotency-replayed"),
+            again.header("idempotency-replayed")
+        ),
+        (None, Some("true"))
+    );
+    bench.send(post("other")).await.is_problem(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "/problems/idempotency-key-reused",
+    );
+    let long = ask(Method::POST, "/v1/network-offerings").header("idempotency-key", &"k".repeat(256));
+    bench
+        .send(long.json(&json!({"name": "x"})))
+        .await
+        .is_problem(StatusCode::BAD_REQUEST, "/problems/bad-request");
+}
+
+#[tokio::test]
+async fn events_come_in_pages_and_as_a_stream() {
+    let bench = Bench::new().await;
+    bench
+        .send(ask(Method::POST, "/v1/disk-offerings").json(&json!({"name": "small"})))
+        .await;
+    let page = bench.send(ask(Method::GET, "/v1/events")).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    for bad in ["x", "%00", "1:2:3"] {
+        let answer = bench
+            .send(ask(Method::GET, &format!("/v1/events?cursor={bad}")))
+            .await;
+        answer.is_problem(StatusCode::BAD_REQUEST, "/problems/bad-request");
+    }
+    let stream = ask(Method::GET, "/v1/events").header("accept", "text/event-stream");
+    assert_eq!(bench.kind_of(stream).await, "text/event-stream");
+}
+
+#[tokio::test]
+async fn a_console_is_a_websocket_and_says_so() {
+    let bench = Bench::new().await;
+    let path = "/v1/instances/00000000-0000-0000-0000-000000000000/console";
+    bench
+        .send(ask(Method::GET, path))
+        .await
+        .is_problem(StatusCode::UPGRADE_REQUIRED, "/problems/upgrade-required");
+}
+
+#[tokio::test]
+async fn a_component_comes_alone_or_in_json() {
+    let bench = Bench::new().await;
+    let post = || ask(Method::POST, "/v1/plugins");
+    let refused = bench.send(post().body("application/wasm", vec![0, 1, 2])).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/plugin-refused");
+    let refused = bench
+        .send(post().json(&json!({"component_base64": "AAEC", "manifest": "x"})))
+        .await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/plugin-refused");
+    let refused = bench.send(post().json(&json!({"component_base64": "***"}))).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+    assert_eq!(refused.json["errors"][0]["pointer"], "/component_base64");
+    let refused = bench.send(post().body("text/plain", "x")).await;
+    refused.is_problem(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "/problems/unsupported-media-type",
+    );
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_name_of_its_request() {
+    let bench = Bench::new().await;
+    let named = bench
+        .send(ask(Method::GET, "/healthz").header("x-request-id", "proxy-7"))
+        .await;
+    assert_eq!(named.header("x-request-id"), Some("proxy-7"));
+    let odd = bench
+        .send(ask(Method::GET, "/v1/nowhere").header("x-request-id", "a b"))
+        .await;
+    let id = odd.header("x-request-id").expect("a name of its own");
+    assert_ne!(id, "a b");
+    assert_eq!(odd.json["request_id"], id);
+}
