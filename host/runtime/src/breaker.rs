@@ -13,10 +13,16 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Closed { in_a_row: u32 },
-    Open { until: Timestamp },
+    Closed {
+        in_a_row: u32,
+    },
+    Open {
+        until: Timestamp,
+    },
     /// One call is trying since then.
-    HalfOpen { since: Timestamp },
+    HalfOpen {
+        since: Timestamp,
+    },
 }
 
 /// Why a call is not made.

@@ -247,7 +247,10 @@ impl CallHost {
             .get(key)
             .and_then(serde_json::Value::as_str)
             .ok_or_else(|| {
-                Fault::unchanged(code::INVALID, format!("the target's settings have no text '{key}'"))
+                Fault::unchanged(
+                    code::INVALID,
+                    format!("the target's settings have no text '{key}'"),
+                )
             })
     }
 
@@ -275,7 +278,10 @@ impl CallHost {
     pub async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>> + Send) -> Result<T, Fault> {
         match tokio::time::timeout_at(self.until, work).await {
             Ok(answer) => answer,
-            Err(_) => Err(Fault::new(code::DEADLINE, "the far side did not answer within the call's deadline")),
+            Err(_) => Err(Fault::new(
+                code::DEADLINE,
+                "the far side did not answer within the call's deadline",
+            )),
         }
     }
 }
@@ -333,7 +339,10 @@ impl Caller {
     {
         self.plugin.enter().map_err(|open| Fault {
             retry_after_ms: u32::try_from(open.retry_after_ms).ok(),
-            ..Fault::unchanged(code::UNAVAILABLE, "the plugin's breaker is open after failures in a row")
+            ..Fault::unchanged(
+                code::UNAVAILABLE,
+                "the plugin's breaker is open after failures in a row",
+            )
         })?;
         let deadline = self.deadline(&place);
         let until = Deadline::now() + deadline;
@@ -341,7 +350,9 @@ impl Caller {
             .await
             .ok()
             .and_then(Result::ok)
-            .ok_or_else(|| Fault::unchanged(code::UNAVAILABLE, "too many calls of this plugin are in flight"))?;
+            .ok_or_else(|| {
+                Fault::unchanged(code::UNAVAILABLE, "too many calls of this plugin are in flight")
+            })?;
         let touched = Arc::new(AtomicBool::new(false));
         let first = place.first;
         let began = Instant::now();
@@ -421,21 +432,33 @@ fn judge<R, A>(
             Ok(answer) => (End::Answered, Ok(answer)),
             Err(problem) => (
                 End::Nonsense,
-                Err(server(code::NONSENSE, format!("the plugin's answer is not usable: {problem}"))),
+                Err(server(
+                    code::NONSENSE,
+                    format!("the plugin's answer is not usable: {problem}"),
+                )),
             ),
         },
         Ok(Ok(Err(fault))) => (End::Refused, Err(convert::fault_from_guest(fault))),
         Ok(Err(error)) if error.is::<Overtime>() => (
             End::Late,
-            Err(server(code::DEADLINE, "the plugin computed longer than it may".to_owned())),
+            Err(server(
+                code::DEADLINE,
+                "the plugin computed longer than it may".to_owned(),
+            )),
         ),
         Ok(Err(error)) => (
             End::Trapped,
-            Err(server(code::TRAPPED, clean(&format!("the plugin trapped: {error:#}"), 300))),
+            Err(server(
+                code::TRAPPED,
+                clean(&format!("the plugin trapped: {error:#}"), 300),
+            )),
         ),
         Err(_) => (
             End::Late,
-            Err(server(code::DEADLINE, "the plugin did not answer within the deadline".to_owned())),
+            Err(server(
+                code::DEADLINE,
+                "the plugin did not answer within the deadline".to_owned(),
+            )),
         ),
     }
 }

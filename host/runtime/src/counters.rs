@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use velum_model::{
-    plugin::Digest,
-    port::plugins::PluginStats,
-};
+use velum_model::{plugin::Digest, port::plugins::PluginStats};
 
 /// How a call ended, for the counters and the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

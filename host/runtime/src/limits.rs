@@ -169,13 +169,16 @@ mod tests {
     #[test]
     fn a_manifest_changes_limits_only_within_the_ceilings_of_the_server() {
         let limits = Limits::default();
-        let of = |key: &str, value| {
-            limits.of(World::PlacementPolicy, &BTreeMap::from([(key.to_owned(), value)]))
-        };
+        let of =
+            |key: &str, value| limits.of(World::PlacementPolicy, &BTreeMap::from([(key.to_owned(), value)]));
         assert_eq!(of("memory-mib", 64).unwrap().memory_bytes, 64 << 20);
-        assert!(matches!(of("memory-mib", 257), Err(PluginRefused::Manifest { field, .. }) if field == "limits.memory-mib"));
+        assert!(
+            matches!(of("memory-mib", 257), Err(PluginRefused::Manifest { field, .. }) if field == "limits.memory-mib")
+        );
         assert!(of("memory-mib", 0).is_err());
-        assert!(matches!(of("cores", 1), Err(PluginRefused::Manifest { field, .. }) if field == "limits.cores"));
+        assert!(
+            matches!(of("cores", 1), Err(PluginRefused::Manifest { field, .. }) if field == "limits.cores")
+        );
     }
 
     #[test]

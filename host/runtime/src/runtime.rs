@@ -8,8 +8,8 @@ use serde_json::Value;
 use velum_connector::{Connections, http::HttpConnector};
 use velum_model::{
     chance::Ids,
-    plugin::{Digest, World},
     fault::code,
+    plugin::{Digest, World},
     port::{
         Target, TargetKind,
         hypervisor::HypervisorDriver,
@@ -32,9 +32,7 @@ use crate::{
     plugin::Shared,
     registry::{Admitted, Compiler, Registry, optional_interfaces},
     schema::Schemas,
-    world::{
-        self, hypervisor::v0_1 as hypervisor, placement::v0_1 as placement, storage::v0_1 as storage,
-    },
+    world::{self, hypervisor::v0_1 as hypervisor, placement::v0_1 as placement, storage::v0_1 as storage},
 };
 
 /// How a runtime is made.
@@ -147,10 +145,7 @@ impl Runtime {
 
     /// Links what the registry admitted.
     fn linked(&self, admitted: Admitted) -> Result<Loaded, PluginRefused> {
-        let Admitted {
-            inspected,
-            component,
-        } = admitted;
+        let Admitted { inspected, component } = admitted;
         let own = self.limits.of(inspected.world, &inspected.manifest.limits)?;
         let shared = Arc::new(Shared::new(
             inspected.digest.clone(),
@@ -175,7 +170,8 @@ impl Runtime {
         component: &Component,
         shared: &Arc<Shared>,
     ) -> Result<Code, PluginRefused> {
-        let linking = |error: wasmtime::Error| PluginRefused::Invalid(format!("it cannot be linked: {error:#}"));
+        let linking =
+            |error: wasmtime::Error| PluginRefused::Invalid(format!("it cannot be linked: {error:#}"));
         if inspected.world == World::PlacementPolicy {
             return placement::PolicyComponent::new(&self.policies, component)
                 .map(Code::Policy)
@@ -301,7 +297,9 @@ impl Plugins for Runtime {
             .values()
             .map(|loaded| {
                 let shared = &loaded.shared;
-                shared.counters.stats(&shared.digest, shared.manifest.name.as_str())
+                shared
+                    .counters
+                    .stats(&shared.digest, shared.manifest.name.as_str())
             })
             .collect()
     }

@@ -55,7 +55,10 @@ impl Schemas {
                 Value::Null => Ok(()),
                 Value::Object(fields) => match fields.keys().next() {
                     None => Ok(()),
-                    Some(key) => Err(refused(format!("/{key}"), "this plugin has no settings".to_owned())),
+                    Some(key) => Err(refused(
+                        format!("/{key}"),
+                        "this plugin has no settings".to_owned(),
+                    )),
                 },
                 _ => Err(refused(String::new(), "this plugin has no settings".to_owned())),
             };

@@ -4,10 +4,7 @@ use velum_connector::{
     FilesGrant, Warrant,
     message::files::{Entry, MAX_ENTRIES},
 };
-use velum_model::{
-    fault::Fault,
-    port::Outcome,
-};
+use velum_model::{fault::Fault, port::Outcome};
 use wasmtime::component::Resource;
 
 use crate::{
@@ -65,13 +62,14 @@ impl CallHost {
                 format,
                 bytes,
                 backing,
-            } => self.within(grant.create(warrant, name, (format, bytes), backing)).await,
+            } => {
+                self.within(grant.create(warrant, name, (format, bytes), backing))
+                    .await
+            }
             Change::Copy { source, name, format } => {
                 self.within(grant.copy(warrant, source, name, format)).await
             }
-            Change::Resize { name, bytes } => {
-                self.within(grant.resize(warrant, name, bytes)).await.map(done)
-            }
+            Change::Resize { name, bytes } => self.within(grant.resize(warrant, name, bytes)).await.map(done),
             Change::Remove { name } => self.within(grant.remove(warrant, name)).await.map(done),
         }
     }
@@ -186,7 +184,10 @@ impl files::HostDirectory for CallHost {
     ) -> wasmtime::Result<Result<Vec<files::Entry>, wit::Fault>> {
         self.count()?;
         let limit = limit.clamp(1, MAX_ENTRIES);
-        let answer = async { self.within(self.directory()?.entries(after.as_deref(), limit)).await };
+        let answer = async {
+            self.within(self.directory()?.entries(after.as_deref(), limit))
+                .await
+        };
         Ok(refused(
             answer.await.map(|found| found.into_iter().map(entry).collect()),
         ))

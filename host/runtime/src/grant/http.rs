@@ -59,10 +59,16 @@ impl Role {
     /// Why a request is outside of it.
     fn refuses(&self, method: &str, path: &str) -> Option<String> {
         if !self.methods.iter().any(|granted| granted == method) {
-            return Some(format!("the method {method} is not granted to the role {}", self.name));
+            return Some(format!(
+                "the method {method} is not granted to the role {}",
+                self.name
+            ));
         }
         if !self.paths.iter().any(|prefix| is_below(path, prefix)) {
-            return Some(format!("the path {path} is not granted to the role {}", self.name));
+            return Some(format!(
+                "the path {path} is not granted to the role {}",
+                self.name
+            ));
         }
         None
     }
@@ -71,7 +77,8 @@ impl Role {
 /// `/v1/hosts` is below `/v1` and `/v1/`, `/v10` is not. A path that a far side could read as another one is below none.
 fn is_below(path: &str, prefix: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let tricky = lower.contains("%2f") || lower.contains("%5c") || lower.contains("%2e") || path.contains("//");
+    let tricky =
+        lower.contains("%2f") || lower.contains("%5c") || lower.contains("%2e") || path.contains("//");
     let Some(rest) = path.strip_prefix(prefix) else {
         return false;
     };
@@ -98,7 +105,10 @@ pub fn check_grant(grant: &Value) -> Result<(), (String, String)> {
         let field = format!("capabilities.http.{}", role.name);
         let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
         if let Some(method) = role.methods.iter().find(|m| !methods.contains(&m.as_str())) {
-            return Err((format!("{field}.methods"), format!("'{method}' is none of {}", methods.join(", "))));
+            return Err((
+                format!("{field}.methods"),
+                format!("'{method}' is none of {}", methods.join(", ")),
+            ));
         }
         if role.methods.is_empty() {
             return Err((format!("{field}.methods"), "is missing or empty".to_owned()));
@@ -225,10 +235,19 @@ mod tests {
 
     #[test]
     fn a_role_allows_its_methods_below_its_prefixes_and_nothing_else() {
-        let roles = roles(&json!({"api": {"methods": ["GET"], "paths": ["/v1/"]}, "bmc": {"methods": ["POST"], "paths": ["/redfish"]}}));
+        let roles = roles(
+            &json!({"api": {"methods": ["GET"], "paths": ["/v1/"]}, "bmc": {"methods": ["POST"], "paths": ["/redfish"]}}),
+        );
         assert_eq!(roles[0].refuses("GET", "/v1/hosts"), None);
         assert!(roles[0].refuses("POST", "/v1/hosts").unwrap().contains("method"));
-        for path in ["/v2/hosts", "/v1", "/v1/%2e%2e/admin", "/v1//x", "/v1/a%2Fb", "v1/"] {
+        for path in [
+            "/v2/hosts",
+            "/v1",
+            "/v1/%2e%2e/admin",
+            "/v1//x",
+            "/v1/a%2Fb",
+            "v1/",
+        ] {
             assert!(roles[0].refuses("GET", path).is_some(), "{path}");
         }
         assert_eq!(roles[1].refuses("POST", "/redfish/v1"), None);

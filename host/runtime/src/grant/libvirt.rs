@@ -51,7 +51,10 @@ impl CallHost {
 
     async fn act(&self, verb: u16, options: u32) -> Result<(), Fault> {
         if options != 0 {
-            return Err(Fault::unchanged(code::INVALID, "no option is registered yet; pass 0"));
+            return Err(Fault::unchanged(
+                code::INVALID,
+                "no option is registered yet; pass 0",
+            ));
         }
         let verb = DomainVerb::from_code(verb)
             .ok_or_else(|| Fault::unchanged(code::INVALID, format!("domain.act has no verb {verb}")))?;
@@ -82,7 +85,9 @@ impl CallHost {
 
     async fn detach(&self, alias: &str, live: bool) -> Result<(), Fault> {
         let fits = alias.len() <= 64
-            && alias.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+            && alias
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         if !fits {
             return Err(Fault::unchanged(code::INVALID, "that is no alias of a device"));
         }
@@ -122,13 +127,19 @@ impl libvirt::HostConnection for CallHost {
         Ok(refused(self.libvirt().map(|_| Resource::new_own(1))))
     }
 
-    async fn capabilities_xml(&mut self, _: Resource<Connection>) -> wasmtime::Result<Result<String, wit::Fault>> {
+    async fn capabilities_xml(
+        &mut self,
+        _: Resource<Connection>,
+    ) -> wasmtime::Result<Result<String, wit::Fault>> {
         self.count()?;
         let answer = async { self.within(self.libvirt()?.capabilities_xml()).await };
         Ok(refused(answer.await))
     }
 
-    async fn node_facts(&mut self, _: Resource<Connection>) -> wasmtime::Result<Result<libvirt::Facts, wit::Fault>> {
+    async fn node_facts(
+        &mut self,
+        _: Resource<Connection>,
+    ) -> wasmtime::Result<Result<libvirt::Facts, wit::Fault>> {
         self.count()?;
         let answer = async { self.within(self.libvirt()?.node_facts()).await };
         Ok(refused(answer.await.map(facts)))
@@ -180,7 +191,10 @@ impl libvirt::HostDomain for CallHost {
         Ok(refused(answer.await))
     }
 
-    async fn stats(&mut self, _: Resource<Domain>) -> wasmtime::Result<Result<libvirt::DomainStats, wit::Fault>> {
+    async fn stats(
+        &mut self,
+        _: Resource<Domain>,
+    ) -> wasmtime::Result<Result<libvirt::DomainStats, wit::Fault>> {
         self.count()?;
         let answer = self.domain_stats().await.and_then(|found| {
             found.ok_or_else(|| Fault::unchanged(code::NOT_FOUND, "the run has no domain any more"))
@@ -257,4 +271,3 @@ fn domain(stats: DomainStats) -> libvirt::DomainStats {
         values: stats.values,
     }
 }
-

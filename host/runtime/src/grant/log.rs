@@ -73,7 +73,10 @@ impl LogBook {
         let mut ration = self.ration.lock();
         let seconds = u32::try_from(now.millis_since(ration.since) / 1000).unwrap_or(u32::MAX);
         if seconds > 0 {
-            ration.left = ration.left.saturating_add(seconds.saturating_mul(PER_SECOND)).min(BURST);
+            ration.left = ration
+                .left
+                .saturating_add(seconds.saturating_mul(PER_SECOND))
+                .min(BURST);
             ration.since = now;
         }
         if ration.left == 0 {
@@ -120,13 +123,23 @@ mod tests {
         let written = (0..1000).filter(|_| book.take().is_some()).count();
         assert_eq!(written, BURST as usize);
         clock.0.store(1_000_000, Ordering::Relaxed);
-        assert_eq!(book.take(), Some(800), "the first line after a pause tells what was lost");
-        assert_eq!((0..100).filter(|_| book.take().is_some()).count(), PER_SECOND as usize - 1);
+        assert_eq!(
+            book.take(),
+            Some(800),
+            "the first line after a pause tells what was lost"
+        );
+        assert_eq!(
+            (0..100).filter(|_| book.take().is_some()).count(),
+            PER_SECOND as usize - 1
+        );
     }
 
     #[test]
     fn a_line_cannot_forge_others() {
-        assert_eq!(clean("a\nINFO root logged in\u{1b}[2J", 100), "a INFO root logged in [2J");
+        assert_eq!(
+            clean("a\nINFO root logged in\u{1b}[2J", 100),
+            "a INFO root logged in [2J"
+        );
         assert_eq!(clean("\u{202e}evil", 100), " evil");
         assert_eq!(clean(&"x".repeat(5000), 10), "xxxxxxxxxx");
     }

@@ -55,7 +55,12 @@ impl SecretKeeper {
         while characters.len() < length {
             let left = length - characters.len();
             let bytes = self.ids.secret();
-            characters.extend(bytes.iter().take(left).map(|byte| ALPHABET[usize::from(byte & 63)]));
+            characters.extend(
+                bytes
+                    .iter()
+                    .take(left)
+                    .map(|byte| ALPHABET[usize::from(byte & 63)]),
+            );
         }
         characters
     }
@@ -95,7 +100,9 @@ impl secrets::Host for CallHost {
             self.granted("secrets")?;
             let fits = !purpose.is_empty()
                 && purpose.len() <= MAX_PURPOSE_BYTES
-                && purpose.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+                && purpose
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
             if !fits || !(8..=256).contains(&length) {
                 return Err(Fault::unchanged(
                     code::INVALID,
@@ -189,7 +196,13 @@ mod tests {
     fn a_secret_is_spliced_as_its_place_needs_it() {
         assert_eq!(spliced(b"a\"b", 1).unwrap(), br#"a\"b"#);
         assert_eq!(spliced(b"a\"b", 2).unwrap(), b"a\"b");
-        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (plain, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
             assert_eq!(spliced(plain.as_bytes(), 3).unwrap(), encoded.as_bytes());
         }
         assert!(spliced(b"", 9).is_err());

@@ -49,12 +49,14 @@ pub trait StateStore: Send + Sync {
 }
 
 type Values = BTreeMap<String, Kept>;
+/// The values of one plugin, once they were read.
+type Slot = Arc<Mutex<Option<Values>>>;
 
 /// Values in files: one a plugin, written as a whole or not at all.
 #[derive(Clone)]
 pub struct FileState {
     directory: PathBuf,
-    spaces: Arc<Mutex<HashMap<String, Arc<Mutex<Option<Values>>>>>>,
+    spaces: Arc<Mutex<HashMap<String, Slot>>>,
 }
 
 impl FileState {
@@ -105,8 +107,12 @@ impl FileState {
 
 fn read(path: &Path) -> Result<Values, Fault> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|error| Fault::unchanged(code::UNAVAILABLE, format!("the plugin's state is damaged: {error}"))),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+            Fault::unchanged(
+                code::UNAVAILABLE,
+                format!("the plugin's state is damaged: {error}"),
+            )
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Values::new()),
         Err(error) => Err(unavailable(error)),
     }
@@ -131,7 +137,10 @@ fn write(path: &Path, values: &Values) -> io::Result<()> {
 
 #[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
 fn unavailable(error: io::Error) -> Fault {
-    Fault::unchanged(code::UNAVAILABLE, format!("the plugin's state cannot be kept: {error}"))
+    Fault::unchanged(
+        code::UNAVAILABLE,
+        format!("the plugin's state cannot be kept: {error}"),
+    )
 }
 
 /// Whether `version` is the one that is there; 0 stands for none.
@@ -140,7 +149,10 @@ fn compare(values: &Values, key: &str, version: u64) -> Result<(), Fault> {
     if there == version {
         Ok(())
     } else {
-        Err(Fault::unchanged(code::BUSY, format!("it has version {there}, not {version}")))
+        Err(Fault::unchanged(
+            code::BUSY,
+            format!("it has version {there}, not {version}"),
+        ))
     }
 }
 
@@ -158,7 +170,10 @@ impl StateStore for FileState {
             compare(values, &key, version)?;
             let version = version.saturating_add(1);
             values.insert(key, Kept { version, value });
-            let used: usize = values.iter().map(|(key, kept)| key.len() + kept.value.len()).sum();
+            let used: usize = values
+                .iter()
+                .map(|(key, kept)| key.len() + kept.value.len())
+                .sum();
             if used > QUOTA_BYTES {
                 return Err(Fault::unchanged(
                     code::EXHAUSTED,
@@ -205,7 +220,8 @@ impl CallHost {
                 format!("a value has at most {MAX_VALUE_BYTES} bytes"),
             ));
         }
-        self.within(self.ports.state.put(&space, key, version, value)).await
+        self.within(self.ports.state.put(&space, key, version, value))
+            .await
     }
 }
 
@@ -254,9 +270,16 @@ mod tests {
         let state = FileState::open(directory.path()).unwrap();
         assert_eq!(state.get("a", "k").await.unwrap(), None);
         assert_eq!(state.put("a", "k", 0, b"one".to_vec()).await.unwrap(), 1);
-        assert_eq!(state.put("a", "k", 0, b"two".to_vec()).await.unwrap_err().code, code::BUSY);
+        assert_eq!(
+            state.put("a", "k", 0, b"two".to_vec()).await.unwrap_err().code,
+            code::BUSY
+        );
         assert_eq!(state.put("a", "k", 1, b"two".to_vec()).await.unwrap(), 2);
-        assert_eq!(state.get("b", "k").await.unwrap(), None, "another plugin's name space");
+        assert_eq!(
+            state.get("b", "k").await.unwrap(),
+            None,
+            "another plugin's name space"
+        );
         let again = FileState::open(directory.path()).unwrap();
         assert_eq!(again.get("a", "k").await.unwrap().unwrap().value, b"two");
         assert_eq!(again.remove("a", "k", 1).await.unwrap_err().code, code::BUSY);
@@ -270,14 +293,24 @@ mod tests {
         let state = FileState::open(directory.path()).unwrap();
         let mut refused = None;
         for number in 0..20 {
-            if let Err(fault) = state.put("a", &number.to_string(), 0, vec![0; MAX_VALUE_BYTES]).await {
+            if let Err(fault) = state
+                .put("a", &number.to_string(), 0, vec![0; MAX_VALUE_BYTES])
+                .await
+            {
                 refused = Some((number, fault.code));
                 break;
             }
         }
         assert_eq!(refused, Some((15, code::EXHAUSTED)));
-        assert_eq!(state.get("a", "15").await.unwrap(), None, "a refused value is not kept");
+        assert_eq!(
+            state.get("a", "15").await.unwrap(),
+            None,
+            "a refused value is not kept"
+        );
         state.remove("a", "0", 1).await.unwrap();
-        assert_eq!(state.put("a", "15", 0, vec![0; MAX_VALUE_BYTES]).await.unwrap(), 1);
+        assert_eq!(
+            state.put("a", "15", 0, vec![0; MAX_VALUE_BYTES]).await.unwrap(),
+            1
+        );
     }
 }

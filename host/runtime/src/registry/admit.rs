@@ -39,7 +39,9 @@ pub fn admit(bytes: &[u8]) -> Result<(), PluginRefused> {
     }
     if !Parser::is_component(bytes) {
         return Err(if Parser::is_core_wasm(bytes) {
-            invalid("it is a core module; make it a component (velum plugin build, or wasm-tools component new)")
+            invalid(
+                "it is a core module; make it a component (velum plugin build, or wasm-tools component new)",
+            )
         } else {
             invalid("it does not begin like WebAssembly")
         });
@@ -115,9 +117,7 @@ fn count(census: &mut Census, payload: &Payload<'_>) -> Result<(), PluginRefused
 
 fn within(what: &str, got: u64, max: u64) -> Result<(), PluginRefused> {
     if got > max {
-        return Err(PluginRefused::Invalid(format!(
-            "it has more than {max} {what}"
-        )));
+        return Err(PluginRefused::Invalid(format!("it has more than {max} {what}")));
     }
     Ok(())
 }

@@ -50,7 +50,9 @@ fn compile_child(arguments: &[OsString]) -> Result<(), String> {
         .ok_or("the kind is policy or driver")?;
     confine(number(cpu)?, number(memory)?)?;
     let bytes = fs::read(from).map_err(|error| format!("reading the component: {error}"))?;
-    let engine = kind.engine().map_err(|error| format!("starting the compiler: {error:#}"))?;
+    let engine = kind
+        .engine()
+        .map_err(|error| format!("starting the compiler: {error:#}"))?;
     let code = engine
         .precompile_component(&bytes)
         .map_err(|error| format!("{error:#}"))?;

@@ -22,14 +22,29 @@ const PACKAGES: [&[(&str, &str)]; 5] = [
         ("state.wit", include_str!("../../../../wit/connect/state.wit")),
     ],
     &[
-        ("console.wit", include_str!("../../../../wit/hypervisor/console.wit")),
-        ("devices.wit", include_str!("../../../../wit/hypervisor/devices.wit")),
-        ("driver.wit", include_str!("../../../../wit/hypervisor/driver.wit")),
+        (
+            "console.wit",
+            include_str!("../../../../wit/hypervisor/console.wit"),
+        ),
+        (
+            "devices.wit",
+            include_str!("../../../../wit/hypervisor/devices.wit"),
+        ),
+        (
+            "driver.wit",
+            include_str!("../../../../wit/hypervisor/driver.wit"),
+        ),
         ("types.wit", include_str!("../../../../wit/hypervisor/types.wit")),
-        ("worlds.wit", include_str!("../../../../wit/hypervisor/worlds.wit")),
+        (
+            "worlds.wit",
+            include_str!("../../../../wit/hypervisor/worlds.wit"),
+        ),
     ],
     &[
-        ("provider.wit", include_str!("../../../../wit/storage/provider.wit")),
+        (
+            "provider.wit",
+            include_str!("../../../../wit/storage/provider.wit"),
+        ),
         ("types.wit", include_str!("../../../../wit/storage/types.wit")),
         ("worlds.wit", include_str!("../../../../wit/storage/worlds.wit")),
     ],

@@ -77,7 +77,9 @@ impl<'a> Comparison<'a> {
             ));
         }
         for (wanted, got) in contract.params.iter().zip(&component.params) {
-            self.at(&wanted.name, |this| this.named(&wanted.name, &got.name, "parameter"))?;
+            self.at(&wanted.name, |this| {
+                this.named(&wanted.name, &got.name, "parameter")
+            })?;
             self.at(&wanted.name, |this| this.ty(&wanted.ty, &got.ty))?;
         }
         self.at("(result)", |this| {
@@ -142,15 +144,15 @@ impl<'a> Comparison<'a> {
                 };
                 self.members("case", &names(&wanted.cases), &names(&got.cases))
             }
-            (TypeDefKind::Tuple(wanted), TypeDefKind::Tuple(got)) if wanted.types.len() == got.types.len() => {
+            (TypeDefKind::Tuple(wanted), TypeDefKind::Tuple(got))
+                if wanted.types.len() == got.types.len() =>
+            {
                 for (index, (wanted, got)) in wanted.types.iter().zip(&got.types).enumerate() {
                     self.at(&index.to_string(), |this| this.ty(wanted, got))?;
                 }
                 Ok(())
             }
-            (TypeDefKind::List(wanted), TypeDefKind::List(got)) => {
-                self.at("[]", |this| this.ty(wanted, got))
-            }
+            (TypeDefKind::List(wanted), TypeDefKind::List(got)) => self.at("[]", |this| this.ty(wanted, got)),
             (TypeDefKind::Option(wanted), TypeDefKind::Option(got)) => self.ty(wanted, got),
             (TypeDefKind::Result(wanted), TypeDefKind::Result(got)) => {
                 self.at("ok", |this| this.optional(wanted.ok.as_ref(), got.ok.as_ref()))?;
@@ -280,7 +282,10 @@ mod tests {
         let parse = |text: &str| {
             let mut resolve = Resolve::new();
             resolve
-                .push_source("test.wit", &format!("package test:test;\ninterface i {{ {text} }}"))
+                .push_source(
+                    "test.wit",
+                    &format!("package test:test;\ninterface i {{ {text} }}"),
+                )
                 .unwrap();
             resolve
         };
@@ -309,7 +314,10 @@ mod tests {
             field(&contract.replace("result<u8, string>", "result<u8>")).as_deref(),
             Some("ensure.(result).err")
         );
-        assert_eq!(field(&contract.replace("ensure", "ensured")).as_deref(), Some("ensure"));
+        assert_eq!(
+            field(&contract.replace("ensure", "ensured")).as_deref(),
+            Some("ensure")
+        );
     }
 
     #[test]
@@ -321,13 +329,7 @@ mod tests {
             problem("b: u8", "b: u8, c: u8"),
             "field 'c' is not in the contract"
         );
-        assert_eq!(
-            problem("b: u8", "z: u8"),
-            "field 2 is 'z'; the contract has 'b'"
-        );
-        assert_eq!(
-            problem("y(u8)", "y"),
-            "nothing is there; the contract has u8"
-        );
+        assert_eq!(problem("b: u8", "z: u8"), "field 2 is 'z'; the contract has 'b'");
+        assert_eq!(problem("y(u8)", "y"), "nothing is there; the contract has u8");
     }
 }

@@ -207,7 +207,10 @@ mod tests {
     fn a_manifest_that_does_not_fit_is_refused_by_its_field() {
         let head = "name = \"a\"\nversion = \"0.1.0\"\nworld = \"placement-policy\"\n";
         assert_eq!(field_of("name = "), "plugin.toml");
-        assert_eq!(field_of("version = \"0.1.0\"\nworld = \"placement-policy\""), "name");
+        assert_eq!(
+            field_of("version = \"0.1.0\"\nworld = \"placement-policy\""),
+            "name"
+        );
         assert_eq!(
             field_of("name = \"-a\"\nversion = \"0.1.0\"\nworld = \"placement-policy\""),
             "name"
@@ -216,9 +219,15 @@ mod tests {
             field_of("name = \"a\"\nversion = \"1\"\nworld = \"placement-policy\""),
             "version"
         );
-        assert_eq!(field_of("name = \"a\"\nversion = \"1.0.0\"\nworld = \"toaster\""), "world");
+        assert_eq!(
+            field_of("name = \"a\"\nversion = \"1.0.0\"\nworld = \"toaster\""),
+            "world"
+        );
         assert_eq!(field_of(&format!("{head}colour = 1")), "colour");
-        assert_eq!(field_of(&format!("{head}[capabilities.http]")), "capabilities.http");
+        assert_eq!(
+            field_of(&format!("{head}[capabilities.http]")),
+            "capabilities.http"
+        );
         assert_eq!(field_of(&format!("{head}[limits]\ncores = 2")), "limits.cores");
         assert_eq!(field_of(&format!("{head}[config]\ntype = \"shoe\"")), "config");
     }

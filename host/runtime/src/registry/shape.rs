@@ -117,7 +117,10 @@ fn check_imports(
     imports: &[(String, WorldItem)],
 ) -> Result<(), PluginRefused> {
     let allowed = imports_of(contract);
-    for (name, item) in imports {
+    // Those with functions first: a refusal names what reaches out, not the types that it comes with.
+    let (acting, naming): (Vec<_>, Vec<_>) =
+        imports.iter().partition(|(_, item)| has_functions(resolve, item));
+    for (name, item) in acting.into_iter().chain(naming) {
         let forbidden = || PluginRefused::ForbiddenImport {
             import: name.clone(),
             world: contract.world.as_str().to_owned(),
@@ -131,7 +134,13 @@ fn check_imports(
                     return Err(forbidden());
                 };
                 fits_line(name).map_err(|problem| wrong(contract, name, problem))?;
-                compare(contract, name, ours, (resolve, &resolve.interfaces[*id]), Demand::Subset)?;
+                compare(
+                    contract,
+                    name,
+                    ours,
+                    (resolve, &resolve.interfaces[*id]),
+                    Demand::Subset,
+                )?;
             }
         }
     }
@@ -151,7 +160,13 @@ fn check_exports(
         let WorldItem::Interface { id, .. } = item else {
             return Err(wrong(contract, name, "it is not an interface".to_owned()));
         };
-        compare(contract, name, ours, (resolve, &resolve.interfaces[*id]), Demand::All)?;
+        compare(
+            contract,
+            name,
+            ours,
+            (resolve, &resolve.interfaces[*id]),
+            Demand::All,
+        )?;
     }
     Ok(())
 }
@@ -165,7 +180,13 @@ fn compare(
 ) -> Result<(), PluginRefused> {
     Comparison::new(&CONTRACT.resolve, resolve)
         .interface(ours, theirs, demand)
-        .map_err(|difference| wrong(contract, &format!("{name} {}", difference.field), difference.problem))
+        .map_err(|difference| {
+            wrong(
+                contract,
+                &format!("{name} {}", difference.field),
+                difference.problem,
+            )
+        })
 }
 
 /// The interfaces that a world exports, required and optional, without their versions.
@@ -177,7 +198,9 @@ fn imports_of(contract: &WorldContract) -> Vec<(String, &'static Interface)> {
     interfaces(&CONTRACT.resolve.worlds[contract.id].imports)
 }
 
-fn interfaces(items: &'static wit_parser::IndexMap<WorldKey, WorldItem>) -> Vec<(String, &'static Interface)> {
+fn interfaces(
+    items: &'static wit_parser::IndexMap<WorldKey, WorldItem>,
+) -> Vec<(String, &'static Interface)> {
     items
         .iter()
         .filter_map(|(key, item)| match item {
@@ -190,7 +213,10 @@ fn interfaces(items: &'static wit_parser::IndexMap<WorldKey, WorldItem>) -> Vec<
         .collect()
 }
 
-#[expect(clippy::expect_used, reason = "every case of World has a contract; a test asks for each")]
+#[expect(
+    clippy::expect_used,
+    reason = "every case of World has a contract; a test asks for each"
+)]
 fn contract_of(world: World) -> &'static WorldContract {
     CONTRACT
         .worlds
@@ -238,7 +264,11 @@ mod tests {
 
     #[test]
     fn every_world_has_its_contract_and_its_optional_interfaces() {
-        for world in [World::PlacementPolicy, World::HypervisorDriver, World::StorageProvider] {
+        for world in [
+            World::PlacementPolicy,
+            World::HypervisorDriver,
+            World::StorageProvider,
+        ] {
             let contract = contract_of(world);
             assert!(exports_of(contract).iter().any(|(name, _)| name == contract.main));
         }

@@ -215,7 +215,9 @@ fn key(path: &Path, ids: &dyn Ids) -> io::Result<[u8; 32]> {
             match <[u8; 32]>::try_from(bytes) {
                 // A key that others could read authenticates nothing: what it covers is compiled again.
                 Ok(key) if private => return Ok(key),
-                _ => tracing::warn!(path = %path.display(), "the key of compiled code is unusable; making a new one"),
+                _ => {
+                    tracing::warn!(path = %path.display(), "the key of compiled code is unusable; making a new one")
+                }
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

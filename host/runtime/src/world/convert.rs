@@ -54,7 +54,10 @@ pub fn attrs(field: &str, attrs: Vec<wit::Attr>) -> Checked<Vec<Attr>> {
         .map(|attr| {
             // No critical code is registered: whoever sends one wants to be refused by those who do not know it.
             if attr.code & CRITICAL != 0 {
-                return Err(format!("{field}: the critical attribute {:#06x} is not known here", attr.code));
+                return Err(format!(
+                    "{field}: the critical attribute {:#06x} is not known here",
+                    attr.code
+                ));
             }
             let value = match attr.value {
                 wit::Value::Number(number) => AttrValue::Number(number),
@@ -204,7 +207,10 @@ fn granted(pool: &Target, attachment: &Attachment) -> Checked<()> {
             if inside {
                 Ok(())
             } else {
-                Err(format!("attachment: the path {} is outside the pool's directory", clean(path, 200)))
+                Err(format!(
+                    "attachment: the path {} is outside the pool's directory",
+                    clean(path, 200)
+                ))
             }
         }
         registry::ATTACH_BLOCK => {
@@ -215,7 +221,9 @@ fn granted(pool: &Target, attachment: &Attachment) -> Checked<()> {
                 Err(format!("attachment: {} is no device", clean(path, 200)))
             }
         }
-        kind => Err(format!("attachment.kind {kind} is not granted to pools of this server")),
+        kind => Err(format!(
+            "attachment.kind {kind} is not granted to pools of this server"
+        )),
     }
 }
 
@@ -232,7 +240,10 @@ fn path_of(attachment: &Attachment) -> Checked<&str> {
     let plain = path.starts_with('/')
         && path.len() <= 1024
         && !path.chars().any(char::is_control)
-        && path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+        && path
+            .split('/')
+            .skip(1)
+            .all(|part| !matches!(part, "" | "." | ".."));
     if plain {
         Ok(path)
     } else {
@@ -338,11 +349,22 @@ mod tests {
     fn a_file_is_believed_only_inside_the_directory_of_its_pool() {
         let pool = pool(json!({"directory": "/srv/pool/"}));
         assert!(attachment(&pool, at(1, "/srv/pool/a.qcow2")).is_ok());
-        for path in ["/etc/shadow", "/srv/pool", "/srv/pool/", "/srv/pool/../x", "/srv/pools/a", "a", "/srv/pool//a"] {
+        for path in [
+            "/etc/shadow",
+            "/srv/pool",
+            "/srv/pool/",
+            "/srv/pool/../x",
+            "/srv/pools/a",
+            "a",
+            "/srv/pool//a",
+        ] {
             assert!(attachment(&pool, at(1, path)).is_err(), "{path}");
         }
         assert!(attachment(&pool, at(2, "/etc/shadow")).is_err());
-        assert!(attachment(&pool, at(4, "/dev/sda")).is_err(), "no portal is granted");
+        assert!(
+            attachment(&pool, at(4, "/dev/sda")).is_err(),
+            "no portal is granted"
+        );
     }
 
     #[test]

@@ -30,9 +30,16 @@ async fn a_policy_is_installed_kept_and_loaded_by_the_next_process() {
     ));
     assert_eq!(runtime.load(&first.digest).await.unwrap(), first);
     assert!(runtime.policy(&first.digest, &no_config()).is_ok());
-    assert_eq!(runtime.install(bytes, None).await.unwrap(), first, "the same bytes again");
+    assert_eq!(
+        runtime.install(bytes, None).await.unwrap(),
+        first,
+        "the same bytes again"
+    );
     runtime.remove(&first.digest).await.unwrap();
-    assert!(matches!(runtime.load(&first.digest).await, Err(PluginRefused::NotLoaded(_))));
+    assert!(matches!(
+        runtime.load(&first.digest).await,
+        Err(PluginRefused::NotLoaded(_))
+    ));
     let left: Vec<_> = fs::read_dir(bench.plugins())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -54,11 +61,17 @@ async fn a_forbidden_import_is_named() {
         ),
         ..Dialect::of("sneaky")
     };
-    let refused = Bench::new().install(dialect.component(&text.text())).await.unwrap_err();
+    let refused = Bench::new()
+        .install(dialect.component(&text.text()))
+        .await
+        .unwrap_err();
     let PluginRefused::ForbiddenImport { import, world } = refused else {
         panic!("{refused:?}");
     };
-    assert_eq!((import.as_str(), world.as_str()), ("wasi:clocks/wall@0.1.0", "placement-policy"));
+    assert_eq!(
+        (import.as_str(), world.as_str()),
+        ("wasi:clocks/wall@0.1.0", "placement-policy")
+    );
 }
 
 #[tokio::test]
@@ -73,7 +86,10 @@ async fn a_policy_may_not_reach_out_even_through_our_own_connectors() {
         ),
         ..Dialect::of("sneaky")
     };
-    let refused = Bench::new().install(dialect.component(&text.text())).await.unwrap_err();
+    let refused = Bench::new()
+        .install(dialect.component(&text.text()))
+        .await
+        .unwrap_err();
     assert!(
         matches!(&refused, PluginRefused::ForbiddenImport { import, .. } if import == "velum:connect/state@0.1.0"),
         "{refused:?}"
@@ -91,7 +107,10 @@ async fn an_export_of_another_type_is_named_down_to_its_field() {
     let PluginRefused::WrongExport { field, problem, .. } = refused else {
         panic!("{refused:?}");
     };
-    assert_eq!(field, "velum:placement/policy@0.1.0 describe.(result).columns[].scale");
+    assert_eq!(
+        field,
+        "velum:placement/policy@0.1.0 describe.(result).columns[].scale"
+    );
     assert_eq!(problem, "it is s16; the contract has s8");
 }
 
@@ -167,7 +186,10 @@ async fn the_same_component_with_another_manifest_is_not_taken_silently() {
     let bench = Bench::new();
     let runtime = bench.start();
     let bytes = driver(&[]);
-    runtime.install(bytes.clone(), Some(DRIVER_TOML.to_owned())).await.unwrap();
+    runtime
+        .install(bytes.clone(), Some(DRIVER_TOML.to_owned()))
+        .await
+        .unwrap();
     let more = DRIVER_TOML.replace("\"GET\", \"POST\"", "\"GET\", \"POST\", \"DELETE\"");
     let refused = runtime.install(bytes, Some(more)).await.unwrap_err();
     assert!(matches!(&refused, PluginRefused::Manifest { .. }), "{refused:?}");
@@ -189,16 +211,28 @@ type = "integer"
 maximum = 10
 "#;
     let bytes = PolicyText::default().component();
-    let digest = runtime.install(bytes, Some(manifest.to_owned())).await.unwrap().digest;
-    let check = |config| runtime.check_config(&digest, velum_model::port::plugins::ConfigPart::Policy, &config);
+    let digest = runtime
+        .install(bytes, Some(manifest.to_owned()))
+        .await
+        .unwrap()
+        .digest;
+    let check =
+        |config| runtime.check_config(&digest, velum_model::port::plugins::ConfigPart::Policy, &config);
     assert_eq!(check(serde_json::json!({"weight": 3})), Ok(()));
     assert!(
         matches!(check(serde_json::json!({"weight": 30})), Err(PluginRefused::Configuration { pointer, .. }) if pointer == "/weight")
     );
     assert!(check(serde_json::json!({"colour": 1})).is_err());
     let target = velum_model::port::plugins::ConfigPart::Target;
-    assert!(runtime.check_config(&digest, target, &serde_json::json!({"a": 1})).is_err());
-    assert_eq!(runtime.check_config(&digest, target, &serde_json::json!({})), Ok(()));
+    assert!(
+        runtime
+            .check_config(&digest, target, &serde_json::json!({"a": 1}))
+            .is_err()
+    );
+    assert_eq!(
+        runtime.check_config(&digest, target, &serde_json::json!({})),
+        Ok(())
+    );
 }
 
 #[tokio::test]
@@ -227,7 +261,10 @@ async fn a_component_that_traps_at_once_fails_the_smoke_test_and_is_not_kept() {
         assert!(matches!(refused, PluginRefused::Smoke(_)), "{refused:?}");
     }
     let refused = runtime
-        .install(driver(&[("describe", "unreachable")]), Some(DRIVER_TOML.to_owned()))
+        .install(
+            driver(&[("describe", "unreachable")]),
+            Some(DRIVER_TOML.to_owned()),
+        )
         .await
         .unwrap_err();
     assert!(matches!(refused, PluginRefused::Smoke(_)), "{refused:?}");
@@ -276,7 +313,11 @@ async fn a_compiler_without_memory_fails_alone() {
 #[tokio::test]
 async fn compiled_code_that_was_changed_is_never_run_but_compiled_again() {
     let mut bench = Bench::new();
-    let digest = bench.install(PolicyText::default().component()).await.unwrap().digest;
+    let digest = bench
+        .install(PolicyText::default().component())
+        .await
+        .unwrap()
+        .digest;
     let path = bench.plugins().join(format!("{}.cwasm", digest.hex()));
     let good = fs::read(&path).unwrap();
     for (what, bad) in [
@@ -292,7 +333,10 @@ async fn compiled_code_that_was_changed_is_never_run_but_compiled_again() {
         fs::write(&path, &bad).unwrap();
         let command = std::mem::replace(&mut bench.compile_command, vec!["/nonexistent".into()]);
         let refused = bench.start().load(&digest).await;
-        assert!(matches!(refused, Err(PluginRefused::Server(_))), "{what}: {refused:?}");
+        assert!(
+            matches!(refused, Err(PluginRefused::Server(_))),
+            "{what}: {refused:?}"
+        );
         bench.compile_command = command;
         let runtime = bench.start();
         runtime.load(&digest).await.unwrap();
@@ -304,7 +348,11 @@ async fn compiled_code_that_was_changed_is_never_run_but_compiled_again() {
 #[tokio::test]
 async fn code_is_not_believed_under_another_key_and_a_damaged_component_not_at_all() {
     let bench = Bench::new();
-    let digest = bench.install(PolicyText::default().component()).await.unwrap().digest;
+    let digest = bench
+        .install(PolicyText::default().component())
+        .await
+        .unwrap()
+        .digest;
     fs::write(bench.plugins().join("key"), [9; 32]).unwrap();
     let path = bench.plugins().join(format!("{}.cwasm", digest.hex()));
     let before = fs::read(&path).unwrap();
@@ -313,5 +361,8 @@ async fn code_is_not_believed_under_another_key_and_a_damaged_component_not_at_a
     fs::write(&path, []).unwrap();
     let component = bench.plugins().join(format!("{}.wasm", digest.hex()));
     fs::write(component, b"\0asm").unwrap();
-    assert!(matches!(bench.start().load(&digest).await, Err(PluginRefused::Server(_))));
+    assert!(matches!(
+        bench.start().load(&digest).await,
+        Err(PluginRefused::Server(_))
+    ));
 }

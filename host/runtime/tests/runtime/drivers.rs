@@ -20,9 +20,12 @@ use crate::{
 };
 
 /// Sends GET /v1/thing to the target and answers what came of it as a fault: 1000 + status, or the connector's fault.
-const GET: &str = "local.get $target i32.const 80 i32.const 3 i32.const 96 i32.const 9 call $request call $tell";
-const POST: &str = "local.get $target i32.const 112 i32.const 4 i32.const 96 i32.const 9 call $request call $tell";
-const POST_ADMIN: &str = "local.get $target i32.const 112 i32.const 4 i32.const 128 i32.const 6 call $request call $tell";
+const GET: &str =
+    "local.get $target i32.const 80 i32.const 3 i32.const 96 i32.const 9 call $request call $tell";
+const POST: &str =
+    "local.get $target i32.const 112 i32.const 4 i32.const 96 i32.const 9 call $request call $tell";
+const POST_ADMIN: &str =
+    "local.get $target i32.const 112 i32.const 4 i32.const 128 i32.const 6 call $request call $tell";
 const RESET: &str = "local.get $target local.get $run call $reset call $tell";
 
 async fn installed(bench: &Bench, bodies: &[(&str, &str)]) -> (Arc<Runtime>, Arc<dyn HypervisorDriver>) {
@@ -40,11 +43,20 @@ async fn a_driver_describes_itself_and_has_only_the_interfaces_it_exports() {
     let bench = Bench::new();
     let (_, driver) = installed(&bench, &[]).await;
     let descriptor = driver.describe().await.unwrap();
-    assert_eq!((descriptor.name.as_str(), descriptor.version.as_str()), ("under-test", "0.1.0"));
+    assert_eq!(
+        (descriptor.name.as_str(), descriptor.version.as_str()),
+        ("under-test", "0.1.0")
+    );
     assert!(descriptor.interfaces.is_empty());
-    let fault = driver.detach_disk(&call(compute_host(None), 1000), run(), 1).await.unwrap_err();
+    let fault = driver
+        .detach_disk(&call(compute_host(None), 1000), run(), 1)
+        .await
+        .unwrap_err();
     assert_eq!((fault.code, fault.unchanged), (code::UNSUPPORTED, true));
-    let fault = driver.locate_console(&compute_host(None), run(), 1).await.unwrap_err();
+    let fault = driver
+        .locate_console(&compute_host(None), run(), 1)
+        .await
+        .unwrap_err();
     assert_eq!(fault.code, code::UNSUPPORTED);
 }
 
@@ -55,7 +67,14 @@ async fn a_driver_that_does_nothing_wrong_is_believed() {
     let order = call(compute_host(None), 2000);
     assert_eq!(driver.kill(&order, run()).await, Ok(Outcome::Done(Vec::new())));
     assert_eq!(driver.observe_run(&compute_host(None), run()).await, Ok(None));
-    assert!(driver.observe(&compute_host(None), None).await.unwrap().runs.is_empty());
+    assert!(
+        driver
+            .observe(&compute_host(None), None)
+            .await
+            .unwrap()
+            .runs
+            .is_empty()
+    );
     let fault = driver.probe(&compute_host(None)).await.unwrap_err();
     assert_eq!(fault.code, code::NONSENSE, "a probe that names no compute host");
     assert_eq!(runtime.stats()[0].failures, 1);
@@ -64,8 +83,20 @@ async fn a_driver_that_does_nothing_wrong_is_believed() {
 #[tokio::test]
 async fn a_trap_in_any_function_is_a_fault_and_the_next_call_works() {
     let bench = Bench::new();
-    let bodies = ["shutdown", "kill", "reboot", "remove", "observe", "observe-run", "poll", "cancel", "probe", "ensure", "start"]
-        .map(|name| (name, "unreachable"));
+    let bodies = [
+        "shutdown",
+        "kill",
+        "reboot",
+        "remove",
+        "observe",
+        "observe-run",
+        "poll",
+        "cancel",
+        "probe",
+        "ensure",
+        "start",
+    ]
+    .map(|name| (name, "unreachable"));
     let mut lenient = Bench::new();
     lenient.limits.breaker_failures = 100;
     let (runtime, driver) = installed(&lenient, &bodies).await;
@@ -114,7 +145,10 @@ async fn computing_is_bounded_below_a_long_deadline() {
     let mut bench = Bench::new();
     bench.limits.guest_time = Duration::from_millis(200);
     let (_, driver) = installed(&bench, &[("kill", "(loop br 0)")]).await;
-    let fault = driver.kill(&call(compute_host(None), 60_000), run()).await.unwrap_err();
+    let fault = driver
+        .kill(&call(compute_host(None), 60_000), run())
+        .await
+        .unwrap_err();
     assert_eq!(fault.code, code::DEADLINE);
     assert!(fault.detail.contains("computed"), "{fault}");
 }
@@ -126,7 +160,10 @@ async fn a_blocked_host_call_ends_before_the_calls_deadline() {
     let (_, driver) = installed(&bench, &[("remove", GET), ("kill", POST)]).await;
     let target = compute_host(Some(origin.url.clone()));
     let began = Instant::now();
-    let fault = driver.remove(&call(target.clone(), 600), run()).await.unwrap_err();
+    let fault = driver
+        .remove(&call(target.clone(), 600), run())
+        .await
+        .unwrap_err();
     // The connector gave up first, so that the driver itself could say what it knows.
     assert_eq!(fault.code, code::DEADLINE, "{fault}");
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
@@ -138,7 +175,8 @@ async fn a_blocked_host_call_ends_before_the_calls_deadline() {
 async fn a_request_is_stamped_with_the_fence_and_keeps_to_the_grant() {
     let bench = Bench::new();
     let origin = Origin::answering(204, Duration::ZERO).await;
-    let (runtime, driver) = installed(&bench, &[("kill", POST), ("remove", POST_ADMIN), ("reboot", GET)]).await;
+    let (runtime, driver) =
+        installed(&bench, &[("kill", POST), ("remove", POST_ADMIN), ("reboot", GET)]).await;
     let mut target = compute_host(Some(origin.url.clone()));
     let secret = bench.directory.path().join("token");
     std::fs::write(&secret, "s3cret\n").unwrap();
@@ -166,12 +204,12 @@ async fn a_request_is_stamped_with_the_fence_and_keeps_to_the_grant() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_not_followed() {
+async fn a_redirect_is_refused_and_not_followed() {
     let bench = Bench::new();
     let origin = Origin::answering(302, Duration::ZERO).await;
     let (_, driver) = installed(&bench, &[("kill", GET)]).await;
     let order = call(compute_host(Some(origin.url.clone())), 5000);
-    assert_eq!(driver.kill(&order, run()).await.unwrap_err().code, 1302);
+    assert_eq!(driver.kill(&order, run()).await.unwrap_err().code, code::DENIED);
     assert_eq!(origin.heads.lock().len(), 1);
 }
 
@@ -179,7 +217,10 @@ async fn a_redirect_is_an_answer_and_not_followed() {
 async fn a_far_side_that_is_not_there_is_unreachable_with_nothing_changed() {
     let bench = Bench::new();
     let (_, driver) = installed(&bench, &[("kill", POST), ("remove", RESET)]).await;
-    let fault = driver.kill(&call(compute_host(None), 5000), run()).await.unwrap_err();
+    let fault = driver
+        .kill(&call(compute_host(None), 5000), run())
+        .await
+        .unwrap_err();
     assert_eq!(fault.code, code::NOT_FOUND, "no endpoint");
     let order = call(compute_host(Some("http://127.0.0.1:9".to_owned())), 5000);
     let fault = driver.kill(&order, run()).await.unwrap_err();
@@ -241,7 +282,11 @@ async fn a_driver_that_fails_again_and_again_is_let_alone_for_a_while() {
     let fault = driver.kill(&order, run()).await.unwrap_err();
     assert_eq!((fault.code, fault.unchanged), (code::UNAVAILABLE, true));
     assert_eq!(fault.retry_after_ms, Some(10_000));
-    assert_eq!(runtime.stats()[0].calls, 6, "describe of the smoke test, and five");
+    assert_eq!(
+        runtime.stats()[0].calls,
+        6,
+        "describe of the smoke test, and five"
+    );
     bench.clock.forward(10_000);
     assert!(driver.describe().await.is_ok(), "one may try, and it works");
     assert_eq!(driver.kill(&order, run()).await.unwrap_err().code, code::TRAPPED);
@@ -253,7 +298,10 @@ async fn a_flood_of_host_calls_is_a_trap() {
     bench.limits.host_calls = 100;
     let flood = "(loop i32.const 0 i32.const 0 i32.const 10 call $log br 0)";
     let (_, driver) = installed(&bench, &[("kill", flood)]).await;
-    let fault = driver.kill(&call(compute_host(None), 5000), run()).await.unwrap_err();
+    let fault = driver
+        .kill(&call(compute_host(None), 5000), run())
+        .await
+        .unwrap_err();
     assert_eq!(fault.code, code::TRAPPED);
     assert!(fault.detail.contains("100 host calls"), "{fault}");
 }

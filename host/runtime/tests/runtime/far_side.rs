@@ -31,9 +31,12 @@ impl Origin {
                 tokio::spawn(async move {
                     let mut head = vec![0; 8192];
                     let length = stream.read(&mut head).await.unwrap();
-                    kept.lock().push(String::from_utf8_lossy(&head[..length]).into_owned());
+                    kept.lock()
+                        .push(String::from_utf8_lossy(&head[..length]).into_owned());
                     tokio::time::sleep(pause).await;
-                    let answer = format!("HTTP/1.1 {status} X\r\nlocation: /elsewhere\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}");
+                    let answer = format!(
+                        "HTTP/1.1 {status} X\r\nlocation: /elsewhere\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
+                    );
                     // The other end may be gone by now.
                     let _ = stream.write_all(answer.as_bytes()).await;
                 });

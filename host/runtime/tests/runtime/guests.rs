@@ -32,7 +32,10 @@ impl Dialect {
             let mut files = BTreeMap::new();
             for entry in fs::read_dir(wit.join(package)).unwrap() {
                 let path = entry.unwrap().path();
-                files.insert(path.file_name().unwrap().to_owned(), fs::read_to_string(&path).unwrap());
+                files.insert(
+                    path.file_name().unwrap().to_owned(),
+                    fs::read_to_string(&path).unwrap(),
+                );
             }
             for (name, text) in files {
                 let text = self

@@ -32,7 +32,10 @@ async fn a_policy_scores_what_it_is_asked_in_the_order_it_is_asked() {
     policy.load(1, 3, &[]).unwrap();
     assert_eq!(policy.score(1, &ask(), &[2, 0]).unwrap(), [2, 0]);
     assert!(policy.fuel_used() > 0);
-    assert!(!policy.apply(9, 10, &[0], &[]).unwrap(), "it does not hold epoch 9");
+    assert!(
+        !policy.apply(9, 10, &[0], &[]).unwrap(),
+        "it does not hold epoch 9"
+    );
     assert!(policy.apply(1, 2, &[0], &[]).unwrap());
     assert!(policy.score(1, &ask(), &[0]).is_err(), "epoch 1 is past");
     assert_eq!(policy.score(2, &ask(), &[1]).unwrap(), [1]);
@@ -67,7 +70,10 @@ async fn a_loop_without_end_runs_out_of_fuel() {
     assert_eq!(policy.score(1, &ask(), &[0]), Err(PolicyFailure::OutOfFuel));
     assert!(policy.fuel_used() > 1_000_000);
     let after = policy.score(1, &ask(), &[0]);
-    assert!(matches!(&after, Err(PolicyFailure::Unavailable(why)) if why.contains("failed before")), "{after:?}");
+    assert!(
+        matches!(&after, Err(PolicyFailure::Unavailable(why)) if why.contains("failed before")),
+        "{after:?}"
+    );
     assert_eq!(runtime.stats()[0].deadlines, 1);
 }
 
@@ -95,7 +101,10 @@ async fn a_trap_in_any_function_ends_the_instance_and_a_new_one_works() {
             .and_then(|_| policy.score(2, &ask(), &[0]))
             .unwrap_err();
         assert!(matches!(failure, PolicyFailure::Trapped(_)), "{failure:?}");
-        assert!(matches!(policy.load(1, 3, &[]), Err(PolicyFailure::Unavailable(_))));
+        assert!(matches!(
+            policy.load(1, 3, &[]),
+            Err(PolicyFailure::Unavailable(_))
+        ));
         let digest = runtime.stats()[0].digest.clone();
         assert!(runtime.policy(&digest, &no_config()).is_ok());
     }

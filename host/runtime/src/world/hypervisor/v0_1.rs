@@ -45,8 +45,12 @@ impl Exports {
         let has = |name: &str| optional.iter().any(|found| found == name);
         Ok(Self {
             driver: driver::GuestIndices::new(pre)?,
-            devices: has("devices").then(|| devices::GuestIndices::new(pre)).transpose()?,
-            console: has("console").then(|| console::GuestIndices::new(pre)).transpose()?,
+            devices: has("devices")
+                .then(|| devices::GuestIndices::new(pre))
+                .transpose()?,
+            console: has("console")
+                .then(|| console::GuestIndices::new(pre))
+                .transpose()?,
         })
     }
 }
@@ -79,7 +83,8 @@ impl Driver {
         call: impl for<'a> FnOnce(&'a mut Store<CallHost>, &'a driver::Guest) -> Ask<'a, R> + Send,
         check: impl FnOnce(R) -> Result<A, String> + Send,
     ) -> Result<A, Fault> {
-        let load = |store: &mut Store<CallHost>, instance: &Instance| self.exports.driver.load(store, instance);
+        let load =
+            |store: &mut Store<CallHost>, instance: &Instance| self.exports.driver.load(store, instance);
         self.caller.call(place, Asked { load, call }, check).await
     }
 
@@ -169,7 +174,9 @@ impl HypervisorDriver for Driver {
         let effect = convert::effect(&call.effect);
         self.ask(
             Place::acting(call).of(handle),
-            |store, guest| Box::pin(async move { guest.call_shutdown(store, target(), run(), &effect).await }),
+            |store, guest| {
+                Box::pin(async move { guest.call_shutdown(store, target(), run(), &effect).await })
+            },
             convert::outcome,
         )
         .await
@@ -260,7 +267,11 @@ impl HypervisorDriver for Driver {
         self.ask_devices(
             place,
             |store, guest| {
-                Box::pin(async move { guest.call_attach_disk(store, target(), run(), &effect, &disk).await })
+                Box::pin(async move {
+                    guest
+                        .call_attach_disk(store, target(), run(), &effect, &disk)
+                        .await
+                })
             },
             convert::outcome,
         )
@@ -272,7 +283,11 @@ impl HypervisorDriver for Driver {
         self.ask_devices(
             Place::acting(call).of(handle),
             move |store, guest| {
-                Box::pin(async move { guest.call_detach_disk(store, target(), run(), &effect, slot).await })
+                Box::pin(async move {
+                    guest
+                        .call_detach_disk(store, target(), run(), &effect, slot)
+                        .await
+                })
             },
             convert::outcome,
         )

@@ -11,11 +11,7 @@ use wasmtime::{
     component::{Component, HasSelf, Linker},
 };
 
-use crate::{
-    counters::End,
-    grant::log::clean,
-    plugin::Shared,
-};
+use crate::{counters::End, grant::log::clean, plugin::Shared};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -199,8 +195,9 @@ impl PlacementPolicy for Policy {
             |store, guest| guest.call_load(store, epoch, rows, values),
             |held| {
                 let given = values.len();
-                held.then_some(())
-                    .ok_or_else(|| format!("it did not take {rows} rows of {columns} columns in {given} values"))
+                held.then_some(()).ok_or_else(|| {
+                    format!("it did not take {rows} rows of {columns} columns in {given} values")
+                })
             },
         )?;
         self.rows = count;
@@ -312,14 +309,20 @@ fn checked(descriptor: wit::Descriptor) -> Result<PolicyDescriptor, String> {
         ("facts", facts.len()),
     ] {
         if length > MAX_WANTED {
-            return Err(format!("descriptor.{field} has {length} entries; {MAX_WANTED} are allowed"));
+            return Err(format!(
+                "descriptor.{field} has {length} entries; {MAX_WANTED} are allowed"
+            ));
         }
     }
     if refusals.len() > MAX_REFUSALS {
-        return Err(format!("descriptor.refusals has more than {MAX_REFUSALS} entries"));
+        return Err(format!(
+            "descriptor.refusals has more than {MAX_REFUSALS} entries"
+        ));
     }
     if config_schema.len() > MAX_SCHEMA_BYTES {
-        return Err(format!("descriptor.config-schema has more than {MAX_SCHEMA_BYTES} bytes"));
+        return Err(format!(
+            "descriptor.config-schema has more than {MAX_SCHEMA_BYTES} bytes"
+        ));
     }
     let columns = columns.into_iter().map(column).collect::<Result<_, _>>()?;
     Ok(PolicyDescriptor {
@@ -349,7 +352,9 @@ fn column(column: wit::Column) -> Result<Column, String> {
         }
     }
     if !(-9..=9).contains(&scale) {
-        return Err(format!("descriptor.columns: scale {scale} is not within -9 and 9"));
+        return Err(format!(
+            "descriptor.columns: scale {scale} is not within -9 and 9"
+        ));
     }
     Ok(Column { id, name, scale })
 }

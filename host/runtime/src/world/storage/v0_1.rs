@@ -9,8 +9,8 @@ use velum_model::{
     port::{
         Call, Outcome, Target,
         storage::{
-            Attachment, Consumer, ProviderDescriptor, Space, StorageProvider, VolumeInfo, VolumePage, VolumeRef,
-            VolumeSpec,
+            Attachment, Consumer, ProviderDescriptor, Space, StorageProvider, VolumeInfo, VolumePage,
+            VolumeRef, VolumeSpec,
         },
     },
 };
@@ -153,7 +153,11 @@ impl StorageProvider for Provider {
         self.ask(
             Place::acting(call),
             |store, guest| {
-                Box::pin(async move { guest.call_unpublish(store, target(), &effect, &volume, &node).await })
+                Box::pin(async move {
+                    guest
+                        .call_unpublish(store, target(), &effect, &volume, &node)
+                        .await
+                })
             },
             convert::outcome,
         )

@@ -118,7 +118,10 @@ fn observed(from: types::Observed) -> Checked<Observed> {
 /// Where a console is.
 pub fn console(kind: u16, from: console::Place) -> Checked<ConsolePlace> {
     if from.kind != kind {
-        return Err(format!("it located a console of kind {} and not {kind}", from.kind));
+        return Err(format!(
+            "it located a console of kind {} and not {kind}",
+            from.kind
+        ));
     }
     Ok(ConsolePlace {
         kind,
