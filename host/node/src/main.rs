@@ -1,6 +1,6 @@
 //! The `velum-node` program: options, log, signals.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -40,6 +40,7 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     let _lock = StateLock::take(&options.state)?;
     let node = Node::open(&options.state, options.libvirt_uri_allow, options.directory_allow)
