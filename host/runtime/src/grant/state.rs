@@ -93,7 +93,7 @@ impl FileState {
             let before = values.clone();
             let outcome = work(&mut values).and_then(|(answer, changed)| {
                 if changed {
-                    write(&path, &values).map_err(unavailable)?;
+                    write(&path, &values).map_err(|error| unavailable(&error))?;
                 }
                 Ok(answer)
             });
@@ -114,7 +114,7 @@ fn read(path: &Path) -> Result<Values, Fault> {
             )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Values::new()),
-        Err(error) => Err(unavailable(error)),
+        Err(error) => Err(unavailable(&error)),
     }
 }
 
@@ -135,8 +135,7 @@ fn write(path: &Path, values: &Values) -> io::Result<()> {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
-fn unavailable(error: io::Error) -> Fault {
+fn unavailable(error: &io::Error) -> Fault {
     Fault::unchanged(
         code::UNAVAILABLE,
         format!("the plugin's state cannot be kept: {error}"),

@@ -140,59 +140,8 @@ impl PolicyText {
     }
 }
 
-/// A driver whose every function drops its handles and answers the zeroed bytes, except for these bodies.
-pub fn driver(bodies: &[(&str, &str)]) -> Vec<u8> {
-    let answer = "i32.const 4096";
-    let body = |name: &str| {
-        bodies
-            .iter()
-            .find(|(function, _)| *function == name)
-            .map_or(answer, |(_, body)| body)
-    };
-    let effect = "i32 i32 i32 i32";
-    let mut functions = String::new();
-    for (name, rest, handles) in [
-        ("probe", "", 1),
-        ("ensure", "", 0),
-        ("start", "", 0),
-        ("shutdown", effect, 2),
-        ("kill", effect, 2),
-        ("reboot", "i32 i32 i32 i32 i32", 2),
-        ("remove", effect, 2),
-        ("observe", "i32 i32 i32", 1),
-        ("observe-run", "", 2),
-        ("poll", "i32 i32 i32 i32 i32 i32", 2),
-        ("cancel", "i32 i32 i32 i32 i32 i32", 2),
-    ] {
-        let (params, drops) = match handles {
-            // More than 16 values: all arguments are in memory, the handles first.
-            0 => (
-                "(param $all i32)".to_owned(),
-                "local.get $all i32.load call $drop-target local.get $all i32.load offset=4 call $drop-run",
-            ),
-            1 => (
-                format!("(param $target i32) (param {rest})"),
-                "local.get $target call $drop-target",
-            ),
-            _ => (
-                format!("(param $target i32) (param $run i32) (param {rest})"),
-                "local.get $target call $drop-target local.get $run call $drop-run",
-            ),
-        };
-        functions.push_str(&format!(
-            "(func (export \"velum:hypervisor/driver@0.1.0#{name}\") {params} (result i32) {} {drops} {answer_of})\n",
-            if body(name) == answer { "" } else { body(name) },
-            answer_of = if body(name).contains("call $tell") { "i32.const 5000" } else { answer },
-        ));
-    }
-    let describe = match body("describe") {
-        same if same == answer => {
-            "i32.const 1028 i32.const 10 i32.store i32.const 1032 i32.const 10 i32.store i32.const 1036 i32.const 5 i32.store i32.const 1024"
-        }
-        other => other,
-    };
-    let core = format!(
-        r#"(module
+/// What a driver may import, in the order in which a module needs it: before everything else.
+const IMPORTS: &str = r#"
   (import "velum:common/types@0.1.0" "[resource-drop]target" (func $drop-target (param i32)))
   (import "velum:common/types@0.1.0" "[resource-drop]run" (func $drop-run (param i32)))
   (import "velum:common/log@0.1.0" "log" (func $log (param i32 i32 i32)))
@@ -201,7 +150,10 @@ pub fn driver(bodies: &[(&str, &str)]) -> Vec<u8> {
   (import "velum:connect/libvirt@0.1.0" "[static]connection.open" (func $connect (param i32 i32)))
   (import "velum:connect/libvirt@0.1.0" "[method]connection.domain" (func $domain (param i32 i32 i32)))
   (import "velum:connect/libvirt@0.1.0" "[method]domain.act" (func $act (param i32 i32 i32 i32)))
-  {MEMORY}
+"#;
+
+/// Texts, and what drivers under test do with them.
+const DEEDS: &str = r#"
   (data (i32.const 64) "api")
   (data (i32.const 80) "GET")
   (data (i32.const 96) "/v1/thing")
@@ -246,8 +198,73 @@ pub fn driver(bodies: &[(&str, &str)]) -> Vec<u8> {
     if (result i32) i32.const 2052 i32.load16_u else i32.const 2052 i32.load16_u i32.const 1000 i32.add end
     i32.store16
     i32.const 5006 i32.const 2054 i32.load8_u i32.store8)
+"#;
+
+/// The driver's functions: name, parameters behind the handles, number of handles (0: all arguments are in memory).
+const DRIVER: [(&str, &str, u8); 11] = [
+    ("probe", "", 1),
+    ("ensure", "", 0),
+    ("start", "", 0),
+    ("shutdown", "i32 i32 i32 i32", 2),
+    ("kill", "i32 i32 i32 i32", 2),
+    ("reboot", "i32 i32 i32 i32 i32", 2),
+    ("remove", "i32 i32 i32 i32", 2),
+    ("observe", "i32 i32 i32", 1),
+    ("observe-run", "", 2),
+    ("poll", "i32 i32 i32 i32 i32 i32", 2),
+    ("cancel", "i32 i32 i32 i32 i32 i32", 2),
+];
+
+/// Name and version from the memory's first bytes; everything else of the descriptor is empty.
+const DESCRIBE: &str = "i32.const 1028 i32.const 10 i32.store i32.const 1032 i32.const 10 i32.store i32.const 1036 i32.const 5 i32.store i32.const 1024";
+
+/// A driver whose every function does what its body says, drops its handles and answers the zeroed bytes, or what
+/// `$tell` left.
+pub fn driver(bodies: &[(&str, &str)]) -> Vec<u8> {
+    let body = |name: &str| {
+        bodies
+            .iter()
+            .find(|(function, _)| *function == name)
+            .map_or("", |(_, body)| body)
+    };
+    let mut functions = String::new();
+    for (name, rest, handles) in DRIVER {
+        functions.push_str(&function(name, rest, handles, body(name)));
+    }
+    let describe = match body("describe") {
+        "" => DESCRIBE,
+        other => other,
+    };
+    let core = format!(
+        r#"(module {IMPORTS} {MEMORY} {DEEDS}
   (func (export "velum:hypervisor/driver@0.1.0#describe") (result i32) {describe})
   {functions})"#
     );
     Dialect::of("hypervisor-driver").component(&core)
+}
+
+fn function(name: &str, rest: &str, handles: u8, body: &str) -> String {
+    let (params, drops) = match handles {
+        // More than 16 values: all arguments are in memory, the handles first.
+        0 => (
+            "(param $all i32)".to_owned(),
+            "local.get $all i32.load call $drop-target local.get $all i32.load offset=4 call $drop-run",
+        ),
+        1 => (
+            format!("(param $target i32) (param {rest})"),
+            "local.get $target call $drop-target",
+        ),
+        _ => (
+            format!("(param $target i32) (param $run i32) (param {rest})"),
+            "local.get $target call $drop-target local.get $run call $drop-run",
+        ),
+    };
+    let answer = if body.contains("call $tell") {
+        "i32.const 5000"
+    } else {
+        "i32.const 4096"
+    };
+    format!(
+        "(func (export \"velum:hypervisor/driver@0.1.0#{name}\") {params} (result i32) {body} {drops} {answer})\n"
+    )
 }
