@@ -97,7 +97,7 @@ impl Refused {
     }
 
     /// Which kind it is.
-    #[must_use]
+    #[cfg(test)]
     pub const fn kind(&self) -> Kind {
         self.kind
     }

@@ -2,7 +2,8 @@
 //! handler has to repeat it.
 
 use utoipa::openapi::{
-    Components, HeaderBuilder, Info, ObjectBuilder, OpenApi, Paths, Ref, RefOr, Required, Response, Type,
+    Components, HeaderBuilder, Info, ObjectBuilder, OpenApi, Paths, Ref, RefOr, Required, Response, Schema,
+    Type,
     content::ContentBuilder,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
     response::ResponseBuilder,
@@ -138,6 +139,16 @@ fn complete_operation(path: &str, verb: Verb, operation: &mut Operation) {
     if matches!(verb, Verb::Patch | Verb::Delete) {
         parameters.push(match_parameter().into());
     }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        for (kind, content) in &mut body.content {
+            let is_binary = matches!(kind.as_str(), "application/wasm" | "application/octet-stream");
+            if let RefOr::T(content) = content
+                && is_binary
+            {
+                content.schema = Some(binary());
+            }
+        }
+    }
     for (status, answer) in &mut operation.responses.responses {
         if let RefOr::T(response) = answer {
             response_headers(path, verb, status, response);
@@ -172,6 +183,15 @@ fn problems(path: &str, verb: Verb, is_open: bool) -> Vec<u16> {
         statuses.push(409);
     }
     statuses
+}
+
+/// Bytes as they are: generated, they would read as a list of numbers.
+fn binary() -> RefOr<Schema> {
+    let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(format))
+        .into()
 }
 
 fn id_parameter() -> Parameter {
