@@ -19,6 +19,8 @@ export CI=${CI:-true}
 
 LOGS=${VELUM_LOGS:-$CARGO_TARGET_DIR/logs}
 RUN=$(mktemp -d /tmp/velum-run.XXXXXX)
+# The server's and the hypervisor's users pass through.
+chmod 711 "$RUN"
 # A cold target directory of one commit is about 8 GiB.
 TARGET_LIMIT_GIB=20
 # All suites together on 2 cores, cold; one that hangs must not eat the others' time.
@@ -27,6 +29,11 @@ SUITE_LIMIT_S=${VELUM_SUITE_LIMIT_S:-1500}
 cleanup() {
   local status=$?
   trap - EXIT INT TERM
+  local home
+  # A quickstart that was ended half-way.
+  for home in "$RUN/real" "$RUN/sim"; do
+    if [ -d "$home/run" ]; then VELUM_HOME=$home bash config/quickstart.sh --stop || true; fi
+  done
   stop_libvirt "$RUN" || true
   rm -rf "$RUN"
   exit $status
