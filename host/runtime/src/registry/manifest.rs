@@ -192,6 +192,7 @@ mod tests {
             description = "An array that is not there."
             [capabilities.http.api]
             methods = ["GET"]
+            paths = ["/pools/"]
             [target]
             type = "object"
             [limits]

@@ -2,13 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use velum_model::port::{
-    placement::{PlacementPolicy, PolicyAsk, registry},
-    plugins::Plugins,
+use serde_json::{Value, json};
+use uuid::Uuid;
+use velum_connector::message::{Request, Verb, files::FilesVerb};
+use velum_model::{
+    fault::{Fault, code},
+    port::{
+        Outcome, Target, TargetKind,
+        placement::{PlacementPolicy, PolicyAsk, registry},
+        plugins::{Inspected, Plugins},
+        storage::{self, Source, VolumeRef, VolumeSpec},
+        target::Attr,
+    },
 };
 
-use crate::{bench::Bench, policies::built};
+use crate::{
+    bench::{Bench, call},
+    far_side::FakeNode,
+    policies::built,
+};
 
 const ALL: [&str; 7] = [
     "placement-best-fit",
@@ -112,6 +124,99 @@ async fn all_plugins_are_there_within_half_a_second_of_a_warm_start() {
         runtime.load(digest).await.unwrap();
     }
     let took = began.elapsed();
-    eprintln!("{} plugins in {took:?}", digests.len());
+    let resident = resident_mib();
+    eprintln!("{} plugins in {took:?}, {resident} MiB resident", digests.len());
     assert!(took < Duration::from_millis(500), "{took:?}");
+    // Of the 250 MiB that a server may take; the test itself is among them.
+    assert!(resident < 150, "{resident} MiB");
+}
+
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}
+
+/// A directory that holds one volume, and takes any other.
+fn directory(request: &Request) -> Result<Value, Fault> {
+    let Verb::Files { directory, verb } = &request.verb else {
+        return Err(Fault::unchanged(code::INVALID, "files only"));
+    };
+    let held = format!("{}.qcow2", Uuid::from_u128(11));
+    match verb {
+        FilesVerb::Space => Ok(json!({"capacity_bytes": 1000, "free_bytes": 400})),
+        FilesVerb::Inspect { name } if *name == held => Ok(json!({
+            "name": name, "format": 2, "virtual_bytes": 4096, "allocated_bytes": 512, "backing": null, "owner": "",
+        })),
+        FilesVerb::Inspect { .. } => Ok(json!(null)),
+        FilesVerb::Locate { name } => Ok(json!(format!("{directory}/{name}"))),
+        FilesVerb::Create { .. } => Ok(json!(Outcome::Done(Vec::new()))),
+        other => Err(Fault::unchanged(code::INVALID, format!("{other:?}"))),
+    }
+}
+
+#[tokio::test]
+async fn the_directory_provider_makes_and_finds_volumes_through_the_node() {
+    let Some((component, manifest)) = built("storage-dir") else {
+        eprintln!("storage-dir is not built: plugins/build.sh");
+        return;
+    };
+    let bench = Bench::new();
+    let node = FakeNode::answering(bench.directory.path(), directory);
+    let runtime = bench.start();
+    let Inspected { digest, imports, .. } = runtime.install(component, Some(manifest)).await.unwrap();
+    assert!(
+        imports.iter().any(|import| import == "velum:connect/files@0.1.0"),
+        "{imports:?}"
+    );
+    let provider = runtime.storage(&digest).unwrap();
+    let pool = Target {
+        kind: TargetKind::StoragePool,
+        id: Uuid::from_u128(9),
+        config: json!({"directory": "/srv/pool"}),
+        node: Some(node.address.clone()),
+        endpoint: None,
+        secret: None,
+    };
+    assert_eq!(provider.probe(&pool).await.unwrap().free_bytes, 400);
+    let spec = VolumeSpec {
+        id: Uuid::from_u128(12),
+        size_bytes: 8192,
+        format: storage::registry::FORMAT_QCOW2,
+        source: Source {
+            kind: storage::registry::SOURCE_BLANK,
+            of: None,
+        },
+        attrs: Vec::new(),
+    };
+    let order = call(pool.clone(), 5000);
+    let name = format!("{}.qcow2", spec.id);
+    assert_eq!(
+        provider.create(&order, &spec).await,
+        Ok(Outcome::Done(vec![Attr::text(
+            storage::registry::DONE_BACKEND_ID,
+            name
+        )]))
+    );
+    let created = node.requests.lock().last().cloned().unwrap();
+    assert_eq!(created.fence, Some(order.fence));
+    assert_eq!(created.effect.unwrap().id, order.effect.id);
+    let held = Uuid::from_u128(11);
+    let found = provider.find(&pool, held).await.unwrap().unwrap();
+    assert_eq!((found.volume.id, found.size_bytes), (held, 4096));
+    assert_eq!(provider.find(&pool, Uuid::from_u128(13)).await, Ok(None));
+    let volume = VolumeRef {
+        id: held,
+        backend_id: format!("{held}.qcow2"),
+    };
+    let attachment = provider
+        .reached_by(&pool, &volume, Uuid::nil())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(attachment.kind, storage::registry::ATTACH_FILE);
+    assert_eq!(
+        attachment.params,
+        [Attr::text(1, format!("/srv/pool/{held}.qcow2"))]
+    );
 }
