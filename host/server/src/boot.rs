@@ -23,6 +23,7 @@ use velum_store::{Refused, Store, StoreError, StoreOptions};
 use crate::{
     config::Config,
     data::Data,
+    observer::Listeners,
     plugins,
     sources::{SystemClock, SystemIds},
 };
@@ -44,7 +45,8 @@ pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
         .with_context(|| format!("could not listen on {}; is another server there?", config.listen))?;
 
     let watch = Watch::new();
-    let (store, shards) = open_store(config, &data, &clock, &ids, &watch).await?;
+    let listeners = Listeners::new(watch.clone());
+    let (store, shards) = open_store(config, &data, &clock, &ids, &listeners).await?;
     data.ensure_admin_token(&store, ids.as_ref()).await?;
 
     let http = HttpConnector::new().context("could not set up the HTTP connector")?;
@@ -73,10 +75,7 @@ pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
         ids: ids.clone(),
         limits: engine_limits(config),
     });
-    watch.follow({
-        let engine = engine.clone();
-        Box::new(move |batch| batch.commits.iter().for_each(|commit| engine.offer(commit)))
-    });
+    listeners.follow(engine.clone());
     let waiting = engine
         .load()
         .await
@@ -122,14 +121,14 @@ async fn open_store(
     data: &Data,
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn Ids>,
-    watch: &Arc<Watch>,
+    listeners: &Arc<Listeners>,
 ) -> anyhow::Result<(Store, Vec<(ShardId, u64)>)> {
     let store = Store::open(StoreOptions {
         url: config.database_url(),
         holder: format!("velumd-{}", std::process::id()),
         clock: clock.clone(),
         ids: ids.clone(),
-        observer: watch.clone(),
+        observer: listeners.clone(),
         lease_ms: config.lease.ms,
     })
     .await

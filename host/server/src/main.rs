@@ -3,6 +3,7 @@
 mod boot;
 mod config;
 mod data;
+mod observer;
 mod plugins;
 mod sources;
 

@@ -68,7 +68,7 @@ async fn install(services: &Services, path: &Path) -> anyhow::Result<()> {
         scope: Scope::All,
     };
     services
-        .plugin_create(&system, NewPlugin { component, manifest }, None)
+        .plugin_install(&system, NewPlugin { component, manifest }, None)
         .await?;
     Ok(())
 }
