@@ -125,3 +125,38 @@ async fn no_statement_of_a_batch_reads_a_whole_table() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_page_is_read_in_its_order_and_a_name_by_its_index() {
+    use crate::reader::Stored;
+    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
+        .await
+        .expect("a connection");
+    sqlx::raw_sql(include_str!("../migrations/sqlite/0001_first.sql"))
+        .execute(&mut connection)
+        .await
+        .expect("the schema");
+    let selects = [
+        ("instance", velum_model::instance::Instance::SELECT),
+        ("volume", velum_model::storage::Volume::SELECT),
+        ("template", velum_model::storage::Template::SELECT),
+    ];
+    for (table, select) in selects {
+        let page =
+            format!("{select} WHERE {table}.project = $1 AND {table}.id > $2 ORDER BY {table}.id LIMIT 9");
+        let by_name = format!("{select} WHERE {table}.name = $1 ORDER BY {table}.id LIMIT 9");
+        for (text, wanted) in [(page, "(id>?)"), (by_name, "(name=?)")] {
+            let text = format!("EXPLAIN QUERY PLAN {text}");
+            let plan = sqlx::query(sqlx::AssertSqlSafe(text))
+                .fetch_all(&mut connection)
+                .await;
+            let steps: Vec<String> = plan.expect("a plan").iter().map(|row| row.get(3)).collect();
+            assert!(
+                steps.first().is_some_and(|step| step.contains(wanted)),
+                "{table}: {steps:?}"
+            );
+            let is_sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+            assert!(!(is_sorted && wanted == "(id>?)"), "{table}: {steps:?}");
+        }
+    }
+}

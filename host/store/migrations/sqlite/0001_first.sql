@@ -249,11 +249,12 @@ CREATE TABLE template (
     reference TEXT,
     generation INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    UNIQUE (project, zone, name),
+    UNIQUE (name, zone, project),
     CHECK (received_bytes <= upload_bytes)
 ) STRICT;
 
--- The wide columns come last. A placement's decision and the last compute host are history: no key holds them.
+-- Tenants' names stand first in their index: a name is looked up whoever asks, and a page of a project's rows is read in
+-- the order of ids, not sorted. The wide columns come last. A placement's decision and the last compute host are history: no key holds them.
 CREATE TABLE instance (
     id BLOB PRIMARY KEY NOT NULL,
     zone BLOB NOT NULL REFERENCES zone (id) ON DELETE RESTRICT,
@@ -269,7 +270,7 @@ CREATE TABLE instance (
     generation INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     user_data BLOB NOT NULL,
-    UNIQUE (project, zone, name)
+    UNIQUE (name, zone, project)
 ) STRICT;
 
 -- One active and one incoming run an instance. Not two partial indexes: SQLite does not look for the rows that keep an
@@ -344,7 +345,7 @@ CREATE TABLE volume (
     state TEXT NOT NULL,
     generation INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    UNIQUE (project, zone, name)
+    UNIQUE (name, zone, project)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attachment (
