@@ -47,6 +47,9 @@ fn every_exception_has_a_reason_that_says_something() {
     let reasons = exceptions.arrow.iter().map(|e| (&e.from, &e.reason));
     let reasons = reasons.chain(exceptions.long_file.iter().map(|e| (&e.path, &e.reason)));
     for (what, reason) in reasons {
-        assert!(reason.split_whitespace().count() >= 5, "the exception of {what} has no reason");
+        assert!(
+            reason.split_whitespace().count() >= 5,
+            "the exception of {what} has no reason"
+        );
     }
 }
