@@ -249,13 +249,13 @@ bin_directory() {
   esac
 }
 
-# cargo_build ARGUMENT...: quiet but for warnings and errors, unless somebody watches.
+# cargo_build ARGUMENT...: quiet but for warnings and errors, unless somebody watches. For the suites (VELUM_WHOLE=yes) it is
+# always the whole workspace with its tests, whatever is asked for: another selection would build the dependencies anew.
 cargo_build() {
-  if is_terminal; then
-    (cd "$VELUM_ROOT" && cargo build --locked --profile "${VELUM_PROFILE:-dev}" "$@")
-  else
-    (cd "$VELUM_ROOT" && cargo build --locked --quiet --profile "${VELUM_PROFILE:-dev}" "$@")
-  fi
+  local quiet=(--quiet)
+  if is_terminal; then quiet=(); fi
+  if [ "${VELUM_WHOLE:-}" = yes ]; then set -- --workspace --all-targets; fi
+  (cd "$VELUM_ROOT" && cargo build --locked "${quiet[@]}" --profile "${VELUM_PROFILE:-dev}" "$@")
 }
 
 # The first-party components, in $CARGO_TARGET_DIR/plugins.

@@ -104,7 +104,7 @@ async fn accept(
     arguments: &Arguments,
     round: u32,
 ) -> anyhow::Result<Round> {
-    let before = counters(&cloud.url).await?;
+    let before = counters(cloud).await?;
     let next = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let mut clients = Vec::new();
@@ -132,7 +132,7 @@ async fn accept(
         took.extend(client.await??);
     }
     let elapsed = began.elapsed().as_secs_f64();
-    let after = counters(&cloud.url).await?;
+    let after = counters(cloud).await?;
     took.sort_unstable();
     let at = |share: f64| {
         let index = ((took.len() as f64 * share) as usize).min(took.len().saturating_sub(1));
@@ -155,8 +155,11 @@ struct Counters {
     commits: f64,
 }
 
-async fn counters(url: &str) -> anyhow::Result<Counters> {
-    let text = reqwest::get(format!("{url}/metrics")).await?.text().await?;
+async fn counters(cloud: &TestCloud) -> anyhow::Result<Counters> {
+    let ask = reqwest::Client::new()
+        .get(format!("{}/metrics", cloud.url))
+        .bearer_auth(cloud.token()?);
+    let text = ask.send().await?.error_for_status()?.text().await?;
     let value = |name: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
