@@ -1,4 +1,9 @@
 //! The driver against a libvirt that is a table in memory.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test's set-up cannot do is a failed test"
+)]
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -299,7 +304,8 @@ fn each_hypervisor_has_its_type() {
 
 #[test]
 fn what_cannot_be_is_refused_before_anything_changes() {
-    let broken: [(&str, fn(&mut GuestSpec)); 11] = [
+    type Breaks = fn(&mut GuestSpec);
+    let broken: [(&str, Breaks); 11] = [
         ("architecture", |s| s.arch = code::ARCH_AARCH64),
         ("vCPUs", |s| s.vcpus = 5),
         ("MiB", |s| s.memory_mib = 0),

@@ -1,4 +1,10 @@
 //! The driver against a far side that answers from a list: what is asked, in which words, and what is made of answers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test's set-up cannot do is a failed test"
+)]
 
 use std::cell::RefCell;
 

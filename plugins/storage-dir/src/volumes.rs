@@ -152,7 +152,7 @@ pub fn create(directory: &impl Directory, effect: &Effect, spec: &VolumeSpec) ->
             spec.format
         )));
     }
-    if spec.size_bytes == 0 || spec.size_bytes % SECTOR != 0 || spec.size_bytes > BYTES_MAX {
+    if spec.size_bytes == 0 || !spec.size_bytes.is_multiple_of(SECTOR) || spec.size_bytes > BYTES_MAX {
         return Err(Fault::invalid(format!(
             "{} bytes are no multiple of {SECTOR} up to {BYTES_MAX}",
             spec.size_bytes
@@ -192,7 +192,7 @@ pub fn expand(
 ) -> Result<Outcome, Fault> {
     let name = named(volume)?;
     let found = directory.inspect(name)?.ok_or_else(|| absent(name))?;
-    if bytes % SECTOR != 0 || bytes > BYTES_MAX {
+    if !bytes.is_multiple_of(SECTOR) || bytes > BYTES_MAX {
         return Err(Fault::invalid(format!(
             "{bytes} bytes are no multiple of {SECTOR} up to {BYTES_MAX}"
         )));

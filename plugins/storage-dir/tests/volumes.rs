@@ -1,4 +1,9 @@
 //! The provider against a directory that is a table in memory.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test's set-up cannot do is a failed test"
+)]
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -171,8 +176,9 @@ fn what_is_there_as_something_else_is_refused() {
 
 #[test]
 fn what_cannot_be_made_is_refused_before_anything_is_asked() {
+    type Breaks = fn(&mut VolumeSpec);
     let pool = Table::default();
-    let broken: [(u16, fn(&mut VolumeSpec)); 6] = [
+    let broken: [(u16, Breaks); 6] = [
         (fault::INVALID, |s| s.id = "../../etc/passwd".to_owned()),
         (fault::INVALID, |s| s.size_bytes = 513),
         (fault::INVALID, |s| s.size_bytes = 1 << 50),

@@ -1,11 +1,5 @@
 //! Generated from `wit/`. What is imported stands in one module; each interface that a plugin may export has a module of
 //! its own, so that a plugin exports those that it implements and no others.
-#![expect(
-    clippy::all,
-    clippy::allow_attributes,
-    clippy::allow_attributes_without_reason,
-    reason = "generated; the canonical ABI is lifted and lowered by hand-checked unsafe code"
-)]
 
 /// Everything that a plugin may import, and the types of all packages. What is not used is not in the component.
 pub mod imports {

@@ -1,5 +1,6 @@
 //! The contracts parse, and their code spaces are the same in three places: the server's model, this crate, the tables
 //! in the documentation of `wit/`.
+#![expect(clippy::panic, reason = "what a test's set-up cannot do is a failed test")]
 
 use std::path::Path;
 

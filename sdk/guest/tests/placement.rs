@@ -1,4 +1,8 @@
 //! What the engine between the contract and a policy's trait promises.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test's set-up cannot do is a failed test"
+)]
 
 use proptest::prelude::*;
 use velum_guest::placement::{
