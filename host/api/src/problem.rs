@@ -87,139 +87,95 @@ impl Kind {
         Self::PolicyFailed,
     ];
 
-    const fn row(self) -> (&'static str, StatusCode, &'static str) {
-        match self {
-            Self::Malformed => (
-                "/problems/malformed",
-                StatusCode::BAD_REQUEST,
-                "The body is not JSON",
-            ),
-            Self::BadRequest => (
-                "/problems/bad-request",
-                StatusCode::BAD_REQUEST,
-                "The request does not read",
-            ),
-            Self::Unauthenticated => (
-                "/problems/unauthenticated",
-                StatusCode::UNAUTHORIZED,
-                "A token is needed",
-            ),
-            Self::NotFound => (
-                "/problems/not-found",
-                StatusCode::NOT_FOUND,
-                "There is no such thing",
-            ),
-            Self::MethodNotAllowed => (
-                "/problems/method-not-allowed",
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The route does not take this method",
-            ),
-            Self::TooSlow => (
-                "/problems/too-slow",
-                StatusCode::REQUEST_TIMEOUT,
-                "The body did not arrive in time",
-            ),
-            Self::NameTaken => ("/problems/name-taken", StatusCode::CONFLICT, "The name is in use"),
-            Self::InUse => ("/problems/in-use", StatusCode::CONFLICT, "It is still used"),
-            Self::Locked => (
-                "/problems/locked",
-                StatusCode::CONFLICT,
-                "An operation is at work on it",
-            ),
-            Self::InvalidState => (
-                "/problems/invalid-state",
-                StatusCode::CONFLICT,
-                "Its state does not allow it",
-            ),
-            Self::WrongOffset => (
-                "/problems/wrong-offset",
-                StatusCode::CONFLICT,
-                "The upload goes on elsewhere",
-            ),
-            Self::NoCapacity => ("/problems/no-capacity", StatusCode::CONFLICT, "There is no room"),
-            Self::NoAddresses => (
-                "/problems/no-addresses",
-                StatusCode::CONFLICT,
-                "The network has no free address",
-            ),
-            Self::AddressTaken => (
-                "/problems/address-taken",
-                StatusCode::CONFLICT,
-                "The address is not free",
-            ),
-            Self::Stale => (
-                "/problems/stale",
-                StatusCode::PRECONDITION_FAILED,
-                "It has changed since it was read",
-            ),
-            Self::TooLarge => (
-                "/problems/too-large",
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "The body is too large",
-            ),
-            Self::UnsupportedMediaType => (
-                "/problems/unsupported-media-type",
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The body is of another type",
-            ),
-            Self::Invalid => (
-                "/problems/invalid",
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The request cannot be accepted",
-            ),
-            Self::KeyReused => (
-                "/problems/idempotency-key-reused",
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The idempotency key was used for another request",
-            ),
-            Self::PluginRefused => (
-                "/problems/plugin-refused",
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The component is not accepted",
-            ),
-            Self::UpgradeRequired => (
-                "/problems/upgrade-required",
-                StatusCode::UPGRADE_REQUIRED,
-                "A WebSocket is wanted",
-            ),
-            Self::TooMany => (
-                "/problems/too-many",
-                StatusCode::TOO_MANY_REQUESTS,
-                "Too much at once",
-            ),
-            Self::Internal => (
-                "/problems/internal",
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The server failed",
-            ),
-            Self::Unavailable => (
-                "/problems/unavailable",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Not now",
-            ),
-            Self::PolicyFailed => (
-                "/problems/policy-failed",
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The placement policy failed",
-            ),
-        }
-    }
-
     /// The `type`: a URI reference that never changes.
     #[must_use]
     pub const fn uri(self) -> &'static str {
-        self.row().0
+        match self {
+            Self::Malformed => "/problems/malformed",
+            Self::BadRequest => "/problems/bad-request",
+            Self::Unauthenticated => "/problems/unauthenticated",
+            Self::NotFound => "/problems/not-found",
+            Self::MethodNotAllowed => "/problems/method-not-allowed",
+            Self::TooSlow => "/problems/too-slow",
+            Self::NameTaken => "/problems/name-taken",
+            Self::InUse => "/problems/in-use",
+            Self::Locked => "/problems/locked",
+            Self::InvalidState => "/problems/invalid-state",
+            Self::WrongOffset => "/problems/wrong-offset",
+            Self::NoCapacity => "/problems/no-capacity",
+            Self::NoAddresses => "/problems/no-addresses",
+            Self::AddressTaken => "/problems/address-taken",
+            Self::Stale => "/problems/stale",
+            Self::TooLarge => "/problems/too-large",
+            Self::UnsupportedMediaType => "/problems/unsupported-media-type",
+            Self::Invalid => "/problems/invalid",
+            Self::KeyReused => "/problems/idempotency-key-reused",
+            Self::PluginRefused => "/problems/plugin-refused",
+            Self::UpgradeRequired => "/problems/upgrade-required",
+            Self::TooMany => "/problems/too-many",
+            Self::Internal => "/problems/internal",
+            Self::Unavailable => "/problems/unavailable",
+            Self::PolicyFailed => "/problems/policy-failed",
+        }
     }
 
     /// The HTTP status.
     #[must_use]
     pub const fn status(self) -> StatusCode {
-        self.row().1
+        match self {
+            Self::Malformed | Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::NameTaken
+            | Self::InUse
+            | Self::Locked
+            | Self::InvalidState
+            | Self::WrongOffset
+            | Self::NoCapacity
+            | Self::NoAddresses
+            | Self::AddressTaken => StatusCode::CONFLICT,
+            Self::Stale => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Invalid | Self::KeyReused | Self::PluginRefused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable | Self::PolicyFailed => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 
     /// The title.
     #[must_use]
     pub const fn title(self) -> &'static str {
-        self.row().2
+        match self {
+            Self::Malformed => "The body is not JSON",
+            Self::BadRequest => "The request does not read",
+            Self::Unauthenticated => "A token is needed",
+            Self::NotFound => "There is no such thing",
+            Self::MethodNotAllowed => "The route does not take this method",
+            Self::TooSlow => "The body did not arrive in time",
+            Self::NameTaken => "The name is in use",
+            Self::InUse => "It is still used",
+            Self::Locked => "An operation is at work on it",
+            Self::InvalidState => "Its state does not allow it",
+            Self::WrongOffset => "The upload goes on elsewhere",
+            Self::NoCapacity => "There is no room",
+            Self::NoAddresses => "The network has no free address",
+            Self::AddressTaken => "The address is not free",
+            Self::Stale => "It has changed since it was read",
+            Self::TooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body is of another type",
+            Self::Invalid => "The request cannot be accepted",
+            Self::KeyReused => "The idempotency key was used for another request",
+            Self::PluginRefused => "The component is not accepted",
+            Self::UpgradeRequired => "A WebSocket is wanted",
+            Self::TooMany => "Too much at once",
+            Self::Internal => "The server failed",
+            Self::Unavailable => "Not now",
+            Self::PolicyFailed => "The placement policy failed",
+        }
     }
 }

@@ -33,7 +33,6 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 }
 
 /// The whole API.
-#[must_use]
 pub fn router(state: ApiState) -> Router {
     let (router, api) = routes().split_for_parts();
     let contract = openapi::complete(api).to_json().unwrap_or_default();

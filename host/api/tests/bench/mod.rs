@@ -1,5 +1,7 @@
 //! The API over a store of its own, without a network.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up is a failed test")]
+
 use std::sync::{
     Arc,
     atomic::{AtomicI64, AtomicU64, Ordering},
