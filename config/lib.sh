@@ -2,6 +2,9 @@
 #
 # Nothing here runs by itself. Whoever sources it has `set -euo pipefail` on.
 
+# A failure inside $(...) is a failure too.
+shopt -s inherit_errexit
+
 VELUM_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VELUM_CACHE=${VELUM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/velum}
 export CARGO_TARGET_DIR=${VELUM_TARGET_DIR:-$VELUM_CACHE/target}

@@ -29,11 +29,17 @@ ensure_range() {
   printf '    gave it the addresses %s to %s\n' "$3" "$4"
 }
 
+# operation_on SUBJECT: the newest operation of a list on standard input that is about it. Ids are ordered by time.
+operation_on() {
+  awk -v subject="\"$1\"" -F '[ ,]+' \
+    '/^    "id":/ {id = $3} /^      "id":/ && $3 == subject && id > newest {newest = id} END {gsub("\"", "", newest); print newest}'
+}
+
 # follow KIND SUBJECT: shows the newest operation of that kind on a resource until it has ended; fails unless it is done.
 follow() {
   local id view state percent note shown='' started
   started=$(date +%s)
-  id=$(velum operation list --subject "$2" --kind "$1" -o json | fields id | sort | tail -n 1)
+  id=$(velum operation list --kind "$1" --limit 100000 -o json | operation_on "$2")
   [ -n "$id" ] || fail "there is no operation $1 on $2"
   while :; do
     view=$(velum operation show "$id" -o json)

@@ -75,12 +75,14 @@ restart_if_new() {
   ! runs "$1"
 }
 
+plugins_digest() { find "$VQ/plugins" -type f | sort | xargs -r cat | sha256sum; }
+
 start_server() {
   local plugins_before
-  plugins_before=$(cat "$VQ"/plugins/* 2>/dev/null | sha256sum)
+  plugins_before=$(plugins_digest)
   install_plugins
   # Components are installed at start; newer ones are a reason to start again.
-  if runs velumd && [ "$plugins_before" != "$(cat "$VQ"/plugins/* | sha256sum)" ]; then stop_process "$VQ/run/velumd.pid"; fi
+  if runs velumd && [ "$plugins_before" != "$(plugins_digest)" ]; then stop_process "$VQ/run/velumd.pid"; fi
   if restart_if_new velumd; then
     step "starting velumd on $VQ_API"
     cat >"$VQ/velumd.toml" <<TOML

@@ -1,8 +1,8 @@
 # Many simulated compute hosts and 500 instances on them. Sourced by quickstart.sh.
 
 VQ_INSTANCES=500
-# Requests at a time: the command line is a process each, and two cores are the smallest machine.
-VQ_AT_ONCE=12
+# Requests at a time: most of the time each waits.
+VQ_AT_ONCE=32
 
 quickstart_sim() {
   local hosts=$1 zone
@@ -46,6 +46,7 @@ make_zone() {
   local n=$1 zone pod cluster network policy count
   count=$((($2 + 2 - n) / 2))
   step "zone-$n: $count compute hosts"
+  VQ_WITHIN=
   policy=$(ensure policy spreading --plugin placement-spread)
   zone=$(ensure zone "zone-$n" --policy "$policy")
   VQ_WITHIN="--zone $zone"
@@ -69,17 +70,17 @@ register_hosts() {
   local n=$1 zone=$2 cluster=$3 count=$4 i
   velum compute-host list --zone "$zone" --limit 100000 -o json | fields name | sort >"$VQ/run/known-$n"
   for i in $(seq -f "z$n-h%04g" 1 "$count"); do printf '%s\n' "$i"; done | sort | comm -23 - "$VQ/run/known-$n" >"$VQ/run/wanted-$n"
-  in_parallel "compute hosts" "$VQ/run/wanted-$n" compute-host create @ --cluster "$cluster" --endpoint "$VQ_SIM" --config '{"host":"@"}'
+  in_parallel "compute hosts" "$VQ/run/wanted-$n" compute-host create %NAME% --cluster "$cluster" --endpoint "$VQ_SIM" --config '{"host":"%NAME%"}'
 }
 
-# in_parallel WHAT FILE ARGUMENT...: runs the command line for each line of FILE, `@` being the line. Shows how far it is.
+# in_parallel WHAT FILE ARGUMENT...: runs the command line for each line of FILE, `%NAME%` being the line. Shows how far it is.
 in_parallel() {
   local what=$1 file=$2 total log=$VQ/log/parallel.log
   shift 2
   total=$(wc -l <"$file")
   [ "$total" -gt 0 ] || return 0
   : >"$log"
-  xargs -a "$file" -P $VQ_AT_ONCE -I @ sh -c '"$@" >/dev/null 2>"$0.$$" && echo ok || { echo "failed: $(cat "$0.$$")"; }; rm -f "$0.$$"' \
+  xargs -a "$file" -P $VQ_AT_ONCE -I %NAME% sh -c '"$@" >/dev/null 2>"$0.$$" && echo ok || { echo "failed: $(cat "$0.$$")"; }; rm -f "$0.$$"' \
     "$VQ/run/error" "$VQ/bin/velum" "$@" -o json </dev/null >>"$log" &
   local worker=$!
   while kill -0 $worker 2>/dev/null; do
@@ -101,13 +102,14 @@ make_instances() {
     for i in $(seq -f "vm-$n-%03g" 1 $half); do printf '%s\n' "$i"; done | sort | comm -23 - "$VQ/run/known" >"$VQ/run/wanted"
     cat "$VQ/run/wanted" >>"$VQ/run/made"
     local zone template network offering
+    VQ_WITHIN=
     zone=$(ensure zone "zone-$n")
     VQ_WITHIN="--zone $zone"
     template=$(velum template list --name blank --zone "$zone" -o json | fields id | head -n 1)
     network=$(ensure network "guests-$n")
     VQ_WITHIN=
     offering=$(ensure compute-offering small)
-    in_parallel "instances in zone-$n" "$VQ/run/wanted" instance create @ --wait --zone "$zone" --offering "$offering" \
+    in_parallel "instances in zone-$n" "$VQ/run/wanted" instance create %NAME% --wait --zone "$zone" --offering "$offering" \
       --template "$template" --network "$network"
   done
   wait_until 120 all_run || fail "of $VQ_INSTANCES instances $(running) run"
