@@ -13,7 +13,7 @@ use velum_model::{
 
 use crate::{
     http::{HttpConnector, HttpRequest, HttpResponse},
-    message::{Verb, image::ImageVerb},
+    message::{Verb, frame::MAX_BODY, image::ImageVerb},
     node::{NodeClient, QUESTION},
 };
 
@@ -62,8 +62,12 @@ impl ImageStore for DirectoryStore {
     }
 
     async fn write(&self, image: Uuid, offset: u64, chunk: Vec<u8>) -> Result<u64, Fault> {
-        let verb = self.verb(ImageVerb::Write { image, offset });
-        let (length, _) = self.node.exchange(verb, None, WRITE, chunk).await?;
+        // A caller's chunk may be longer than what one message carries.
+        let mut length = offset;
+        for piece in chunk.chunks(MAX_BODY) {
+            let verb = self.verb(ImageVerb::Write { image, offset: length });
+            (length, _) = self.node.exchange(verb, None, WRITE, piece.to_vec()).await?;
+        }
         Ok(length)
     }
 
