@@ -1,6 +1,9 @@
 //! The contract: fresh, complete, and without two things of one name.
 
-#![expect(clippy::expect_used, reason = "a contract that does not read is a failed test")]
+#![expect(
+    clippy::expect_used,
+    reason = "a contract that does not read is a failed test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +40,10 @@ fn references(node: &Value, found: &mut BTreeSet<String>) {
 #[test]
 fn openapi_is_fresh() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
-    let now = velum_api::openapi().to_pretty_json().expect("the contract is JSON") + "\n";
+    let now = velum_api::openapi()
+        .to_pretty_json()
+        .expect("the contract is JSON")
+        + "\n";
     if std::env::var_os("VELUM_BLESS").is_some() {
         std::fs::write(path, &now).expect("openapi.json can be written");
     }

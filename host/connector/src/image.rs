@@ -65,7 +65,10 @@ impl ImageStore for DirectoryStore {
         // A caller's chunk may be longer than what one message carries.
         let mut length = offset;
         for piece in chunk.chunks(MAX_BODY) {
-            let verb = self.verb(ImageVerb::Write { image, offset: length });
+            let verb = self.verb(ImageVerb::Write {
+                image,
+                offset: length,
+            });
             (length, _) = self.node.exchange(verb, None, WRITE, piece.to_vec()).await?;
         }
         Ok(length)

@@ -16,7 +16,10 @@ pub struct Listeners {
 impl Listeners {
     /// Without an engine yet.
     pub fn new(watch: Arc<Watch>) -> Arc<Self> {
-        Arc::new(Self { watch, engine: OnceLock::new() })
+        Arc::new(Self {
+            watch,
+            engine: OnceLock::new(),
+        })
     }
 
     /// Lets the engine follow. The first one stays.

@@ -41,7 +41,14 @@ impl Collection<'_, Instances> {
     /// # Errors
     /// As [`Collection::stop`].
     pub async fn stop_within(&self, id: Uuid, grace_ms: u64) -> Result<Answered<InstanceView>, ClientError> {
-        self.act(id, "stop", Some(&StopInstanceBody { grace_ms: Some(grace_ms) })).await
+        self.act(
+            id,
+            "stop",
+            Some(&StopInstanceBody {
+                grace_ms: Some(grace_ms),
+            }),
+        )
+        .await
     }
 
     /// Reboots a running one.
@@ -57,7 +64,8 @@ impl Collection<'_, Instances> {
     /// # Errors
     /// As [`Collection::reboot`].
     pub async fn reset(&self, id: Uuid) -> Result<Answered<InstanceView>, ClientError> {
-        self.act(id, "reboot", Some(&RebootInstanceBody { hard: true })).await
+        self.act(id, "reboot", Some(&RebootInstanceBody { hard: true }))
+            .await
     }
 
     /// Why it is where it is.

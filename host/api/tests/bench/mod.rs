@@ -1,6 +1,9 @@
 //! The API over a store of its own, without a network.
 
-#![expect(clippy::expect_used, reason = "a bench that cannot be set up is a failed test")]
+#![expect(
+    clippy::expect_used,
+    reason = "a bench that cannot be set up is a failed test"
+)]
 
 use std::sync::{
     Arc,

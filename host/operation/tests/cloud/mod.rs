@@ -172,7 +172,10 @@ impl Cloud {
     /// Two compute hosts, a pool, a network of many addresses, a template.
     pub async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (clock, ids) = (Arc::new(Elapsed(tokio::time::Instant::now())), Arc::new(Counting::default()));
+        let (clock, ids) = (
+            Arc::new(Elapsed(tokio::time::Instant::now())),
+            Arc::new(Counting::default()),
+        );
         let follow = Arc::new(Follow::default());
         let store = Store::open(StoreOptions {
             url: format!("sqlite:{}", directory.path().join("velum.db").display()),
@@ -733,11 +736,7 @@ impl Cloud {
         );
         assert_eq!(self.store.audit().await.expect("the audit runs"), Vec::new());
         let layers = reader.layers_of_template(self.template).await.expect("rows read");
-        let expected: Vec<String> = layers
-            .iter()
-            
-            .map(|l| format!("volume {}", l.id.uuid()))
-            .collect();
+        let expected: Vec<String> = layers.iter().map(|l| format!("volume {}", l.id.uuid())).collect();
         let left: Vec<String> = self
             .far
             .contents()
