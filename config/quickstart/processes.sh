@@ -48,13 +48,18 @@ install_program() {
   mv "$to.new" "$to"
 }
 
+# A name and version stands for one component for ever: another build of the same version does not replace it.
 install_plugins() {
-  local file
-  for file in "$CARGO_TARGET_DIR"/plugins/*.wasm "$CARGO_TARGET_DIR"/plugins/*.toml; do
+  local file name
+  for file in "$CARGO_TARGET_DIR"/plugins/*.wasm; do
     [ -e "$file" ] || fail "there are no components in $CARGO_TARGET_DIR/plugins: did plugins/build.sh fail?"
-    cmp -s "$file" "$VQ/plugins/${file##*/}" || install -m 644 "$file" "$VQ/plugins/"
+    name=$(basename "$file" .wasm)
+    if [ "$(version_of "$VQ/plugins/$name.toml")" != "$(version_of "${file%.wasm}.toml")" ]; then
+      install -m 644 "$file" "${file%.wasm}.toml" "$VQ/plugins/"
+    fi
   done
 }
+version_of() { sed -n '/^version *=/p' "$1" 2>/dev/null | head -n 1; }
 
 # launch NAME COMMAND...: in a session of its own, its output in a log of its own.
 launch() {
@@ -95,13 +100,21 @@ TOML
     [ "$VQ_USER" = "$(id -un)" ] || become=(setpriv --reuid "$VQ_USER" --regid "$VQ_USER" --init-groups)
     launch velumd "${become[@]}" "$VQ/bin/velumd" --config "$VQ/velumd.toml"
     # The first start compiles the components.
-    wait_until 180 server_is_ready || fail "velumd does not come up; its log, $VQ/log/velumd.log, ends with:
+    wait_for_server 180 || fail "velumd does not come up; its log, $VQ/log/velumd.log, ends with:
 $(tail -n 5 "$VQ/log/velumd.log")"
   fi
   install_program velum || true
   export VELUM_SERVER=$VQ_API
   VELUM_TOKEN=$(cat "$VQ/data/admin.token" 2>/dev/null || as_root cat "$VQ/data/admin.token")
   export VELUM_TOKEN
+}
+# wait_for_server SECONDS: until it is ready; no longer than it runs.
+wait_for_server() {
+  local deadline=$(($(date +%s) + $1))
+  until server_is_ready; do
+    runs velumd && [ "$(date +%s)" -lt $deadline ] || return 1
+    sleep 0.2
+  done
 }
 server_is_ready() { runs velumd && [ "$(http_status "$VQ_API/readyz")" = 200 ]; }
 

@@ -61,7 +61,7 @@ make_cloud() {
   pod=$(ensure pod pod-1 --zone "$zone" --cidr 172.31.77.0/24 --gateway 172.31.77.1)
   ensure_range --pod "$pod" 172.31.77.10 172.31.77.50
   cluster=$(ensure cluster cluster-1 --pod "$pod" --driver hypervisor-libvirt --cpu-overcommit 4)
-  VQ_HOST=$(uname -n | tr -c 'A-Za-z0-9.-\n' '-' | sed 's/^[^A-Za-z0-9]*//' | cut -c 1-63)
+  VQ_HOST=$(uname -n | tr -c 'A-Za-z0-9.\n-' '-' | sed 's/^[^A-Za-z0-9]*//' | cut -c 1-63)
   ensure compute-host "${VQ_HOST:=this-host}" --cluster "$cluster" --node "$node" \
     --config "{\"uri\":\"qemu:///system\",\"accel\":\"$accel\"}" >/dev/null
   ensure storage-pool pool-1 --zone "$zone" --provider storage-dir --node "$node" --config "{\"directory\":\"$VQ/pool\"}" >/dev/null
