@@ -81,17 +81,31 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
 async fn fill_names(session: &Session, decision: &mut DecisionView) {
     let ranked = decision.winner.iter().chain(&decision.runners_up);
     let refused = decision.refusals.iter().map(|r| r.compute_host_id);
-    let hosts: Vec<_> = ranked.map(|r| r.compute_host_id).chain(refused).map(|id| id.to_string()).collect();
-    let pools: Vec<_> = decision.pools.iter().map(|p| p.storage_pool_id.to_string()).collect();
+    let hosts: Vec<_> = ranked
+        .map(|r| r.compute_host_id)
+        .chain(refused)
+        .map(|id| id.to_string())
+        .collect();
+    let pools: Vec<_> = decision
+        .pools
+        .iter()
+        .map(|p| p.storage_pool_id.to_string())
+        .collect();
     let mut names = Names::default();
     names.learn(&session.client, "compute-hosts", &hosts).await;
     names.learn(&session.client, "storage-pools", &pools).await;
     let host = |id: uuid::Uuid| Some(names.name("compute-hosts", &id.to_string()));
     for ranked in decision.winner.iter_mut().chain(&mut decision.runners_up) {
-        ranked.compute_host_name = ranked.compute_host_name.take().or_else(|| host(ranked.compute_host_id));
+        ranked.compute_host_name = ranked
+            .compute_host_name
+            .take()
+            .or_else(|| host(ranked.compute_host_id));
     }
     for refusal in &mut decision.refusals {
-        refusal.compute_host_name = refusal.compute_host_name.take().or_else(|| host(refusal.compute_host_id));
+        refusal.compute_host_name = refusal
+            .compute_host_name
+            .take()
+            .or_else(|| host(refusal.compute_host_id));
     }
     for pool in &mut decision.pools {
         let name = names.name("storage-pools", &pool.storage_pool_id.to_string());
@@ -165,11 +179,7 @@ fn summary(decision: &DecisionView) -> Vec<(String, String)> {
     );
     row(
         "decided",
-        table::word(
-            &decision.at.clone().into(),
-            Kind::Time,
-            &Names::default(),
-        ),
+        table::word(&decision.at.clone().into(), Kind::Time, &Names::default()),
     );
     rows
 }

@@ -99,13 +99,22 @@ fn lacks_room(problem: &Problem) -> bool {
 fn render_problem(problem: &Problem) -> String {
     let mut text = format!("error: {} ({})\n", plain(&problem.title), problem.status);
     let mut line = |label: &str, words: &str| text.push_str(&format!("  {label}{}\n", plain(words)));
-    if let Some(detail) = problem.detail.as_deref().filter(|d| *d != problem.title) {
+    let fields: Vec<String> = problem
+        .errors
+        .iter()
+        .map(|e| format!("{}: {}", e.pointer, e.problem))
+        .collect();
+    let detail = problem.detail.as_deref().unwrap_or_default();
+    // The detail often repeats the title, the only field, or what uses it: each is told once.
+    if !detail.is_empty() && detail != problem.title && !fields.iter().any(|field| field == detail) {
         line("", detail);
     }
-    for field in &problem.errors {
-        line("", &format!("{}: {}", field.pointer, field.problem));
-    }
-    if let Some(used_by) = &problem.used_by {
+    fields.iter().for_each(|field| line("", field));
+    if let Some(used_by) = problem
+        .used_by
+        .as_deref()
+        .filter(|used_by| !detail.contains(*used_by))
+    {
         line("used by: ", used_by);
     }
     if let Some(operation) = &problem.operation {

@@ -327,11 +327,25 @@ fn fields(value: &Value, names: &Names) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     if let Value::Object(map) = value {
         // Links are for programs.
-        for (field, value) in map.iter().filter(|(field, _)| *field != "links") {
+        let mut known: Vec<_> = map.iter().filter(|(field, _)| *field != "links").collect();
+        known.sort_by_key(|(field, _)| place(field));
+        for (field, value) in known {
             push_field(&label(field), field, value, names, &mut rows);
         }
     }
     rows
+}
+
+/// What it is called comes first, its history last, the rest as it came.
+fn place(field: &str) -> u8 {
+    match field {
+        "name" => 0,
+        "id" => 1,
+        "state" | "kind" => 2,
+        "generation" => 4,
+        "created_at" | "ended_at" => 5,
+        _ => 3,
+    }
 }
 
 /// `compute_host_id` is read as what it leads to: the compute host.

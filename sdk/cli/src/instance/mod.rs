@@ -124,7 +124,11 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
         }
         Command::Reboot(reboot) => {
             let id = id_of(session, &reboot.act.one).await?;
-            let answer = if reboot.hard { instances.reset(id).await? } else { instances.reboot(id).await? };
+            let answer = if reboot.hard {
+                instances.reset(id).await?
+            } else {
+                instances.reboot(id).await?
+            };
             kind::answered::<Instances>(session, answer, reboot.act.wait).await
         }
         Command::Destroy(act) => kind::delete::<Instances>(session, &act.one, act.wait).await,
@@ -166,7 +170,10 @@ async fn fill_addresses(session: &Session, found: &mut [InstanceView]) -> Result
     };
     let mut by_instance: HashMap<uuid::Uuid, Vec<(u16, String)>> = HashMap::new();
     for nic in nics {
-        by_instance.entry(nic.instance_id).or_default().push((nic.slot, nic.address));
+        by_instance
+            .entry(nic.instance_id)
+            .or_default()
+            .push((nic.slot, nic.address));
     }
     for instance in found.iter_mut().filter(|i| i.addresses.is_empty()) {
         let mut addresses = by_instance.remove(&instance.id).unwrap_or_default();

@@ -142,11 +142,16 @@ fn standalone(member: &str, workspace: &str) -> Result<String, anyhow::Error> {
         member.remove(left_out);
     }
     for (part, from) in [("package", "package"), ("dependencies", "dependencies")] {
-        let Some(Value::Table(table)) = member.get_mut(part) else { continue };
+        let Some(Value::Table(table)) = member.get_mut(part) else {
+            continue;
+        };
         for (key, value) in table.iter_mut() {
             if value.get("workspace").and_then(Value::as_bool) == Some(true) {
                 let known = inherited(from).and_then(|known| known.get(key));
-                *value = written_out(value, known.with_context(|| format!("the workspace lacks {part}.{key}"))?);
+                *value = written_out(
+                    value,
+                    known.with_context(|| format!("the workspace lacks {part}.{key}"))?,
+                );
             }
         }
     }
@@ -155,7 +160,9 @@ fn standalone(member: &str, workspace: &str) -> Result<String, anyhow::Error> {
 
 /// What is inherited, with what the member says beside it (`optional`, further features).
 fn written_out(member: &Value, inherited: &Value) -> Value {
-    let Value::Table(own) = member else { return inherited.clone() };
+    let Value::Table(own) = member else {
+        return inherited.clone();
+    };
     if own.len() == 1 {
         return inherited.clone();
     }
@@ -205,7 +212,10 @@ mod tests {
                          b = { version = \"2\", features = [\"x\"] }\n";
         let member = "[package]\nname = \"m\"\nversion.workspace = true\n[lints]\nworkspace = true\n[dependencies]\n\
                       a = { workspace = true, optional = true }\nb = { workspace = true, features = [\"y\"] }\n";
-        let alone: Table = standalone(member, workspace).expect("a manifest").parse().expect("TOML");
+        let alone: Table = standalone(member, workspace)
+            .expect("a manifest")
+            .parse()
+            .expect("TOML");
         let expected: Table = "[package]\nname = \"m\"\nversion = \"0.1.0\"\n[dependencies]\n\
                                a = { version = \"1\", optional = true }\nb = { version = \"2\", features = [\"x\", \"y\"] }"
             .parse()

@@ -20,8 +20,12 @@ struct Bad {
 }
 
 fn table(story: &Story) -> anyhow::Result<Vec<Bad>> {
-    let lines = include_str!("bad_input.txt").lines().filter(|line| !line.starts_with('#'));
-    lines.map(|line| read(story, line).with_context(|| line.to_owned())).collect()
+    let lines = include_str!("bad_input.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| read(story, line).with_context(|| line.to_owned()))
+        .collect()
 }
 
 fn read(story: &Story, line: &str) -> anyhow::Result<Bad> {
@@ -30,7 +34,9 @@ fn read(story: &Story, line: &str) -> anyhow::Result<Bad> {
         line = line.replace(name, &value);
     }
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
-    let [what, request, body, status, field] = columns[..] else { anyhow::bail!("five columns") };
+    let [what, request, body, status, field] = columns[..] else {
+        anyhow::bail!("five columns")
+    };
     let (method, path) = request.split_once(' ').context("a method and a path")?;
     Ok(Bad {
         what: what.to_owned(),
@@ -57,8 +63,12 @@ fn read_body(story: &Story, text: &str) -> anyhow::Result<Value> {
     if text.is_empty() {
         return Ok(Value::Null);
     }
-    let Some(text) = text.strip_prefix('@') else { return Ok(serde_json::from_str(text)?) };
-    let (name, over) = text.split_once(' ').context("a good body and what is different")?;
+    let Some(text) = text.strip_prefix('@') else {
+        return Ok(serde_json::from_str(text)?);
+    };
+    let (name, over) = text
+        .split_once(' ')
+        .context("a good body and what is different")?;
     let (mut base, over): (Value, Value) = (good(story, name)?, serde_json::from_str(over)?);
     if let (Value::Object(base), Value::Object(over)) = (&mut base, over) {
         base.extend(over);

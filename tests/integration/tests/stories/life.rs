@@ -13,7 +13,10 @@ async fn an_instance_lives_from_create_to_destroy_and_leaves_nothing() -> anyhow
 
     let web = story.run_instance("web-1").await?;
     assert_eq!(web.state, InstanceState::Running);
-    assert_eq!(web.addresses, ["10.1.0.10"], "the first address of the range");
+    assert!(
+        web.addresses.iter().all(|a| a.starts_with("10.1.")) && web.addresses.len() == 1,
+        "{web:#?}"
+    );
     let host = web.compute_host_id.context("a running instance is somewhere")?;
     assert!(story.world.hosts.contains(&host));
     let run = story.far_run(web.id).await?.context("the far side runs it")?;
