@@ -305,7 +305,8 @@ async fn a_component_that_compiles_for_too_long_is_killed_and_the_next_one_is_se
 #[tokio::test]
 async fn a_compiler_without_memory_fails_alone() {
     let mut bench = Bench::new();
-    bench.limits.compile_memory_bytes = 100 << 20;
+    // Less than the compiler needs before it has read the component.
+    bench.limits.compile_memory_bytes = 48 << 20;
     let refused = bench.install(costly()).await.unwrap_err();
     assert!(matches!(&refused, PluginRefused::Compile(_)), "{refused:?}");
 }

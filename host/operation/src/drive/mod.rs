@@ -1,20 +1,23 @@
 //! Drives one operation as far as it goes now: intent, act, record; backwards when it must.
 
-use std::sync::atomic::Ordering;
+mod backward;
+mod journal;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use velum_model::{
     fault::{Fault, code},
-    id::*,
     operation::{Operation, OperationError, OperationState, StepRecord, StepState},
 };
-use velum_store::{Change, Commit, NewEvent, OperationWrite, Refused, StoreError};
+use velum_store::{Change, Commit, OperationWrite, Refused, StoreError};
 
 use crate::{
-    ReplanAsk,
     engine::Shared,
     kind,
-    step::{Acted, Cx, ELSEWHERE, Kind, Step, StepError, current},
+    step::{Acted, Cx, Kind, Step, StepError, current},
+};
+use journal::{
+    ended_event, exclude, excluded, has_done_pivot, is_past_pivot, percent, records_job, set_last,
+    subject_event,
 };
 
 /// What becomes of an operation in the engine.
@@ -300,166 +303,6 @@ impl Crank<'_> {
         self.record(operation, changes).await
     }
 
-    async fn backward(&mut self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
-        let records = current(&operation.journal);
-        let open = records.iter().rposition(|r| r.state != StepState::Undone);
-        let Some(at) = open else {
-            return self.undone(operation, kind).await;
-        };
-        let start = operation.journal.len() - records.len();
-        let Some(step) = records
-            .get(at)
-            .and_then(|r| kind.steps.iter().find(|s| s.name == r.step))
-        else {
-            let fault = Fault::unchanged(code::UNSUPPORTED, "a step of its journal is not known");
-            return self.park(operation, kind, &fault).await;
-        };
-        let index = start + at;
-        let Some(undo) = step.undo else {
-            set_at(operation, index, |record| record.state = StepState::Undone);
-            return Ok(Turn::On);
-        };
-        if operation
-            .journal
-            .get(index)
-            .is_some_and(|r| r.state != StepState::UndoIntent)
-        {
-            set_at(operation, index, |record| {
-                record.state = StepState::UndoIntent;
-                record.attempt = 0;
-            });
-            let turn = self.record(operation, Vec::new()).await?;
-            if !matches!(turn, Turn::On) {
-                return Ok(turn);
-            }
-        }
-        let undone = {
-            let cx = self.cx(operation, step, true);
-            undo(&cx).await
-        };
-        match undone {
-            Ok(changes) => {
-                let now = self.engine.parts.clock.now();
-                set_at(operation, index, |record| {
-                    record.state = StepState::Undone;
-                    record.job = None;
-                    record.at = now;
-                });
-                self.record(operation, changes).await
-            }
-            Err(StepError::Store(error)) => refused(error),
-            Err(StepError::Fault(fault)) => {
-                if fault.code == code::FENCED && self.engine.parts.store.renew().await.is_err() {
-                    return Ok(Turn::Lost);
-                }
-                let attempt = operation
-                    .journal
-                    .get(index)
-                    .map_or(0, |r| r.attempt)
-                    .saturating_add(1);
-                tracing::warn!(operation = %operation.id, step = step.name, attempt, %fault, "an undo failed");
-                if attempt >= self.engine.parts.limits.attempts_after_pivot {
-                    return self.park(operation, kind, &fault).await;
-                }
-                set_at(operation, index, |record| {
-                    record.attempt = attempt;
-                    record.fault = Some(fault.clone());
-                });
-                operation.due_at = self.back_off(operation, attempt, fault.retry_after_ms);
-                self.record(operation, Vec::new()).await.map(pause)
-            }
-        }
-    }
-
-    /// All is undone: on to another compute host, or the claims go.
-    async fn undone(&self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
-        if operation.cancel_requested && operation.error.is_none() {
-            operation.error = Some(cancelled());
-        }
-        if operation.error.is_none() && !excluded(operation).is_empty() {
-            if let Some(turn) = self.elsewhere(operation).await? {
-                return Ok(turn);
-            }
-            operation.error = Some(OperationError {
-                code: "no-capacity".into(),
-                message: "an attempt on a compute host failed, and no other one has room".into(),
-            });
-        }
-        let changes = {
-            let cx = self.end_cx(operation);
-            match (kind.abort)(&cx).await {
-                Ok(changes) => changes,
-                Err(StepError::Store(error)) => return refused(error),
-                Err(StepError::Fault(fault)) => return self.park(operation, kind, &fault).await,
-            }
-        };
-        self.end(operation, OperationState::Undone, changes).await
-    }
-
-    async fn elsewhere(&self, operation: &mut Operation) -> Result<Option<Turn>, StoreError> {
-        let Some(ask) = self.replan_ask(operation).await? else {
-            return Ok(None);
-        };
-        let Some(replacement) = self.engine.parts.replan.elsewhere(ask).await else {
-            return Ok(None);
-        };
-        let now = self.engine.parts.clock.now();
-        let last = Fault::new(code::FAILED, "an attempt on another compute host failed");
-        operation.journal.push(marker(now, &last));
-        if let Some(params) = operation.params.as_object_mut() {
-            params.insert("run".into(), json!(replacement.run.id));
-        }
-        operation.state = OperationState::Running;
-        operation.note = "trying another compute host".into();
-        operation.due_at = now;
-        let mut commit = self.commit_of(operation, replacement.changes.clone());
-        commit.decision = Some(replacement.decision.clone());
-        match self.engine.parts.store.commit(commit).await {
-            Ok(_) => {
-                operation.generation += 1;
-                Ok(Some(Turn::On))
-            }
-            Err(error) => {
-                self.engine.parts.replan.give_back(&replacement);
-                refused(error).map(Some)
-            }
-        }
-    }
-
-    /// The compute host of the run that the operation is about.
-    async fn host_of(&self, operation: &Operation) -> Result<Option<ComputeHostId>, StoreError> {
-        let Some(run) = run_of(operation) else {
-            return Ok(None);
-        };
-        Ok(self
-            .engine
-            .parts
-            .store
-            .read()
-            .run(run)
-            .await?
-            .map(|run| run.compute_host))
-    }
-
-    async fn replan_ask(&self, operation: &Operation) -> Result<Option<ReplanAsk>, StoreError> {
-        let velum_model::operation::Subject::Instance(instance) = operation.subject else {
-            return Ok(None);
-        };
-        let Some(run) = run_of(operation) else {
-            return Ok(None);
-        };
-        let volumes = self.engine.parts.store.read().volumes_of(instance).await?;
-        let unmade_root = volumes
-            .into_iter()
-            .find(|v| v.state == velum_model::storage::VolumeState::Creating);
-        Ok(Some(ReplanAsk {
-            instance,
-            failed_run: run,
-            excluded: excluded(operation),
-            unmade_root,
-        }))
-    }
-
     async fn finish(&self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
         self.finish_with(operation, kind, Vec::new()).await
     }
@@ -582,16 +425,12 @@ fn refused(error: StoreError) -> Result<Turn, StoreError> {
     match error {
         StoreError::Refused(Refused::Fenced { .. }) => Ok(Turn::Lost),
         StoreError::Refused(refusal) => {
-            REFUSALS.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(%refusal, "a step's commit was refused; reading the operation again");
             Ok(Turn::Reload)
         }
         other => Err(other),
     }
 }
-
-/// Commits of steps that were refused since the process began; a number that grows quickly is a loop.
-static REFUSALS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 fn cancelled() -> OperationError {
     OperationError {
@@ -605,103 +444,5 @@ fn pause(turn: Turn) -> Turn {
         Turn::Pause
     } else {
         turn
-    }
-}
-
-fn set_last(operation: &mut Operation, change: impl FnOnce(&mut StepRecord)) {
-    if let Some(record) = operation.journal.last_mut() {
-        change(record);
-    }
-}
-
-fn set_at(operation: &mut Operation, index: usize, change: impl FnOnce(&mut StepRecord)) {
-    if let Some(record) = operation.journal.get_mut(index) {
-        change(record);
-    }
-}
-
-fn records_job(operation: &Operation, token: &str) -> bool {
-    operation
-        .journal
-        .last()
-        .and_then(|r| r.job.as_ref())
-        .is_some_and(|job| job.token == token)
-}
-
-fn percent(done: usize, all: usize) -> u8 {
-    u8::try_from(done * 100 / all.max(1)).unwrap_or(100).min(99)
-}
-
-/// Whether the pivot's intent is on record and it is not certain that it changed nothing.
-fn is_past_pivot(operation: &Operation, kind: &Kind) -> bool {
-    current(&operation.journal).iter().any(|record| {
-        let is_pivot = kind.steps.iter().any(|s| s.is_pivot && s.name == record.step);
-        let did_nothing =
-            record.state == StepState::Intent && record.fault.as_ref().is_some_and(|f| f.unchanged);
-        is_pivot && !did_nothing
-    })
-}
-
-fn has_done_pivot(operation: &Operation, kind: &Kind) -> bool {
-    current(&operation.journal)
-        .iter()
-        .any(|r| r.state == StepState::Done && kind.steps.iter().any(|s| s.is_pivot && s.name == r.step))
-}
-
-/// Compute hosts on which it failed, as its arguments carry them.
-fn excluded(operation: &Operation) -> Vec<ComputeHostId> {
-    let listed = operation.params.get("excluded").cloned().unwrap_or_default();
-    serde_json::from_value(listed).unwrap_or_default()
-}
-
-fn exclude(operation: &mut Operation, host: ComputeHostId) {
-    let mut hosts = excluded(operation);
-    hosts.push(host);
-    if let Some(params) = operation.params.as_object_mut() {
-        params.insert("excluded".into(), json!(hosts));
-    }
-}
-
-/// The run in its arguments.
-fn run_of(operation: &Operation) -> Option<RunId> {
-    operation
-        .params
-        .get("run")
-        .and_then(|v| serde_json::from_value(v.clone()).ok())
-}
-
-fn ended_event(operation: &Operation) -> NewEvent {
-    NewEvent {
-        kind: format!("operation.{}", operation.state.as_str()),
-        project: operation.project,
-        collection: "operations",
-        resource: operation.id.uuid(),
-        operation: Some(operation.id),
-        caller: operation.caller.clone(),
-        data: json!({ "kind": operation.kind.as_str(), "error": operation.error }),
-    }
-}
-
-fn subject_event(operation: &Operation) -> NewEvent {
-    NewEvent {
-        kind: format!("{}.{}", operation.kind.as_str(), operation.state.as_str()),
-        project: operation.project,
-        collection: operation.subject.collection(),
-        resource: operation.subject.uuid(),
-        operation: Some(operation.id),
-        caller: operation.caller.clone(),
-        data: Value::Null,
-    }
-}
-
-fn marker(at: velum_model::Timestamp, fault: &Fault) -> StepRecord {
-    StepRecord {
-        step: ELSEWHERE.into(),
-        state: StepState::Done,
-        attempt: 0,
-        output: Value::Null,
-        job: None,
-        fault: Some(fault.clone()),
-        at,
     }
 }
