@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 use velum_api::{ApiState, Bounds};
@@ -83,18 +84,7 @@ pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
     tracing::info!(waiting, "resuming operations");
 
     let stop = CancellationToken::new();
-    let engine_task = tokio::spawn({
-        let engine = engine.clone();
-        async move { engine.run().await }
-    });
-    let limits = ObserveLimits {
-        every_ms: config.observe.every_ms,
-        at_once: config.observe.at_once,
-    };
-    let observer = Observer::new(engine.clone(), limits);
-    let observer_task = tokio::spawn(async move { observer.run().await });
-    let count_task = tokio::spawn(count(store.clone()));
-    let lost = tokio::spawn(keep_leases(store.clone(), config.lease.ms, stop.clone()));
+    let work = Work::begin(config, &engine, &store, &stop);
 
     let state = ApiState {
         services,
@@ -106,13 +96,10 @@ pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
     tracing::info!(listen = %config.listen, "velumd serves");
     let served = serve(listener, state, stop.clone(), config.shutdown.grace_ms).await;
     engine.stop();
-    observer_task.abort();
-    count_task.abort();
-    let _ = tokio::time::timeout(Duration::from_millis(config.shutdown.grace_ms), engine_task).await;
+    let is_lost = work.end(config.shutdown.grace_ms).await;
     store.close().await;
     served?;
-    anyhow::ensure!(!lost.is_finished(), TAKEN_OVER);
-    lost.abort();
+    anyhow::ensure!(!is_lost, TAKEN_OVER);
     Ok(())
 }
 
@@ -192,6 +179,42 @@ async fn count(store: Store) {
         metrics::counter!("velum_store_transactions_total").absolute(counts.transactions);
         metrics::counter!("velum_store_commits_total").absolute(counts.commits);
         metrics::gauge!("velum_store_waiting").set(store.waiting() as f64);
+    }
+}
+
+/// What goes on beside the requests.
+struct Work {
+    engine: JoinHandle<()>,
+    observer: JoinHandle<()>,
+    count: JoinHandle<()>,
+    leases: JoinHandle<()>,
+}
+
+impl Work {
+    fn begin(config: &Config, engine: &Engine, store: &Store, stop: &CancellationToken) -> Self {
+        let limits = ObserveLimits {
+            every_ms: config.observe.every_ms,
+            at_once: config.observe.at_once,
+        };
+        let observer = Observer::new(engine.clone(), limits);
+        let engine = engine.clone();
+        Self {
+            engine: tokio::spawn(async move { engine.run().await }),
+            observer: tokio::spawn(async move { observer.run().await }),
+            count: tokio::spawn(count(store.clone())),
+            leases: tokio::spawn(keep_leases(store.clone(), config.lease.ms, stop.clone())),
+        }
+    }
+
+    /// Ends it; operations in flight get `grace_ms`. Answers whether the shards were lost.
+    async fn end(self, grace_ms: u64) -> bool {
+        self.observer.abort();
+        self.count.abort();
+        // What does not end in time goes on at the next start: that is what the journal is for.
+        let _ = tokio::time::timeout(Duration::from_millis(grace_ms), self.engine).await;
+        let is_lost = self.leases.is_finished();
+        self.leases.abort();
+        is_lost
     }
 }
 

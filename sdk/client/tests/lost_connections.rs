@@ -1,5 +1,7 @@
 //! What the client does when connections break: against a server that follows a script.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},

@@ -69,11 +69,10 @@ fn nothing_is_called_manager_helper_or_util() {
             .take_while(|c| c.is_alphanumeric() || *c == '_')
             .collect();
         let is_code = !line.trim_start().starts_with("//");
-        is_code
-            && ["Manager", "Helper", "Util", "Processor"]
-                .iter()
-                .any(|word| name.ends_with(word))
-            || is_code && matches!(name.as_str(), "util" | "utils" | "helper" | "helpers")
+        let ends_badly = ["Manager", "Helper", "Util", "Processor"]
+            .iter()
+            .any(|word| name.ends_with(word));
+        is_code && (ends_badly || matches!(name.as_str(), "util" | "utils" | "helper" | "helpers"))
     };
     assert_none("name these for what they are", &lines(&[".rs"], wrong));
 }

@@ -170,6 +170,7 @@ fn digest(byte: char) -> Digest {
 
 impl Cloud {
     /// Two compute hosts, a pool, a network of many addresses, a template.
+    #[expect(clippy::too_many_lines, reason = "a list of parts")]
     pub async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (clock, ids) = (

@@ -128,12 +128,17 @@ async fn takeover(verb: &str) -> anyhow::Result<Found> {
         .pointer("/refusals/7")
         .and_then(Value::as_u64)
         .unwrap_or_default();
+    destroy_all(&client).await?;
+    cloud.assert_far_side_empty().await?;
+    second.stop(Duration::from_secs(20))?;
+    Ok(Found { refused, problems })
+}
+
+async fn destroy_all(client: &Client) -> anyhow::Result<()> {
     for instance in client.instances().all(&Filter::new()).await? {
         if let Some(operation) = client.instances().delete(instance.id).await? {
             client.wait(operation).await?;
         }
     }
-    cloud.assert_far_side_empty().await?;
-    second.stop(Duration::from_secs(20))?;
-    Ok(Found { refused, problems })
+    Ok(())
 }
