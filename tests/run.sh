@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests: `bash tests/run.sh [SUITE]`. Without a name: all of them, real ones included.
 #
-#   quick            fmt, clippy, house, unit: under 10 minutes with a warm cache
+#   quick            fmt, clippy, house, unit
 #   all              quick, then every real suite below
 #   build            only builds what the real suites run
 #   fmt clippy house unit deny

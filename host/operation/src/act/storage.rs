@@ -41,6 +41,14 @@ async fn found_name(pool: &Pool, id: Uuid) -> Result<Option<String>, StepError> 
         .map(|info| info.volume.backend_id))
 }
 
+/// The backend's name as the row has it, else as the backend itself does; none if it never was.
+async fn name_of(pool: &Pool, id: Uuid, known: Option<&String>) -> Result<Option<String>, StepError> {
+    match known {
+        Some(name) => Ok(Some(name.clone())),
+        None => found_name(pool, id).await,
+    }
+}
+
 /// The volume is not to be found after its provider said that it made it.
 fn vanished(id: Uuid) -> StepError {
     Fault::new(
@@ -115,11 +123,7 @@ pub(crate) async fn delete(cx: &Cx<'_>, volume: &Volume) -> Result<Acted, StepEr
             Vec::new(),
         ));
     }
-    let name = match &volume.backend_id {
-        Some(name) => Some(name.clone()),
-        None => found_name(&pool, id).await?,
-    };
-    let Some(backend_id) = name else {
+    let Some(backend_id) = name_of(&pool, id, volume.backend_id.as_ref()).await? else {
         return Ok(Acted::done());
     };
     let outcome = pool.provider.delete(&call, &VolumeRef { id, backend_id }).await?;
@@ -130,11 +134,9 @@ pub(crate) async fn delete(cx: &Cx<'_>, volume: &Volume) -> Result<Acted, StepEr
 pub(crate) async fn delete_to_the_end(cx: &Cx<'_>, volume: &Volume) -> Result<(), StepError> {
     let pool = cx.pool(volume.pool).await?;
     let id = volume.id.uuid();
-    let name = match &volume.backend_id {
-        Some(name) => Some(name.clone()),
-        None => found_name(&pool, id).await?,
+    let Some(backend_id) = name_of(&pool, id, volume.backend_id.as_ref()).await? else {
+        return Ok(());
     };
-    let Some(backend_id) = name else { return Ok(()) };
     let call = cx.call(pool.target(), id, 0, "undo-create");
     if let Outcome::Working(job) = pool.provider.delete(&call, &VolumeRef { id, backend_id }).await? {
         finish_inline(&pool, &call, &job.token, job.poll_after_ms).await?;
@@ -405,11 +407,9 @@ async fn move_image(
 pub(crate) async fn delete_layer(cx: &Cx<'_>, layer: &Layer) -> Result<(), StepError> {
     let pool = cx.pool(layer.pool).await?;
     let id = layer.id.uuid();
-    let name = match &layer.backend_id {
-        Some(name) => Some(name.clone()),
-        None => found_name(&pool, id).await?,
+    let Some(backend_id) = name_of(&pool, id, layer.backend_id.as_ref()).await? else {
+        return Ok(());
     };
-    let Some(backend_id) = name else { return Ok(()) };
     let call = cx.call(pool.target(), id, 0, &format!("layer-delete/{id}"));
     if let Outcome::Working(job) = pool.provider.delete(&call, &VolumeRef { id, backend_id }).await? {
         finish_inline(&pool, &call, &job.token, job.poll_after_ms).await?;
