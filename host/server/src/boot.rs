@@ -178,6 +178,7 @@ async fn count(store: Store) {
         metrics::counter!("velum_store_statements_total").absolute(counts.statements);
         metrics::counter!("velum_store_transactions_total").absolute(counts.transactions);
         metrics::counter!("velum_store_commits_total").absolute(counts.commits);
+        metrics::counter!("velum_store_statements_read_total").absolute(counts.statements_read);
         metrics::gauge!("velum_store_waiting").set(store.waiting() as f64);
     }
 }

@@ -24,5 +24,5 @@ pub use cursor::EventCursor;
 pub use filter::*;
 pub use reader::{Reader, ZoneInventory};
 pub use store::{
-    CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions, WriterCounts,
+    CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions, StoreCounts,
 };

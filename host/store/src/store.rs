@@ -106,15 +106,17 @@ pub struct Store {
     holder: String,
 }
 
-/// What the writer counted since it began.
+/// What the writer and the readers counted since they began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WriterCounts {
+pub struct StoreCounts {
     /// SQL statements sent, those that begin and end a transaction too.
     pub statements: u64,
     /// Transactions that became durable.
     pub transactions: u64,
     /// Commits in them.
     pub commits: u64,
+    /// SQL statements that the readers were sent.
+    pub statements_read: u64,
 }
 
 fn closed() -> StoreError {
@@ -269,13 +271,14 @@ impl Store {
         crate::audit::audit(&self.reader.database).await
     }
 
-    /// What the writer counted since it began.
+    /// What the writer and the readers counted since they began.
     #[must_use]
-    pub fn counts(&self) -> WriterCounts {
-        WriterCounts {
+    pub fn counts(&self) -> StoreCounts {
+        StoreCounts {
             statements: self.counters.statements.load(Ordering::Relaxed),
             transactions: self.counters.transactions.load(Ordering::Relaxed),
             commits: self.counters.commits.load(Ordering::Relaxed),
+            statements_read: self.reader.database.statements_read(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One connection to either database.
 
 use sqlx::{
-    AssertSqlSafe, Column as _, Connection as _, Row as _, TypeInfo as _, ValueRef as _,
+    Column as _, Connection as _, Row as _, SqlSafeStr as _, SqlStr, TypeInfo as _, ValueRef as _,
     postgres::{PgArguments, PgConnection, PgRow},
     query::Query,
     sqlite::{SqliteArguments, SqliteConnection, SqliteRow},
@@ -31,14 +31,23 @@ impl Connection {
         statement: &Statement,
         values: &[Value],
     ) -> Result<Vec<Row>, sqlx::Error> {
+        let text = match &self.inner {
+            Inner::Sqlite(_) => statement.sqlite,
+            Inner::Postgres(_) => statement.postgres,
+        };
+        self.fetch_text(text.into_sql_str(), values).await
+    }
+
+    /// Runs a text and answers its rows.
+    pub(super) async fn fetch_text(
+        &mut self,
+        text: SqlStr,
+        values: &[Value],
+    ) -> Result<Vec<Row>, sqlx::Error> {
         self.statements += 1;
         match &mut self.inner {
-            Inner::Sqlite(connection) => {
-                fetch_sqlite(connection, AssertSqlSafe(statement.sqlite), values).await
-            }
-            Inner::Postgres(connection) => {
-                fetch_postgres(connection, AssertSqlSafe(statement.postgres), values).await
-            }
+            Inner::Sqlite(connection) => fetch_sqlite(connection, text, values).await,
+            Inner::Postgres(connection) => fetch_postgres(connection, text, values).await,
         }
     }
 
@@ -65,6 +74,15 @@ impl Connection {
         self.raw(text).await
     }
 
+    /// Begins a transaction that sees one instant and does not write.
+    pub(super) async fn begin_reading(&mut self) -> Result<(), sqlx::Error> {
+        let text = match self.inner {
+            Inner::Sqlite(_) => "BEGIN",
+            Inner::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.raw(text).await
+    }
+
     pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
         self.raw("COMMIT").await
     }
@@ -87,9 +105,9 @@ impl Connection {
 }
 
 /// Runs a text on a SQLite connection.
-pub(super) async fn fetch_sqlite(
+async fn fetch_sqlite(
     connection: &mut SqliteConnection,
-    text: impl sqlx::SqlSafeStr,
+    text: SqlStr,
     values: &[Value],
 ) -> Result<Vec<Row>, sqlx::Error> {
     let mut query: Query<'_, sqlx::Sqlite, SqliteArguments> = sqlx::query(text);
@@ -106,9 +124,9 @@ pub(super) async fn fetch_sqlite(
 }
 
 /// Runs a text on a PostgreSQL connection.
-pub(super) async fn fetch_postgres(
+async fn fetch_postgres(
     connection: &mut PgConnection,
-    text: impl sqlx::SqlSafeStr,
+    text: SqlStr,
     values: &[Value],
 ) -> Result<Vec<Row>, sqlx::Error> {
     let mut query: Query<'_, sqlx::Postgres, PgArguments> = sqlx::query(text);

@@ -3,6 +3,7 @@
 mod cell;
 mod connection;
 mod open;
+mod readers;
 
 pub(crate) use cell::{Cell, Columns, Json, Row, Word, word};
 pub(crate) use connection::Connection;

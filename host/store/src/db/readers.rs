@@ -1,0 +1,118 @@
+//! The readers: a few connections that are used again and again.
+//!
+//! sqlx's own pool asks a connection for a sign of life when it is taken and again when it is given back. A read of
+//! ours is one short statement, so that made three ways to the connection's thread (or to the database's machine) of
+//! one. Here nothing is asked: a read that fails on a connection that was used before is tried once more on a new one.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use sqlx::SqlStr;
+use tokio::sync::Semaphore;
+
+use super::{Connection, Row, Value, open::Place};
+
+/// See the module.
+pub(super) struct Readers {
+    place: Place,
+    idle: Mutex<Vec<Connection>>,
+    /// As many as connections may be open at a time; closed with the database.
+    permits: Semaphore,
+    statements: AtomicU64,
+}
+
+impl Readers {
+    /// At most `size` connections to `place`; none is opened yet.
+    pub(super) fn new(place: Place, size: usize) -> Self {
+        Self {
+            place,
+            idle: Mutex::new(Vec::with_capacity(size)),
+            permits: Semaphore::new(size),
+            statements: AtomicU64::new(0),
+        }
+    }
+
+    /// Runs a text and answers its rows.
+    pub(super) async fn one(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        let mut rows = self.run(Reads::One(text), values).await?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// Runs texts as of one instant and answers the rows of each.
+    pub(super) async fn together(
+        &self,
+        texts: Vec<SqlStr>,
+        values: &[Value],
+    ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
+        self.run(Reads::Together(texts), values).await
+    }
+
+    /// Statements sent so far.
+    pub(super) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Closes what is idle and lets nobody read any more.
+    pub(super) async fn close(&self) {
+        self.permits.close();
+        let idle = std::mem::take(&mut *self.idle());
+        for connection in idle {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "a reader's connection did not close properly");
+            }
+        }
+    }
+
+    async fn run(&self, reads: Reads, values: &[Value]) -> Result<Vec<Vec<Row>>, sqlx::Error> {
+        let closed = |_| sqlx::Error::PoolClosed;
+        let _permit = self.permits.acquire().await.map_err(closed)?;
+        let used = self.idle().pop();
+        if let Some(connection) = used {
+            match self.run_on(connection, &reads, values).await {
+                Ok(rows) => return Ok(rows),
+                // What broke this one (a restart of the database) broke the others too.
+                Err(error) => {
+                    tracing::debug!(%error, "a read failed: trying once more on a new connection");
+                    self.idle().clear();
+                }
+            }
+        }
+        self.run_on(self.place.reader().await?, &reads, values).await
+    }
+
+    /// The connection is kept only if all went well: one that failed, or whose caller went away, is dropped.
+    async fn run_on(
+        &self,
+        mut connection: Connection,
+        reads: &Reads,
+        values: &[Value],
+    ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
+        connection.statements = 0;
+        let rows = match reads {
+            Reads::One(text) => vec![connection.fetch_text(text.clone(), values).await?],
+            Reads::Together(texts) => {
+                connection.begin_reading().await?;
+                let mut answers = Vec::with_capacity(texts.len());
+                for text in texts {
+                    answers.push(connection.fetch_text(text.clone(), values).await?);
+                }
+                connection.commit().await?;
+                answers
+            }
+        };
+        self.statements.fetch_add(connection.statements, Ordering::Relaxed);
+        self.idle().push(connection);
+        Ok(rows)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Reads {
+    One(SqlStr),
+    Together(Vec<SqlStr>),
+}
