@@ -12,7 +12,7 @@ use velum_model::{
 };
 use velum_store::{Change, StoreError};
 
-use crate::engine::Shared;
+use crate::{act::rows::Seen, engine::Shared};
 
 /// What a step answered.
 #[derive(Debug)]
@@ -174,6 +174,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) is_recovering: bool,
     /// The epoch under which the shard is owned.
     pub(crate) epoch: u64,
+    /// Rows that an earlier step of the same drive has read.
+    pub(crate) seen: &'a Seen,
 }
 
 /// How long a call of a driver or provider may take before its plugin is given up: longer than libvirt's own slowest

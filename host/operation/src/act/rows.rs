@@ -1,11 +1,13 @@
 //! Rows that steps read, and the targets that they make of them.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use velum_model::{
     fault::{Fault, code},
     id::*,
-    infrastructure::{ComputeHost, ImageStore, ImageStorePlace, StoragePool},
+    infrastructure::{ComputeHost, ImageStore, ImageStorePlace, Network, Nic, StoragePool},
     instance::{Instance, Run},
     operation::Subject,
     port::{
@@ -22,6 +24,17 @@ use velum_model::{
 };
 
 use crate::step::{Cx, StepError};
+
+/// Rows that were read while an operation is driven: until it waits or ends, a few seconds. Only what its steps may see
+/// as it was a moment ago: hosts, pools and networks (where they are, not how full), and of the run and its NICs what
+/// the operation's own lock keeps. Whatever failed is driven again with nothing remembered.
+#[derive(Default)]
+pub(crate) struct Seen {
+    hosts: Mutex<HashMap<ComputeHostId, ComputeHost>>,
+    pools: Mutex<HashMap<StoragePoolId, StoragePool>>,
+    runs: Mutex<HashMap<RunId, Run>>,
+    nics: Mutex<HashMap<InstanceId, Vec<(Nic, Network)>>>,
+}
 
 /// A compute host with its driver.
 pub(crate) struct Host {
@@ -100,10 +113,33 @@ impl Cx<'_> {
         found.ok_or_else(|| StepError::missing("instance", id))
     }
 
+    /// A run that is there: where it is and what it claims. What was observed of it may be older than its row.
     pub(crate) async fn run(&self, id: RunId) -> Result<Run, StepError> {
-        self.find_run(id)
-            .await?
-            .ok_or_else(|| StepError::missing("run", id))
+        let seen = self.seen.runs.lock().get(&id).cloned();
+        if let Some(run) = seen {
+            return Ok(run);
+        }
+        let run = self.find_run(id).await?;
+        let run = run.ok_or_else(|| StepError::missing("run", id))?;
+        self.seen.runs.lock().insert(id, run.clone());
+        Ok(run)
+    }
+
+    /// The NICs of an instance with their networks, by slot.
+    pub(crate) async fn nics(&self, instance: InstanceId) -> Result<Vec<(Nic, Network)>, StepError> {
+        let seen = self.seen.nics.lock().get(&instance).cloned();
+        if let Some(nics) = seen {
+            return Ok(nics);
+        }
+        let reader = self.engine.parts.store.read();
+        let mut nics = Vec::new();
+        for nic in reader.nics_of(instance).await? {
+            let network = reader.network(Scope::All, nic.network).await?;
+            let network = network.ok_or_else(|| StepError::missing("network", nic.network))?;
+            nics.push((nic, network));
+        }
+        self.seen.nics.lock().insert(instance, nics.clone());
+        Ok(nics)
     }
 
     pub(crate) async fn find_run(&self, id: RunId) -> Result<Option<Run>, StepError> {
@@ -126,8 +162,16 @@ impl Cx<'_> {
     }
 
     pub(crate) async fn host(&self, id: ComputeHostId) -> Result<Host, StepError> {
-        let found = self.engine.parts.store.read().compute_host(id).await?;
-        let row = found.ok_or_else(|| StepError::missing("compute host", id))?;
+        let seen = self.seen.hosts.lock().get(&id).cloned();
+        let row = match seen {
+            Some(row) => row,
+            None => {
+                let found = self.engine.parts.store.read().compute_host(id).await?;
+                let row = found.ok_or_else(|| StepError::missing("compute host", id))?;
+                self.seen.hosts.lock().insert(id, row.clone());
+                row
+            }
+        };
         let driver = self
             .engine
             .parts
@@ -138,8 +182,16 @@ impl Cx<'_> {
     }
 
     pub(crate) async fn pool(&self, id: StoragePoolId) -> Result<Pool, StepError> {
-        let found = self.engine.parts.store.read().storage_pool(id).await?;
-        let row = found.ok_or_else(|| StepError::missing("storage pool", id))?;
+        let seen = self.seen.pools.lock().get(&id).cloned();
+        let row = match seen {
+            Some(row) => row,
+            None => {
+                let found = self.engine.parts.store.read().storage_pool(id).await?;
+                let row = found.ok_or_else(|| StepError::missing("storage pool", id))?;
+                self.seen.pools.lock().insert(id, row.clone());
+                row
+            }
+        };
         let provider = self
             .engine
             .parts

@@ -8,23 +8,10 @@ use velum_model::{
     infrastructure::{Network, Nic},
     instance::{Instance, Run},
     port::node::{LinkSpec, SeedNic, SeedSpec},
-    tenancy::Scope,
 };
 
 use super::rows::Host;
 use crate::step::{Cx, StepError};
-
-/// The NICs of an instance with their networks, by slot.
-pub(crate) async fn nics(cx: &Cx<'_>, instance: InstanceId) -> Result<Vec<(Nic, Network)>, StepError> {
-    let reader = cx.engine.parts.store.read();
-    let mut found = Vec::new();
-    for nic in reader.nics_of(instance).await? {
-        let network = reader.network(Scope::All, nic.network).await?;
-        let network = network.ok_or_else(|| StepError::missing("network", nic.network))?;
-        found.push((nic, network));
-    }
-    Ok(found)
-}
 
 /// Makes sure that the link of every network is there; answers what each NIC is plugged into.
 pub(crate) async fn ensure_links(

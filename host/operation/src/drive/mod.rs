@@ -11,6 +11,7 @@ use velum_model::{
 use velum_store::{Change, Commit, OperationWrite, Refused, StoreError};
 
 use crate::{
+    act::rows::Seen,
     engine::Shared,
     kind,
     step::{Acted, Cx, Kind, Step, StepError, current},
@@ -45,6 +46,7 @@ enum Turn {
 /// Drives `operation` until it ends or must wait.
 pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
     let mut fresh_from_database = true;
+    let seen = Seen::default();
     loop {
         let Some(epoch) = engine.parts.store.epoch(operation.shard) else {
             return Next::Ended;
@@ -54,6 +56,7 @@ pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
             engine,
             epoch,
             is_recovering: fresh_from_database,
+            seen: &seen,
         };
         let turned = run.turn(&mut operation).await;
         fresh_from_database = false;
@@ -120,6 +123,7 @@ struct Crank<'a> {
     engine: &'a Shared,
     epoch: u64,
     is_recovering: bool,
+    seen: &'a Seen,
 }
 
 impl Crank<'_> {
@@ -396,6 +400,7 @@ impl Crank<'_> {
             job: record.and_then(|r| r.job.as_ref()),
             is_recovering: is_recovering || record.is_some_and(|r| r.attempt > 0),
             epoch: self.epoch,
+            seen: self.seen,
         }
     }
 
@@ -408,6 +413,7 @@ impl Crank<'_> {
             job: None,
             is_recovering: false,
             epoch: self.epoch,
+            seen: self.seen,
         }
     }
 

@@ -90,7 +90,7 @@ fn links<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
     Box::pin(async move {
         let run = run_of(cx).await?;
         let host = cx.host(run.compute_host).await?;
-        let nics = wiring::nics(cx, run.instance).await?;
+        let nics = cx.nics(run.instance).await?;
         let links = wiring::ensure_links(cx, &host, &run, &nics).await?;
         Ok(Acted::Done {
             output: json!(links),
@@ -104,7 +104,7 @@ fn seed<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
         let run = run_of(cx).await?;
         let host = cx.host(run.compute_host).await?;
         let instance = cx.instance(run.instance).await?;
-        let nics = wiring::nics(cx, run.instance).await?;
+        let nics = cx.nics(run.instance).await?;
         let path = wiring::write_seed(cx, &host, &run, &instance, &nics).await?;
         Ok(Acted::Done {
             output: json!(path),
@@ -139,7 +139,7 @@ async fn spec(
         .into_iter()
         .filter_map(|p| Some((p.volume, p.attachment?)))
         .collect();
-    let nics = wiring::nics(cx, run.instance).await?;
+    let nics = cx.nics(run.instance).await?;
     let links: BTreeMap<NicId, String> = cx
         .output("links")
         .and_then(|v| serde_json::from_value(v.clone()).ok())
