@@ -83,6 +83,10 @@ impl Claimed {
     }
 }
 
+/// Where the searches of some networks go on; taken before addresses are claimed that may never be used.
+#[derive(Clone, Debug, Default)]
+pub struct Positions(Vec<(IpRangeId, u32)>);
+
 impl AddressBook {
     /// A range with what is claimed in it; in place of what was known of it. `reserved` (the gateway) is never given.
     pub fn put(
@@ -176,6 +180,32 @@ impl AddressBook {
         }
     }
 
+    /// Where the searches of these networks go on now.
+    #[must_use]
+    pub fn positions(&self, networks: impl IntoIterator<Item = NetworkId>) -> Positions {
+        let ranges = networks
+            .into_iter()
+            .flat_map(|network| self.of_network.get(&network).into_iter().flatten());
+        Positions(
+            ranges
+                .filter_map(|id| self.ranges.get(id).map(|of| (*id, of.next)))
+                .collect(),
+        )
+    }
+
+    /// Takes back claims that nobody was told of: the addresses are free and the searches go on where they were, as if
+    /// there had been no claim.
+    pub fn unclaim(&mut self, claimed: &[(IpRangeId, Ipv4Addr)], before: &Positions) {
+        for (range, address) in claimed {
+            self.release(*range, *address);
+        }
+        for (range, next) in &before.0 {
+            if let Some(of) = self.ranges.get_mut(range) {
+                of.next = *next;
+            }
+        }
+    }
+
     /// Free addresses of a network.
     #[must_use]
     pub fn free(&self, network: NetworkId) -> u64 {
@@ -229,6 +259,20 @@ mod tests {
         assert_eq!(book.claim(network, Some(wanted)), Err(NoAddress::NotFree));
         let outside = Ipv4Addr::new(10, 0, 1, 4);
         assert_eq!(book.claim(network, Some(outside)), Err(NoAddress::NotFree));
+    }
+
+    #[test]
+    fn a_claim_that_nobody_was_told_of_leaves_no_trace() {
+        let (mut book, _, network) = book(200);
+        let before = book.positions([network]);
+        let mut claimed = vec![book.claim(network, None).expect("one is free")];
+        claimed.push(
+            book.claim(network, Some(Ipv4Addr::new(10, 0, 0, 90)))
+                .expect("it is free"),
+        );
+        book.unclaim(&claimed, &before);
+        assert_eq!(book.free(network), 199);
+        assert_eq!(book.claim(network, None).map(|(_, a)| a.octets()[3]), Ok(1));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod replay;
 mod row;
 mod update;
 
-pub use addresses::{AddressBook, NoAddress};
+pub use addresses::{AddressBook, NoAddress, Positions};
 pub use ask::{Ask, DiskAsk, TemplateAsk};
 pub use choose::{Choice, Outcome, PoolChoice, PoolOutcome, choose, choose_pool};
 pub use explain::{AskRecord, Circumstances, Detail, explain, pool_refusals};

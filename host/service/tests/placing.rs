@@ -149,6 +149,37 @@ async fn a_dry_run_decides_and_claims_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_leaves_the_next_address_to_the_next_instance() {
+    let cloud = Cloud::of(ROOMY).await;
+    let first = cloud.create("first").await.expect("placed").nics[0].address;
+    for _ in 0..3 {
+        let decided = cloud
+            .services
+            .instance_dry_run(&cloud.caller, cloud.new_instance("web"))
+            .await;
+        assert!(decided.expect("decided").winner.is_some());
+    }
+    let second = cloud.create("second").await.expect("placed").nics[0].address;
+    assert_eq!(u32::from(second), u32::from(first) + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_instances_has_what_hangs_on_each() {
+    let cloud = Cloud::of(ROOMY).await;
+    let mut made = Vec::new();
+    for name in ["one", "two", "three"] {
+        made.push(cloud.create(name).await.expect("placed"));
+    }
+    let page = cloud
+        .services
+        .instance_details(&cloud.caller, &InstanceFilter::default(), Default::default())
+        .await
+        .expect("listed");
+    made.sort_by_key(|detail| detail.instance.id);
+    assert_eq!(page.items, made);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_without_room_says_why_in_full() {
     let cloud = Cloud::of(Size {
         hosts: 3,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use velum_model::{id::*, infrastructure::IpRangeUse, plugin::Fallback};
 use velum_placement::{
     AddressBook, Circumstances, Detail, DiskAsk, HostRow, Inventory, LayerClaim, NoAddress, Outcome,
-    PoolChoice, PoolRow, RunClaim, TemplateAsk, Update, VolumeClaim, choose, choose_pool, explain,
+    PoolChoice, PoolRow, Positions, RunClaim, TemplateAsk, Update, VolumeClaim, choose, choose_pool, explain,
     pool_refusals,
 };
 use velum_store::Table;
@@ -279,12 +279,8 @@ impl State {
 
     fn plan(&mut self, ask: &PlanAsk) -> Result<Plan, NoPlan> {
         let began = self.parts.clock.now();
-        let addresses = self.claim_addresses(ask)?;
-        let release = |book: &mut AddressBook| {
-            for (range, address) in &addresses {
-                book.release(*range, *address);
-            }
-        };
+        let before = self.addresses.positions(ask.nics.iter().map(|nic| nic.1));
+        let addresses = self.claim_addresses(ask, &before)?;
         let seed = self.parts.ids.seed();
         let mut hosts = self.policies.take(ask.policy.or(self.policy));
         let mut pools = self.policies.take(self.pool_policy);
@@ -309,13 +305,13 @@ impl State {
         let choice = match outcome.choice.clone() {
             Some(choice) => choice,
             None => {
-                release(&mut self.addresses);
+                self.addresses.unclaim(&addresses, &before);
                 return Err(refusal(outcome, decision));
             }
         };
         let wants_layer = self.wants_layers(ask, &choice.pools);
         if ask.dry_run {
-            release(&mut self.addresses);
+            self.addresses.unclaim(&addresses, &before);
         } else {
             self.claim(ask, &choice, addresses.clone());
         }
@@ -327,15 +323,17 @@ impl State {
         })
     }
 
-    fn claim_addresses(&mut self, ask: &PlanAsk) -> Result<Vec<(IpRangeId, Ipv4Addr)>, NoPlan> {
+    fn claim_addresses(
+        &mut self,
+        ask: &PlanAsk,
+        before: &Positions,
+    ) -> Result<Vec<(IpRangeId, Ipv4Addr)>, NoPlan> {
         let mut claimed: Vec<(IpRangeId, Ipv4Addr)> = Vec::with_capacity(ask.nics.len());
         for &(_, network, wanted) in &ask.nics {
             match self.addresses.claim(network, wanted) {
                 Ok(address) => claimed.push(address),
                 Err(none) => {
-                    for (range, address) in claimed {
-                        self.addresses.release(range, address);
-                    }
+                    self.addresses.unclaim(&claimed, before);
                     return Err(match (none, wanted) {
                         (NoAddress::NotFree, Some(address)) => NoPlan::AddressTaken(network, address),
                         _ => NoPlan::NoAddress(network),
