@@ -43,7 +43,12 @@ async fn a_stopped_instance_claims_nothing_and_its_start_is_a_placement() {
             .await
             .expect("accepted"),
     );
-    assert_eq!(stopping.resource.state, InstanceState::Stopping);
+    assert_eq!(stopping.resource.instance.state, InstanceState::Stopping);
+    assert_eq!(
+        stopping.resource.nics, made.nics,
+        "what hangs on it is answered too"
+    );
+    assert_eq!(stopping.resource.volumes.len(), 1);
     let busy = cloud.services.instance_stop(&cloud.caller, id, 0, None).await;
     assert!(matches!(busy, Err(ServiceError::InvalidState { .. })), "{busy:?}");
     let run = made.instance.run.as_ref().expect("placed");
@@ -69,7 +74,7 @@ async fn a_stopped_instance_claims_nothing_and_its_start_is_a_placement() {
             .await
             .expect("accepted"),
     );
-    let again = started.resource.run.expect("placed");
+    let again = started.resource.instance.run.expect("placed");
     assert!(
         again.generation > run.generation + 15,
         "{} after {}",
@@ -81,8 +86,8 @@ async fn a_stopped_instance_claims_nothing_and_its_start_is_a_placement() {
         .instance_get(&cloud.caller, id)
         .await
         .expect("there");
-    assert_eq!(stored.generation, started.resource.generation);
-    assert_eq!(stored.decision, started.resource.decision);
+    assert_eq!(stored.generation, started.resource.instance.generation);
+    assert_eq!(stored.decision, started.resource.instance.decision);
     assert_ne!(stored.decision, made.instance.decision);
     cloud.audit().await;
 }

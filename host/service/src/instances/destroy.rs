@@ -1,14 +1,9 @@
 //! `DELETE /v1/instances/{id}`
 
-use velum_model::{
-    InstanceId,
-    instance::{Instance, InstanceState},
-    operation::OperationKindName,
-    tenancy::Caller,
-};
+use velum_model::{InstanceId, instance::InstanceState, operation::OperationKindName, tenancy::Caller};
 use velum_operation::params::InstanceDestroy;
 
-use super::{start::refused, stop::Accept};
+use super::{InstanceDetail, start::refused, stop::Accept};
 use crate::{
     error::ServiceError,
     request::{Accepted, Answered, Keyed},
@@ -27,8 +22,8 @@ impl Services {
         caller: &Caller,
         id: InstanceId,
         expected: Option<u64>,
-        keyed: Option<Keyed<Accepted<Instance>>>,
-    ) -> Result<Answered<Accepted<Instance>>, ServiceError> {
+        keyed: Option<Keyed<Accepted<InstanceDetail>>>,
+    ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }

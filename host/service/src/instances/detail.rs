@@ -2,7 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use velum_model::{ComputeHostId, InstanceId, tenancy::Caller};
+use velum_model::{
+    ComputeHostId, InstanceId,
+    instance::Instance,
+    page::{Page, Paged},
+    tenancy::Caller,
+};
+use velum_store::InstanceFilter;
 
 use super::{InstanceDetail, Why};
 use crate::{error::ServiceError, services::Services};
@@ -17,13 +23,47 @@ impl Services {
         caller: &Caller,
         id: InstanceId,
     ) -> Result<InstanceDetail, ServiceError> {
-        let failed = |error| ServiceError::from_store("read the instance's parts", error);
         let instance = self.instance_get(caller, id).await?;
+        self.with_parts(instance).await
+    }
+
+    /// Instances that match and that the caller may see, with their NICs and volumes: three queries for a page of any
+    /// length.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn instance_details(
+        &self,
+        caller: &Caller,
+        filter: &InstanceFilter,
+        page: Page,
+    ) -> Result<Paged<InstanceDetail>, ServiceError> {
+        let found = self.instance_list(caller, filter, page).await?;
+        let ids: Vec<InstanceId> = found.items.iter().map(|instance| instance.id).collect();
         let reader = self.read();
+        let (mut nics, mut volumes) =
+            tokio::try_join!(reader.nics_of_all(&ids), reader.volumes_of_all(&ids)).map_err(unread)?;
+        Ok(found.map(|instance| {
+            let id = instance.id;
+            InstanceDetail {
+                instance,
+                nics: nics.extract_if(.., |nic| nic.instance == id).collect(),
+                volumes: volumes
+                    .extract_if(.., |volume| volume.attachment.is_some_and(|at| at.instance == id))
+                    .collect(),
+            }
+        }))
+    }
+
+    /// An instance as it is to be answered, with the NICs and volumes that it has now.
+    pub(super) async fn with_parts(&self, instance: Instance) -> Result<InstanceDetail, ServiceError> {
+        let reader = self.read();
+        let (nics, volumes) =
+            tokio::try_join!(reader.nics_of(instance.id), reader.volumes_of(instance.id)).map_err(unread)?;
         Ok(InstanceDetail {
             instance,
-            nics: reader.nics_of(id).await.map_err(failed)?,
-            volumes: reader.volumes_of(id).await.map_err(failed)?,
+            nics,
+            volumes,
         })
     }
 
@@ -66,4 +106,8 @@ impl Services {
         }
         Ok(names)
     }
+}
+
+fn unread(error: velum_store::StoreError) -> ServiceError {
+    ServiceError::from_store("read the instance's parts", error)
 }

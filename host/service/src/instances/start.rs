@@ -12,7 +12,10 @@ use velum_operation::params::InstanceStart;
 use velum_placement::Ask;
 use velum_store::{Change, Commit, Committed};
 
-use super::plan::{ask_for, first_run_generation};
+use super::{
+    InstanceDetail,
+    plan::{ask_for, first_run_generation},
+};
 use crate::{
     error::ServiceError,
     planner::{PLANS, Plan, PlanAsk, outpaced},
@@ -30,8 +33,8 @@ impl Services {
         &self,
         caller: &Caller,
         id: InstanceId,
-        keyed: Option<Keyed<Accepted<Instance>>>,
-    ) -> Result<Answered<Accepted<Instance>>, ServiceError> {
+        keyed: Option<Keyed<Accepted<InstanceDetail>>>,
+    ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
@@ -85,8 +88,8 @@ impl Services {
         from: InstanceState,
         placed: Instance,
         plan: &Plan,
-        keyed: Option<&Keyed<Accepted<Instance>>>,
-    ) -> Result<(Commit, Accepted<Instance>), ServiceError> {
+        keyed: Option<&Keyed<Accepted<InstanceDetail>>>,
+    ) -> Result<(Commit, Accepted<InstanceDetail>), ServiceError> {
         let run = placed.run.clone().ok_or_else(outpaced)?;
         let zone = self.zone_get(caller, placed.zone).await?;
         let (operation, write, fence) = self.accept(
@@ -119,7 +122,7 @@ impl Services {
             },
         ];
         let accepted = Accepted {
-            resource: placed,
+            resource: self.with_parts(placed).await?,
             operation,
         };
         let commit = Commit {

@@ -9,7 +9,7 @@ use velum_model::{
 use velum_operation::params::{InstanceReboot, InstanceStop};
 use velum_store::{Change, Commit};
 
-use super::start::refused;
+use super::{InstanceDetail, start::refused};
 use crate::{
     error::ServiceError,
     request::{Accepted, Answered, Keyed},
@@ -31,8 +31,8 @@ impl Services {
         caller: &Caller,
         id: InstanceId,
         grace_ms: u64,
-        keyed: Option<Keyed<Accepted<Instance>>>,
-    ) -> Result<Answered<Accepted<Instance>>, ServiceError> {
+        keyed: Option<Keyed<Accepted<InstanceDetail>>>,
+    ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
@@ -70,8 +70,8 @@ impl Services {
         caller: &Caller,
         id: InstanceId,
         hard: bool,
-        keyed: Option<Keyed<Accepted<Instance>>>,
-    ) -> Result<Answered<Accepted<Instance>>, ServiceError> {
+        keyed: Option<Keyed<Accepted<InstanceDetail>>>,
+    ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
@@ -97,8 +97,8 @@ impl Services {
         accept: Accept,
         mut instance: Instance,
         params: P,
-        keyed: Option<&Keyed<Accepted<Instance>>>,
-    ) -> Result<Answered<Accepted<Instance>>, ServiceError> {
+        keyed: Option<&Keyed<Accepted<InstanceDetail>>>,
+    ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         let id = instance.id;
         let zone = self.zone_get(caller, instance.zone).await?;
         let (operation, write, fence) = self.accept(
@@ -133,7 +133,7 @@ impl Services {
         };
         instance.generation += 1;
         let accepted = Accepted {
-            resource: instance,
+            resource: self.with_parts(instance).await?,
             operation,
         };
         self.make("accept the change of the instance", commit, keyed, accepted)

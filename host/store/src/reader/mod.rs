@@ -156,6 +156,26 @@ impl Reader {
         Ok(Paged::cut(self.query(query).await?, limit, T::id))
     }
 
+    /// The rows that hang on any of these ids, by `order`: one query for a whole page of them.
+    async fn hanging_on<T: Stored>(
+        &self,
+        column: &str,
+        ids: impl Iterator<Item = Value>,
+        order: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut query = Query::of::<T>();
+        query.values.extend(ids);
+        if query.values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let places: Vec<String> = (1..=query.values.len()).map(|n| format!("${n}")).collect();
+        let places = places.join(", ");
+        query
+            .text
+            .push_str(&format!(" WHERE {column} IN ({places}) ORDER BY {order}"));
+        self.query(query).await
+    }
+
     /// All rows with one value of a column: few by nature.
     async fn few<T: Stored>(&self, condition: &str, value: Value, order: &str) -> Result<Vec<T>, StoreError> {
         let mut query = Query::of::<T>();

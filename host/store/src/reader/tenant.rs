@@ -240,6 +240,19 @@ impl Reader {
             .await
     }
 
+    /// The NICs of some instances (no more than a page of them), by slot.
+    pub async fn nics_of_all(&self, instances: &[InstanceId]) -> Result<Vec<Nic>, StoreError> {
+        let ids = instances.iter().map(|id| Value::from(*id));
+        self.hanging_on("nic.instance", ids, "nic.slot, nic.id").await
+    }
+
+    /// The volumes of some instances (no more than a page of them), by slot.
+    pub async fn volumes_of_all(&self, instances: &[InstanceId]) -> Result<Vec<Volume>, StoreError> {
+        let ids = instances.iter().map(|id| Value::from(*id));
+        self.hanging_on("attachment.instance", ids, "attachment.slot, volume.id")
+            .await
+    }
+
     /// The volumes of an instance, by slot.
     pub async fn volumes_of(&self, instance: InstanceId) -> Result<Vec<Volume>, StoreError> {
         self.few(

@@ -3,11 +3,8 @@
 mod console;
 mod create;
 
-use std::collections::HashMap;
-
 use clap::{Args, Subcommand};
 use velum_client::{ComputeHosts, Filter, Instances};
-use velum_wire::InstanceView;
 
 use crate::{
     decision::render,
@@ -147,40 +144,7 @@ async fn run_list(session: &Session, list: List) -> Result<(), Failure> {
     let filter = within
         .with_some("state", list.state)
         .with_some("compute_host_id", host);
-    if session.output == Output::Json {
-        return kind::list::<Instances>(session, &list.rows, filter).await;
-    }
-    let filter = filter.with_some("name", list.rows.name.as_ref());
-    let limit = list.rows.most.limit;
-    let (mut found, more) = session.client.instances().first(&filter, limit as usize).await?;
-    fill_addresses(session, &mut found).await?;
-    kind::print_rows::<Instances>(session, &found, more.then_some(limit)).await
-}
-
-/// NICs that are read at once to show the addresses in a list: those of more instances than anybody reads.
-const MOST_NICS: usize = 5000;
-
-/// A list of instances leaves the addresses to the single answers; people want to see them.
-async fn fill_addresses(session: &Session, found: &mut [InstanceView]) -> Result<(), Failure> {
-    let nics = session.client.nics();
-    let nics = match found {
-        [] => return Ok(()),
-        [only] => nics.all(&Filter::new().with("instance_id", only.id)).await?,
-        _ => nics.first(&Filter::new(), MOST_NICS).await?.0,
-    };
-    let mut by_instance: HashMap<uuid::Uuid, Vec<(u16, String)>> = HashMap::new();
-    for nic in nics {
-        by_instance
-            .entry(nic.instance_id)
-            .or_default()
-            .push((nic.slot, nic.address));
-    }
-    for instance in found.iter_mut().filter(|i| i.addresses.is_empty()) {
-        let mut addresses = by_instance.remove(&instance.id).unwrap_or_default();
-        addresses.sort_unstable();
-        instance.addresses = addresses.into_iter().map(|(_, address)| address).collect();
-    }
-    Ok(())
+    kind::list::<Instances>(session, &list.rows, filter).await
 }
 
 async fn id_of(session: &Session, one: &One) -> Result<uuid::Uuid, Failure> {

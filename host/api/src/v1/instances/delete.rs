@@ -4,7 +4,7 @@ use axum::extract::State;
 use velum_model::InstanceKind;
 use velum_wire::InstanceView;
 
-use super::view::acted;
+use super::view::accepted;
 use crate::{
     answer::Answer,
     auth::By,
@@ -29,5 +29,5 @@ pub async fn delete(
         .services
         .instance_destroy(&caller, path.id, expected, None)
         .await?;
-    Ok(Answer::of(going, acted))
+    Ok(Answer::of(going, accepted))
 }

@@ -6,7 +6,7 @@ use velum_model::Id;
 use velum_service::InstanceFilter;
 use velum_wire::{InstanceState, InstanceView, Page};
 
-use super::{convert, view::view};
+use super::{convert, view::detailed};
 use crate::{
     answer::{self, Answer},
     auth::By,
@@ -47,7 +47,7 @@ impl InstancesQuery {
     }
 }
 
-/// Lists instances, in the order of their ids.
+/// Lists instances with their runs, NICs and volumes, in the order of their ids.
 #[utoipa::path(
     get,
     path = "/v1/instances",
@@ -61,7 +61,7 @@ pub async fn list(
 ) -> Answered<Answer> {
     let paged = api
         .services
-        .instance_list(&caller, &query.filter()?, query.page()?)
+        .instance_details(&caller, &query.filter()?, query.page()?)
         .await?;
-    Ok(answer::listed(paged, |instance| view(&instance, &[], &[])))
+    Ok(answer::listed(paged, |detail| detailed(&detail)))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use velum_model::InstanceKind;
 use velum_wire::{InstanceView, RebootInstanceBody};
 
-use super::view::acted;
+use super::view::accepted;
 use crate::{
     answer::Answer,
     auth::By,
@@ -26,10 +26,10 @@ pub async fn reboot(
     path: PathId<InstanceKind>,
     MaybePosted { body, ticket }: MaybePosted<RebootInstanceBody>,
 ) -> Answered<Answer> {
-    let keyed = ticket.keyed(&caller, acted);
+    let keyed = ticket.keyed(&caller, accepted);
     let done = api
         .services
         .instance_reboot(&caller, path.id, body.hard, keyed)
         .await?;
-    Ok(Answer::of(done, acted))
+    Ok(Answer::of(done, accepted))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use velum_model::InstanceKind;
 use velum_wire::InstanceView;
 
-use super::view::acted;
+use super::view::accepted;
 use crate::{
     answer::Answer,
     auth::By,
@@ -27,7 +27,7 @@ pub async fn start(
 ) -> Answered<Answer> {
     let done = api
         .services
-        .instance_start(&caller, path.id, ticket.keyed(&caller, acted))
+        .instance_start(&caller, path.id, ticket.keyed(&caller, accepted))
         .await?;
-    Ok(Answer::of(done, acted))
+    Ok(Answer::of(done, accepted))
 }

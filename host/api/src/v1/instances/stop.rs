@@ -4,7 +4,7 @@ use axum::extract::State;
 use velum_model::InstanceKind;
 use velum_wire::{InstanceView, StopInstanceBody};
 
-use super::view::acted;
+use super::view::accepted;
 use crate::{
     answer::Answer,
     auth::By,
@@ -29,10 +29,10 @@ pub async fn stop(
     path: PathId<InstanceKind>,
     MaybePosted { body, ticket }: MaybePosted<StopInstanceBody>,
 ) -> Answered<Answer> {
-    let keyed = ticket.keyed(&caller, acted);
+    let keyed = ticket.keyed(&caller, accepted);
     let done = api
         .services
         .instance_stop(&caller, path.id, body.grace_ms.unwrap_or(GRACE_MS), keyed)
         .await?;
-    Ok(Answer::of(done, acted))
+    Ok(Answer::of(done, accepted))
 }

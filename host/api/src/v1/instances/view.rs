@@ -12,11 +12,11 @@ use crate::answer;
 
 /// An instance with what hangs on it, as it is shown.
 pub fn detailed(detail: &InstanceDetail) -> InstanceView {
-    view(&detail.instance, &detail.nics, &detail.volumes)
-}
-
-/// An instance as it is shown in lists and answers to actions: without NICs and volumes, which would be queries for every row.
-pub fn view(instance: &Instance, nics: &[Nic], volumes: &[Volume]) -> InstanceView {
+    let InstanceDetail {
+        instance,
+        nics,
+        volumes,
+    } = detail;
     InstanceView {
         id: instance.id.uuid(),
         zone_id: instance.zone.uuid(),
@@ -45,12 +45,6 @@ pub fn view(instance: &Instance, nics: &[Nic], volumes: &[Volume]) -> InstanceVi
 pub fn accepted(accepted: &Accepted<InstanceDetail>) -> StoredAnswer {
     let detail = &accepted.resource;
     answer::accepted(accepted.operation, detail.instance.generation, &detailed(detail))
-}
-
-/// 202: an operation works on it, which was there before.
-pub fn acted(accepted: &Accepted<Instance>) -> StoredAnswer {
-    let instance = &accepted.resource;
-    answer::accepted(accepted.operation, instance.generation, &view(instance, &[], &[]))
 }
 
 fn links(instance: &Instance) -> InstanceLinks {
