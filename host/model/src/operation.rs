@@ -150,6 +150,9 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Every collection whose resources operations are about.
+    pub const COLLECTIONS: [&'static str; 4] = ["instances", "volumes", "templates", "compute-hosts"];
+
     /// The bare id: the primary key of the lock row.
     #[must_use]
     pub const fn uuid(self) -> Uuid {

@@ -8,7 +8,7 @@ use velum_model::{
     infrastructure::{HostState, Intent},
     instance::InstanceState,
     name::Name,
-    operation::{OperationKindName, OperationState, Subject},
+    operation::{OperationKindName, OperationState},
     plugin::{Digest, World},
     storage::{TemplateState, VolumeState, VolumeUse},
 };
@@ -186,7 +186,9 @@ filters! {
         /// In this state.
         state: OperationState,
         /// About one resource.
-        subject: Subject,
+        subject: Uuid,
+        /// About resources of one collection: one of [`velum_model::operation::Subject::COLLECTIONS`].
+        collection: &'static str,
     }
     /// Of events.
     EventFilter {

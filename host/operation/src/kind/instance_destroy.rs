@@ -32,7 +32,7 @@ const LOOK_EVERY_MS: u64 = 100;
 fn wait_for_others<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
     Box::pin(async move {
         let filter = OperationFilter {
-            subject: Some(cx.operation.subject),
+            subject: Some(cx.operation.subject.uuid()),
             ..OperationFilter::default()
         };
         let page = velum_model::page::Page {

@@ -129,7 +129,8 @@ conditions! {
     OperationFilter {
         kind: "operation.kind = ?" by named;
         state: "operation.state = ?" by named;
-        subject: "operation.subject = ?" by |subject: &velum_model::operation::Subject| Value::from(subject.uuid());
+        subject: "operation.subject = ?" by |id| Value::from(*id);
+        collection: "operation.subject_kind = ?" by |collection: &&'static str| Value::from(*collection);
     }
     EventFilter {
         kind: "event.kind = ?" by |kind: &String| Value::from(kind.as_str());

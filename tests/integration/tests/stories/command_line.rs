@@ -91,6 +91,24 @@ async fn an_instance_lives_on_the_command_line() -> anyhow::Result<()> {
     ok(&story, &["volume", "detach", "data", "--wait"]).await?;
     ok(&story, &["volume", "delete", "data", "--wait"]).await?;
 
+    let id = shown_id(&story, "web-1").await?;
+    let about = ok(&story, &["operation", "list", "--subject", &id]).await?;
+    assert!(
+        about.contains("instance-create") && !about.contains("volume-delete"),
+        "{about}"
+    );
+    let list: Value = serde_json::from_str(&ok(&story, &["instance", "list", "-o", "json"]).await?)?;
+    assert_eq!(
+        at(&list[0], "volumes").as_array().map(Vec::len),
+        Some(1),
+        "{list}"
+    );
+    assert_eq!(
+        at(&list[0], "addresses").as_array().map(Vec::len),
+        Some(1),
+        "{list}"
+    );
+
     for verb in ["stop", "start", "reboot", "destroy"] {
         ok(&story, &["instance", verb, "web-1", "--wait"]).await?;
     }
@@ -101,6 +119,13 @@ async fn an_instance_lives_on_the_command_line() -> anyhow::Result<()> {
             .contains("instance-destroy")
     );
     story.cloud.assert_nothing_left().await
+}
+
+/// The id of an instance as the command line shows it.
+async fn shown_id(story: &Story, name: &str) -> anyhow::Result<String> {
+    let shown: Value = serde_json::from_str(&ok(story, &["instance", "show", name, "-o", "json"]).await?)?;
+    let id = at(&shown, "id").as_str();
+    Ok(id.context("an instance has an id")?.to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]

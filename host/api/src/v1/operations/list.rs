@@ -19,15 +19,13 @@ list_query! {
     /// Which operations: those that match all that is said.
     OperationsQuery {
         /// Of this kind: `instance-create`, `volume-attach`, …
-        #[param(max_length = 64)]
         kind: String,
         /// In this state.
         #[param(inline)]
         state: OperationState,
-        /// About a resource of this collection: `instances`, `volumes`, `templates`, `compute-hosts`. With `subject_id`.
-        #[param(max_length = 64)]
+        /// About resources of this collection: `instances`, `volumes`, `templates`, `compute-hosts`.
         subject: String,
-        /// About the resource with this id. With `subject`.
+        /// About the resource with this id.
         subject_id: Uuid,
     }
 }
@@ -38,21 +36,20 @@ impl OperationsQuery {
             OperationKindName::parse(kind)
                 .ok_or_else(|| Refused::parameter("kind", "is no kind of operation"))
         });
-        let subject = match (self.subject.as_deref(), self.subject_id) {
-            (None, None) => None,
-            (Some(collection), Some(id)) => Some(Subject::of(collection, id).ok_or_else(|| {
-                Refused::parameter(
-                    "subject",
-                    "must be instances, volumes, templates or compute-hosts",
-                )
-            })?),
-            (Some(_), None) => return Err(Refused::parameter("subject_id", "goes with subject")),
-            (None, Some(_)) => return Err(Refused::parameter("subject", "goes with subject_id")),
-        };
+        let collection = self.subject.as_deref().map(|collection| {
+            let known = Subject::COLLECTIONS
+                .into_iter()
+                .find(|known| *known == collection);
+            known.ok_or_else(|| {
+                let known = Subject::COLLECTIONS.join(", ");
+                Refused::parameter("subject", format!("must be one of {known}"))
+            })
+        });
         Ok(OperationFilter {
             kind: kind.transpose()?,
             state: self.state.map(state),
-            subject,
+            subject: self.subject_id,
+            collection: collection.transpose()?,
         })
     }
 }

@@ -843,7 +843,8 @@ pub async fn every_list_takes_every_filter(url: String) {
     let filter = OperationFilter {
         kind: Some(OperationKindName::InstanceStop),
         state: Some(OperationState::Parked),
-        subject: instance.map(Subject::Instance),
+        subject: instance.map(|id| id.uuid()),
+        collection: Some("instances"),
     };
     none!(read.operations(OWN, &filter, page));
     none!(read.decisions(OWN, &DecisionFilter { zone, instance }, page));
