@@ -241,13 +241,21 @@ async fn what_is_used_stays_and_says_by_what() {
         .iter()
         .find(|plugin| plugin.manifest.name == name("plain"))
         .expect("there");
-    in_use(services.plugin_delete(caller, plain.id).await, "plugin");
+    in_use(services.plugin_delete(caller, plain.id, None).await, "plugin");
     cloud.use_policy(None).await;
     services
         .policy_delete(caller, policy.id, None)
         .await
         .expect("free");
-    services.plugin_delete(caller, plain.id).await.expect("free");
+    let expecting = services.plugin_delete(caller, plain.id, Some(1)).await;
+    assert!(
+        matches!(expecting, Err(ServiceError::Stale { .. })),
+        "a plugin has no generation: {expecting:?}"
+    );
+    services
+        .plugin_delete(caller, plain.id, None)
+        .await
+        .expect("free");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,12 +9,21 @@ use velum_store::{PolicyFilter, Table};
 
 use crate::{error::ServiceError, services::Services, write::Removal};
 
+/// Generations of what has any begin at 1.
+const NO_GENERATION: u64 = 0;
+
 impl Services {
-    /// Removes a plugin that no policy, compute host or pool uses.
+    /// Removes a plugin that no policy, compute host or pool uses. A plugin never changes: it has no generation that
+    /// could be expected.
     ///
     /// # Errors
-    /// It does not exist, or something uses it.
-    pub async fn plugin_delete(&self, caller: &Caller, id: PluginId) -> Result<(), ServiceError> {
+    /// It does not exist, a generation is expected, or something uses it.
+    pub async fn plugin_delete(
+        &self,
+        caller: &Caller,
+        id: PluginId,
+        expected: Option<u64>,
+    ) -> Result<(), ServiceError> {
         let plugin = self.plugin_get(caller, id).await?;
         let with_it = PolicyFilter {
             digest: Some(plugin.digest.clone()),
@@ -33,11 +42,11 @@ impl Services {
             table: Table::Plugin,
             collection: "plugins",
             id: id.uuid(),
-            generation: 0,
+            generation: NO_GENERATION,
             project: BUILT_IN_PROJECT,
             shard: None,
         };
-        self.remove(caller, None, removal).await?;
+        self.remove(caller, expected, removal).await?;
         self.plugins().remove(&plugin.digest).await?;
         Ok(())
     }
