@@ -142,6 +142,8 @@ pub(crate) fn unanswered(target: &Target, fault: &Fault) -> ServiceError {
     let named = ["uri", "url", "directory", "path", "address"];
     let setting = named.iter().find(|name| target.config.get(**name).is_some());
     let (field, value) = match (setting, &target.endpoint, &target.node) {
+        // It answered, and has not what the settings name.
+        (None, Some(_), _) if fault.code == velum_model::fault::code::NOT_FOUND => ("/config".into(), None),
         (Some(name), ..) => (
             format!("/config/{name}"),
             target.config.get(*name).map(Value::to_string),

@@ -233,8 +233,8 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Answered<T> {
     // A struct would also be read from an array of its fields.
     let is_object = text.trim_start().starts_with('{');
     let mut json = serde_json::Deserializer::from_str(text);
-    let value =
-        serde_path_to_error::deserialize::<_, T>(&mut json).map_err(|error| unfit(&error, is_object))?;
+    let value = serde_path_to_error::deserialize::<_, T>(&mut json)
+        .map_err(|error| unfit(&error, text, is_object))?;
     json.end()
         .map_err(|error| Refused::new(Kind::Malformed, error.to_string()))?;
     if is_object {
@@ -244,15 +244,21 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Answered<T> {
     }
 }
 
-fn unfit(error: &serde_path_to_error::Error<serde_json::Error>, is_object: bool) -> Refused {
+fn unfit(error: &serde_path_to_error::Error<serde_json::Error>, body: &str, is_object: bool) -> Refused {
     let inner = error.inner();
-    if !inner.is_data() {
+    // A number where a word is wanted is a mistake of syntax to the parser, and of one field to its author.
+    let reads = inner.is_data() || serde_json::from_str::<serde_json::Value>(body).is_ok();
+    if !reads {
         return Refused::new(Kind::Malformed, inner.to_string());
     }
     if !is_object {
         return Refused::field("", "must be a JSON object");
     }
-    let text = inner.to_string();
+    let text = if inner.is_data() {
+        inner.to_string()
+    } else {
+        "is of another type than is taken here".to_owned()
+    };
     let problem = text
         .rsplit_once(" at line ")
         .map_or(text.as_str(), |(problem, _)| problem);
@@ -331,6 +337,12 @@ mod tests {
         assert!(!text.contains("line"), "{text}");
         let (_, text) = refused::<CreateZoneBody>(b"{}");
         assert!(text.contains(r#"pointer: "/name""#), "{text}");
+        for access in ["7", "null", "[]", "{}", "true"] {
+            let body = format!(r#"{{"name":"a","access":{access}}}"#);
+            let (kind, text) = refused::<CreateZoneBody>(body.as_bytes());
+            assert_eq!(kind, Kind::Invalid, "{text}");
+            assert!(text.contains(r#"pointer: "/access""#), "{text}");
+        }
         let id = uuid::Uuid::nil();
         let body = format!(
             r#"{{"zone_id":"{id}","name":"a","compute_offering_id":"{id}","template_id":"{id}","networks":[{{"network_id":3}}]}}"#

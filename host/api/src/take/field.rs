@@ -201,6 +201,13 @@ impl Fields {
     pub fn config(&mut self, pointer: &str, value: Value) -> Option<Value> {
         match value {
             Value::Null => Some(Value::Object(serde_json::Map::new())),
+            value if has_nul(&value) => {
+                self.refuse(
+                    pointer,
+                    "has a text with a NUL character, which PostgreSQL cannot keep",
+                );
+                None
+            }
             Value::Object(_) if value.to_string().len() <= CONFIG_MAX => Some(value),
             Value::Object(_) => {
                 self.refuse(pointer, format!("has more than {CONFIG_MAX} bytes as JSON"));
@@ -219,6 +226,18 @@ impl Fields {
     }
 }
 
+/// Whether a text or a key somewhere in a value has a NUL character. As deep as the parser lets a body be.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(key, value)| key.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use velum_model::quantity::{MemoryMib, Vcpus};
@@ -232,12 +251,14 @@ mod tests {
         let _ = fields.quantity::<MemoryMib>("/memory_mib", 3);
         let _ = fields.quantity::<Vcpus>("/vcpus", 2);
         let _ = fields.cidr("/cidr", "10.0.0.1/24");
+        let _ = fields.config("/config", serde_json::json!({"a": [{"b\0": 1}]}));
         let _ = fields.names("/tags", vec!["ssd".into(), "ssd".into()]);
         let refused = format!("{:?}", fields.answer(Some(())).expect_err("wrong fields"));
         for words in [
             "/name",
             "/memory_mib: must be between 16",
             "write 10.0.0.0/24",
+            "/config: has a text with a NUL character",
             "/tags/1: ssd is there twice",
         ] {
             assert!(refused.contains(words), "{words} in {refused}");
