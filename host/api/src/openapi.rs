@@ -11,6 +11,7 @@ use utoipa::openapi::{
     security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     tag::Tag,
 };
+use velum_model::operation::{OperationKindName, Subject};
 use velum_wire::PROBLEM_JSON;
 
 use crate::{problem::Kind, router};
@@ -73,6 +74,9 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
     }
     api.tags = Some(tags);
     if let Some(components) = &mut api.components {
+        for schema in components.schemas.values_mut() {
+            mend_properties(schema);
+        }
         for (name, statuses) in PROBLEMS {
             components
                 .responses
@@ -80,6 +84,29 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
         }
     }
     api
+}
+
+/// A field with a default and a comment of its own is generated as all of its type and an object with the comment, which
+/// nothing can be. It is its type, with that comment.
+fn mend_properties(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else {
+        return;
+    };
+    for property in object.properties.values_mut() {
+        let RefOr::T(Schema::AllOf(all)) = property else {
+            continue;
+        };
+        let [of, RefOr::T(Schema::Object(comment))] = all.items.as_slice() else {
+            continue;
+        };
+        let (mut of, words) = (of.clone(), comment.description.clone());
+        match &mut of {
+            RefOr::T(Schema::Object(object)) => object.description = words,
+            RefOr::Ref(reference) => reference.description = words.unwrap_or_default(),
+            RefOr::T(_) => {}
+        }
+        *property = of;
+    }
 }
 
 /// Problems as shared answers: a name in the components, and the status.
@@ -130,6 +157,9 @@ fn complete_operation(path: &str, verb: Verb, operation: &mut Operation) {
         operation.security = Some(Vec::new());
     }
     let parameters = operation.parameters.get_or_insert_default();
+    for parameter in parameters.iter_mut() {
+        complete_query(path, parameter);
+    }
     if path.contains("{id}") {
         parameters.insert(0, id_parameter().into());
     }
@@ -163,6 +193,33 @@ fn complete_operation(path: &str, verb: Verb, operation: &mut Operation) {
             .or_insert(reference);
     }
 }
+
+/// What is taken as a query parameter of this name, which is more than the type of a field can tell.
+fn complete_query(path: &str, parameter: &mut RefOr<Parameter>) {
+    let RefOr::T(parameter) = parameter else { return };
+    let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else {
+        return;
+    };
+    let format = |format| Some(SchemaFormat::KnownFormat(format));
+    let words = |words: &[&str]| Some(words.iter().map(|word| (*word).into()).collect());
+    match (path, parameter.name.as_str()) {
+        (_, "name") => schema.pattern = Some(NAME.to_owned()),
+        (_, "digest") => schema.pattern = Some("^sha256:[0-9a-f]{64}$".to_owned()),
+        (_, "address") => schema.format = format(KnownFormat::Ipv4),
+        ("/v1/events", "cursor") => schema.pattern = Some(POSITION.to_owned()),
+        (_, "cursor") => schema.format = format(KnownFormat::Uuid),
+        ("/v1/events", "kind") | (_, "version") => schema.pattern = Some("^[!-~]{1,64}$".to_owned()),
+        ("/v1/operations", "kind") => schema.enum_values = words(&OperationKindName::ALL.map(|k| k.as_str())),
+        ("/v1/operations", "subject") => schema.enum_values = words(&Subject::COLLECTIONS),
+        _ => {}
+    }
+}
+
+/// A name, as [`velum_model::Name`] reads it.
+const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
+/// A position in the event log: of each shard the epoch and number of the last event that was read.
+const POSITION: &str =
+    "^([0-9a-f]{32}:[0-9]{1,18}\\.[0-9]{1,18}(,[0-9a-f]{32}:[0-9]{1,18}\\.[0-9]{1,18})*)?$";
 
 /// Which problems an operation may answer.
 fn problems(path: &str, verb: Verb, is_open: bool) -> Vec<u16> {

@@ -94,6 +94,35 @@ fn no_two_operations_and_no_two_schemas_have_one_name() {
     assert!(schemas.len() > 60, "only {} schemas", schemas.len());
 }
 
+/// Every schema that must be all of several others.
+fn all_of<'a>(node: &'a Value, found: &mut Vec<&'a Value>) {
+    match node {
+        Value::Object(map) => {
+            found.extend(map.get("allOf"));
+            map.values().for_each(|child| all_of(child, found));
+        }
+        Value::Array(list) => list.iter().for_each(|child| all_of(child, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_must_be_of_two_types_at_once() {
+    let contract = contract();
+    let mut found = Vec::new();
+    all_of(&contract, &mut found);
+    for all in found {
+        let types: BTreeSet<String> = all
+            .as_array()
+            .expect("a list of schemas")
+            .iter()
+            .filter_map(|schema| schema.get("type"))
+            .map(Value::to_string)
+            .collect();
+        assert!(types.len() < 2, "{all}");
+    }
+}
+
 #[test]
 fn every_reference_leads_somewhere() {
     let contract = contract();

@@ -92,6 +92,40 @@ async fn a_query_that_does_not_read_names_its_parameter() {
 }
 
 #[tokio::test]
+async fn a_filter_of_operations_or_events_stands_alone() {
+    let bench = Bench::new().await;
+    let nil = "00000000-0000-0000-0000-000000000000";
+    for good in [
+        "operations?subject=volumes".to_owned(),
+        format!("operations?subject_id={nil}"),
+        format!("operations?subject=instances&subject_id={nil}"),
+        "operations?kind=volume-create".to_owned(),
+        "events?kind=instance.created&cursor=".to_owned(),
+    ] {
+        let answer = bench.send(ask(Method::GET, &format!("/v1/{good}"))).await;
+        assert_eq!(answer.status, StatusCode::OK, "{good}: {}", answer.text);
+    }
+    let huge = format!("events?cursor={}:9223372036854775808.1", "0".repeat(32));
+    for (bad, parameter) in [
+        ("operations?subject=zones", "?subject"),
+        ("operations?kind=x", "?kind"),
+        (&format!("events?kind={}", "x".repeat(65)), "?kind"),
+        ("events?kind=%00", "?kind"),
+        ("plugins?version=%00", "?version"),
+        (&huge, "?cursor"),
+        (&format!("events?cursor={}", "0".repeat(50_000)), "?cursor"),
+    ] {
+        let answer = bench.send(ask(Method::GET, &format!("/v1/{bad}"))).await;
+        answer.is_problem(StatusCode::BAD_REQUEST, "/problems/bad-request");
+        assert_eq!(
+            answer.json["errors"][0]["pointer"], parameter,
+            "{bad}: {}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_read_is_told_why() {
     let bench = Bench::new().await;
     let post = || ask(Method::POST, "/v1/zones");

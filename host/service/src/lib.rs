@@ -53,8 +53,8 @@ pub use storage_pools::{ChangeStoragePool, NewStoragePool};
 pub use templates::{CHUNK_MAX, NewTemplate, Upload};
 pub use velum_store::{
     ClusterFilter, ComputeHostFilter, ComputeOfferingFilter, DecisionFilter, DiskOfferingFilter, EventCursor,
-    EventFilter, ImageStoreFilter, InstanceFilter, IpAddressFilter, IpRangeFilter, NetworkFilter,
-    NetworkOfferingFilter, NicFilter, OperationFilter, PluginFilter, PodFilter, PolicyFilter,
+    EventCursorError, EventFilter, ImageStoreFilter, InstanceFilter, IpAddressFilter, IpRangeFilter,
+    NetworkFilter, NetworkOfferingFilter, NicFilter, OperationFilter, PluginFilter, PodFilter, PolicyFilter,
     StoragePoolFilter, StoredAnswer, TemplateFilter, VolumeFilter, ZoneFilter,
 };
 pub use volumes::{NewVolume, SLOTS};

@@ -64,9 +64,7 @@ impl FromStr for EventCursor {
             let (shard, at) = part.split_once(':').ok_or(EventCursorError)?;
             let (epoch, seq) = at.split_once('.').ok_or(EventCursorError)?;
             let shard = shard.parse().map_err(|_| EventCursorError)?;
-            let epoch = epoch.parse().map_err(|_| EventCursorError)?;
-            let seq = seq.parse().map_err(|_| EventCursorError)?;
-            cursor.advance_to(shard, epoch, seq);
+            cursor.advance_to(shard, number(epoch)?, number(seq)?);
             if cursor.after.len() > Self::MAX_SHARDS {
                 return Err(EventCursorError);
             }
@@ -75,9 +73,19 @@ impl FromStr for EventCursor {
     }
 }
 
+/// The database counts in 63 bits.
+fn number(text: &str) -> Result<u64, EventCursorError> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| i64::try_from(*number).is_ok())
+        .ok_or(EventCursorError)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HUGE: &str = "00000000000000000000000000000007:9223372036854775808.1";
 
     #[test]
     fn a_position_reads_what_it_writes() {
@@ -88,7 +96,14 @@ mod tests {
         cursor.advance_to(ShardId::from_uuid(uuid::Uuid::nil()), 1, 2);
         assert_eq!(cursor.after(ShardId::from_uuid(uuid::Uuid::nil())), (1, 3));
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for bad in ["x", "a:b", "a:1.2", "00000000000000000000000000000007:1", ":::"] {
+        for bad in [
+            "x",
+            "a:b",
+            "a:1.2",
+            "00000000000000000000000000000007:1",
+            ":::",
+            HUGE,
+        ] {
             assert_eq!(bad.parse::<EventCursor>(), Err(EventCursorError), "{bad}");
         }
     }

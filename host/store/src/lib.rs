@@ -20,7 +20,7 @@ mod store;
 mod writer;
 
 pub use commit::*;
-pub use cursor::EventCursor;
+pub use cursor::{EventCursor, EventCursorError};
 pub use filter::*;
 pub use reader::{Reader, ZoneInventory};
 pub use store::{

@@ -31,7 +31,7 @@ pub struct EventView {
     pub operation_id: Option<Uuid>,
     /// Who asked.
     pub caller: String,
-    /// More, by kind.
-    #[schema(value_type = Object)]
+    /// More, by kind; null where there is no more.
+    #[schema(value_type = Option<Object>)]
     pub data: Value,
 }

@@ -55,6 +55,26 @@ pub fn named(parameter: &str, text: Option<&str>) -> Answered<Option<Name>> {
         .map_err(|error| Refused::parameter(parameter, error.to_string()))
 }
 
+/// The longest kind of event or version of a plugin, with room.
+const WORD_MAX: usize = 64;
+
+/// A word to look for.
+///
+/// # Errors
+/// 400 when it is none.
+pub fn word(parameter: &str, text: Option<String>) -> Answered<Option<String>> {
+    let wrong = |text: &String| {
+        text.is_empty() || text.len() > WORD_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match text {
+        Some(text) if wrong(&text) => Err(Refused::parameter(
+            parameter,
+            format!("must have 1 to {WORD_MAX} visible ASCII characters"),
+        )),
+        text => Ok(text),
+    }
+}
+
 /// An address to look for.
 ///
 /// # Errors
@@ -86,7 +106,6 @@ macro_rules! list_query {
             #[param(minimum = 1, maximum = 500)]
             limit: Option<u32>,
             /// `next_cursor` of the page before.
-            #[param(max_length = 4096)]
             cursor: Option<String>,
             $($(#[$field_doc])* $field: Option<$kind>,)*
         }

@@ -33,7 +33,7 @@ impl PluginsQuery {
     fn filter(&self) -> Answered<PluginFilter> {
         Ok(PluginFilter {
             name: take::named("name", self.name.as_deref())?,
-            version: self.version.clone(),
+            version: take::word("version", self.version.clone())?,
             world: self.world.map(convert::world),
             digest: take::digested("digest", self.digest.as_deref())?,
         })
