@@ -1,0 +1,185 @@
+"""Everything a cloud is made of, by id: what must stay (the ground), and what requests may change and take away."""
+
+import base64
+import collections
+import hashlib
+import os
+import pathlib
+import random
+
+IMAGE = bytes(n % 251 for n in range(1 << 20))
+NOWHERE = "018f3f3e-7a5b-7c3d-8e9f-0123456789ab"
+
+
+class World:
+    """Ids of what there is, and good bodies that refer to it."""
+
+    def __init__(self, sim, node, seed):
+        self.sim = sim
+        self.node = node
+        self.chance = random.Random(seed)
+        self.ground = {}
+        self.spare = collections.defaultdict(list)
+        self.gone = []
+        self._number = 0
+
+    def number(self):
+        """Another number."""
+        self._number += 1
+        return self._number
+
+    def name(self, what):
+        """A name that nothing has."""
+        return f"{what}-{self.number()}"
+
+    def made(self, collection, id):
+        """Notes what a request made."""
+        self.spare[collection].append(id)
+
+    def is_gone(self, collection, id):
+        """Notes what a request took away."""
+        if id in self.spare[collection]:
+            self.spare[collection].remove(id)
+            self.gone.append(id)
+
+    def some(self, collection, changes):
+        """An id of a collection; one that may be changed, if it is to be."""
+        spare = self.spare[collection]
+        # What was made last is there most likely.
+        candidates = spare[-4:] or spare
+        ground = self.ground.get(collection)
+        if ground and not (changes and candidates):
+            candidates = candidates + [ground]
+        if changes and not spare:
+            return NOWHERE
+        return self.chance.choice(candidates) if candidates else NOWHERE
+
+    def wrong(self, collection):
+        """An id that is of another type, deleted, or was never given."""
+        others = [id for name, id in self.ground.items() if name != collection]
+        return self.chance.choice(others + self.gone[-8:] + [NOWHERE])
+
+    # ---- good bodies ------------------------------------------------------------------------------------------------
+
+    def good(self, name):
+        """A body that an operation takes as it is."""
+        make = getattr(self, f"_{name}", None)
+        return make() if make else None
+
+    def _zones_create(self):
+        return {"name": self.name("zone")}
+
+    def _pods_create(self):
+        n = self.number()
+        net = f"172.{16 + n // 250 % 16}.{n % 250}"
+        return {"zone_id": self.ground["zones"], "name": f"pod-{n}", "cidr": f"{net}.0/24", "gateway": f"{net}.1"}
+
+    def _clusters_create(self):
+        return {"pod_id": self.ground["pods"], "name": self.name("cluster"), "driver": "hypervisor-sim"}
+
+    def _compute_hosts_create(self):
+        name = f"z1-h{self.number() % 590 + 10:04}"
+        return {
+            "cluster_id": self.ground["clusters"],
+            "name": name,
+            "config": {"host": name},
+            "endpoint": self.sim,
+            "tags": ["ssd"],
+            "attributes": {"power_w": 300},
+        }
+
+    def _storage_pools_create(self):
+        return {
+            "zone_id": self.ground["zones"],
+            "name": self.name("pool"),
+            "provider": "storage-sim",
+            "config": {"pool": f"z1-p{self.number() % 60 + 3}"},
+            "endpoint": self.sim,
+        }
+
+    def _image_stores_create(self):
+        return {"zone_id": self.ground["zones"], "name": self.name("images"), "endpoint": self.sim}
+
+    def _ip_ranges_create(self):
+        n = self.number()
+        return {
+            "network_id": self.ground["networks"],
+            "first": f"10.1.{100 + n // 60 % 150}.{n % 60 * 4}",
+            "last": f"10.1.{100 + n // 60 % 150}.{n % 60 * 4 + 3}",
+        }
+
+    def _network_offerings_create(self):
+        return {"name": self.name("network-offering")}
+
+    def _networks_create(self):
+        n = self.number()
+        net = f"10.{2 + n // 250 % 200}.{n % 250}"
+        return {
+            "zone_id": self.ground["zones"],
+            "network_offering_id": self.ground["network-offerings"],
+            "name": f"net-{n}",
+            "cidr": f"{net}.0/24",
+            "gateway": f"{net}.1",
+            "dns": ["9.9.9.9"],
+            "link": {"kind": "simulated", "name": "sim0"},
+        }
+
+    def _compute_offerings_create(self):
+        return {"name": self.name("compute-offering"), "vcpus": 1, "memory_mib": 64}
+
+    def _disk_offerings_create(self):
+        return {"name": self.name("disk-offering"), "size_bytes": 1 << 20}
+
+    def _policies_create(self):
+        return {"name": self.name("policy"), "plugin": "placement-first-fit", "fallback": "built-in"}
+
+    def _plugins_create(self):
+        component, manifest = self.component()
+        return {"component_base64": base64.b64encode(component).decode(), "manifest": manifest}
+
+    def component(self):
+        """A component that no other is the same as: the first policy with a custom section behind it, and its manifest."""
+        directory = pathlib.Path(os.environ["VELUM_PLUGINS"])
+        n = self.number()
+        text = f"velum-contract {n:06}".encode()
+        section = bytes([len("note")]) + b"note" + text
+        component = (directory / "placement-first-fit.wasm").read_bytes() + bytes([0, len(section)]) + section
+        manifest = (directory / "placement-first-fit.toml").read_text()
+        return component, manifest.replace('version = "0.1.0"', f'version = "0.1.{n}"')
+
+    def _templates_create(self):
+        return {
+            "zone_id": self.ground["zones"],
+            "name": self.name("template"),
+            "format": "raw",
+            "upload_bytes": len(IMAGE),
+            "sha256": hashlib.sha256(IMAGE).hexdigest(),
+        }
+
+    def _templates_upload(self):
+        return IMAGE
+
+    def _instances_create(self):
+        return {
+            "zone_id": self.ground["zones"],
+            "name": self.name("vm"),
+            "compute_offering_id": self.ground["compute-offerings"],
+            "template_id": self.ground["templates"],
+            "networks": [{"network_id": self.ground["networks"]}],
+        }
+
+    def _instances_stop(self):
+        return {"grace_ms": 0}
+
+    def _instances_reboot(self):
+        return {"hard": True}
+
+    def _volumes_create(self):
+        return {
+            "zone_id": self.ground["zones"],
+            "name": self.name("volume"),
+            "disk_offering_id": self.ground["disk-offerings"],
+        }
+
+    def _volumes_attach(self):
+        return {"instance_id": self.some("instances", changes=True)}
