@@ -66,7 +66,7 @@ pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
     })
     .await
     .context("could not read the inventory")?;
-    plugins::install_from(&services, &config.plugins).await?;
+    plugins::install_from(&services, &store, &config.plugins).await?;
     let engine = Engine::new(EngineParts {
         store: store.clone(),
         plugins: runtime.clone(),

@@ -1,16 +1,18 @@
 //! Plugins at start: those that are known are loaded, those in the configured directory are installed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use sha2::{Digest as _, Sha256};
 use velum_model::{
-    Id,
+    Id, Name,
     page::Page,
+    plugin::{Digest, Plugin},
     port::plugins::Plugins,
     tenancy::{Caller, Scope},
 };
 use velum_runtime::Runtime;
-use velum_service::{NewPlugin, Services};
+use velum_service::{NewPlugin, ServiceError, Services};
 use velum_store::{PluginFilter, Store};
 
 /// Loads every plugin that has a row.
@@ -36,8 +38,9 @@ pub async fn load_known(runtime: &Runtime, store: &Store) -> anyhow::Result<()> 
     }
 }
 
-/// Installs every component of a directory that is not installed yet; nothing for an empty path.
-pub async fn install_from(services: &Services, directory: &str) -> anyhow::Result<()> {
+/// Installs every component of a directory that is not installed yet; nothing for an empty path. What cannot be installed
+/// because its name and version are taken does not keep the server from starting: the installed one goes on working.
+pub async fn install_from(services: &Services, store: &Store, directory: &str) -> anyhow::Result<()> {
     if directory.is_empty() {
         return Ok(());
     }
@@ -48,27 +51,135 @@ pub async fn install_from(services: &Services, directory: &str) -> anyhow::Resul
     components.retain(|path| path.extension().is_some_and(|e| e == "wasm"));
     components.sort();
     for path in components {
-        install(services, &path)
+        let offered =
+            Offered::read(&path).with_context(|| format!("could not read the plugin {}", path.display()))?;
+        offered
+            .install(services, store)
             .await
             .with_context(|| format!("could not install {}", path.display()))?;
     }
     Ok(())
 }
 
-async fn install(services: &Services, path: &Path) -> anyhow::Result<()> {
-    let component = std::fs::read(path).context("could not read it")?;
-    let manifest = match std::fs::read_to_string(path.with_extension("toml")) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).context("could not read its manifest"),
-    };
-    let system = Caller {
+/// What lies in the plugins directory.
+struct Offered {
+    path: PathBuf,
+    component: Vec<u8>,
+    digest: Digest,
+    manifest: Option<String>,
+}
+
+impl Offered {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let component = std::fs::read(path)?;
+        let manifest = match std::fs::read_to_string(path.with_extension("toml")) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).context("could not read its manifest"),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            digest: Digest::from_hex(&hex::encode(Sha256::digest(&component)))?,
+            component,
+            manifest,
+        })
+    }
+
+    async fn install(mut self, services: &Services, store: &Store) -> anyhow::Result<()> {
+        // Asked before: to compile what is refused in the end would cost every start seconds.
+        if let Some(installed) = self.namesake(store).await? {
+            self.warn_of(&installed);
+            return Ok(());
+        }
+        let new = NewPlugin {
+            component: std::mem::take(&mut self.component),
+            manifest: self.manifest.clone(),
+        };
+        match services.plugin_install(&system(), new, None).await {
+            Ok(_) => Ok(()),
+            // Another server was faster.
+            Err(error @ ServiceError::NameTaken { .. }) => match self.namesake(store).await? {
+                Some(installed) => {
+                    self.warn_of(&installed);
+                    Ok(())
+                }
+                None => Err(error.into()),
+            },
+            Err(ServiceError::PluginRefused(refused)) => match self.same(store).await? {
+                Some(installed) => {
+                    tracing::warn!(
+                        plugin = %installed.manifest.name,
+                        version = installed.manifest.version,
+                        digest = %self.digest,
+                        path = %self.path.display(),
+                        %refused,
+                        "this component is installed already, and what lies in the plugins directory does not fit it: \
+                         the installed one stays"
+                    );
+                    Ok(())
+                }
+                None => Err(refused.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The installed plugin of the same name and version, if it is another component.
+    async fn namesake(&self, store: &Store) -> anyhow::Result<Option<Plugin>> {
+        let Some((name, version)) = self.name_and_version() else {
+            return Ok(None);
+        };
+        let filter = PluginFilter {
+            name: Some(name),
+            version: Some(version),
+            ..PluginFilter::default()
+        };
+        let page = Page {
+            limit: 1,
+            after: None,
+        };
+        let found = store
+            .read()
+            .plugins(&filter, page)
+            .await
+            .context("could not look up the plugin")?;
+        Ok(found
+            .items
+            .into_iter()
+            .find(|plugin| plugin.digest != self.digest))
+    }
+
+    /// The same component, if it is installed.
+    async fn same(&self, store: &Store) -> anyhow::Result<Option<Plugin>> {
+        let found = store.read().plugin_by_digest(&self.digest).await;
+        found.context("could not look up the plugin")
+    }
+
+    /// As the manifest says; none when it does not say so: installing it then tells what is wrong.
+    fn name_and_version(&self) -> Option<(Name, String)> {
+        let table: toml::Table = self.manifest.as_ref()?.parse().ok()?;
+        let name = Name::new(table.get("name")?.as_str()?).ok()?;
+        Some((name, table.get("version")?.as_str()?.to_owned()))
+    }
+
+    fn warn_of(&self, installed: &Plugin) {
+        tracing::warn!(
+            plugin = %installed.manifest.name,
+            version = installed.manifest.version,
+            installed = %installed.digest,
+            offered = %self.digest,
+            path = %self.path.display(),
+            "another build of a plugin has its name and version, and the installed one stays: raise the version in \
+             plugin.toml to install the offered one beside it, or remove the installed one first"
+        );
+    }
+}
+
+/// Who installs at start.
+fn system() -> Caller {
+    Caller {
         token: Id::from_uuid(uuid::Uuid::nil()),
         name: "velumd".into(),
         scope: Scope::All,
-    };
-    services
-        .plugin_install(&system, NewPlugin { component, manifest }, None)
-        .await?;
-    Ok(())
+    }
 }

@@ -25,6 +25,8 @@ pub struct CloudOptions {
     pub sim: Vec<String>,
     /// Further lines of the server's configuration.
     pub config: String,
+    /// The components that are installed at start; the first-party ones unless named.
+    pub plugins: Option<PathBuf>,
 }
 
 impl Default for CloudOptions {
@@ -35,6 +37,7 @@ impl Default for CloudOptions {
             latency_ms: 0,
             sim: Vec::new(),
             config: String::new(),
+            plugins: None,
         }
     }
 }
@@ -50,6 +53,7 @@ pub struct TestCloud {
     pub sim_url: String,
     /// Where the server listens.
     pub url: String,
+    plugins: PathBuf,
     directory: tempfile::TempDir,
 }
 
@@ -70,12 +74,17 @@ impl TestCloud {
         let config = directory.path().join("velumd.toml");
         std::fs::write(&config, &options.config).context("could not write the configuration")?;
         let port = free_port()?;
-        let velumd = start_velumd(directory.path(), port, &[])?;
+        let plugins = match &options.plugins {
+            Some(plugins) => plugins.clone(),
+            None => first_party()?,
+        };
+        let velumd = start_velumd(directory.path(), port, &plugins, &[])?;
         let mut cloud = Self {
             velumd,
             sim,
             sim_url,
             url: format!("http://127.0.0.1:{port}"),
+            plugins,
             directory,
         };
         cloud.wait_ready().await?;
@@ -131,13 +140,13 @@ impl TestCloud {
     /// # Errors
     /// When it cannot be started.
     pub fn respawn(&mut self) -> anyhow::Result<()> {
-        self.velumd = start_velumd(self.directory.path(), self.port()?, &[])?;
+        self.velumd = start_velumd(self.directory.path(), self.port()?, &self.plugins, &[])?;
         Ok(())
     }
 
     async fn start_again(&mut self, arguments: &[&str]) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        self.velumd = start_velumd(self.directory.path(), self.port()?, arguments)?;
+        self.velumd = start_velumd(self.directory.path(), self.port()?, &self.plugins, arguments)?;
         self.wait_ready().await?;
         Ok(began.elapsed())
     }
@@ -149,7 +158,7 @@ impl TestCloud {
     /// When it does not come up.
     pub async fn take_over(&self) -> anyhow::Result<(Process, String)> {
         let port = free_port()?;
-        let mut second = start_velumd(self.directory.path(), port, &["--take-over"])?;
+        let mut second = start_velumd(self.directory.path(), port, &self.plugins, &["--take-over"])?;
         let url = format!("http://127.0.0.1:{port}");
         wait_ready(&url, &mut second).await?;
         Ok((second, url))
@@ -239,12 +248,15 @@ fn start_sim(directory: &Path, options: &CloudOptions) -> anyhow::Result<(Proces
     }
 }
 
-fn start_velumd(directory: &Path, port: u16, arguments: &[&str]) -> anyhow::Result<Process> {
-    let velumd = program("velumd")?;
+/// The first-party components, built beside the programs.
+///
+/// # Errors
+/// When they are not built, with the command that does.
+pub fn first_party() -> anyhow::Result<PathBuf> {
     let plugins = match std::env::var_os("VELUM_PLUGINS") {
         Some(path) => PathBuf::from(path),
         // Beside the profile's directory: components are the same for every profile.
-        None => velumd
+        None => program("velumd")?
             .ancestors()
             .nth(2)
             .context("velumd lies nowhere")?
@@ -255,7 +267,11 @@ fn start_velumd(directory: &Path, port: u16, arguments: &[&str]) -> anyhow::Resu
         "{} is not there: run `bash plugins/build.sh` first",
         plugins.display()
     );
-    let mut command = Command::new(velumd);
+    Ok(plugins)
+}
+
+fn start_velumd(directory: &Path, port: u16, plugins: &Path, arguments: &[&str]) -> anyhow::Result<Process> {
+    let mut command = Command::new(program("velumd")?);
     command
         .arg("--config")
         .arg(directory.join("velumd.toml"))

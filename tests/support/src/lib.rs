@@ -7,7 +7,7 @@ mod process;
 mod report;
 mod world;
 
-pub use cloud::{CloudOptions, TestCloud};
+pub use cloud::{CloudOptions, TestCloud, first_party};
 pub use process::{Process, program};
 pub use report::{Aim, Report};
 pub use world::{World, WorldOptions};

@@ -8,5 +8,6 @@ mod events;
 mod idempotency;
 mod life;
 mod plugin_author;
+mod plugins_at_start;
 mod policy_swap;
 mod races;
