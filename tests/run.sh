@@ -5,7 +5,6 @@
 #   all              quick, then every real suite below
 #   build            only builds what the real suites run
 #   fmt clippy house unit deny
-#   quickstart-sim   config/quickstart.sh --sim against a cloud of its own
 #   quickstart       config/quickstart.sh with a real guest (libvirt)
 #   NAME             a real suite: tests/e2e/src/bin/NAME.rs or tests/e2e/NAME.sh (further arguments are passed on)
 #   accept …         a bench: the same as tests/bench/run.sh NAME
@@ -103,12 +102,11 @@ suite_deny() {
   fi
 }
 
-# Both quickstarts live in a home of their own, so that they never touch what a person runs on the same machine.
-quickstart_in() {
-  local home=$RUN/$1 status=0
-  shift
+# In a home of its own, so that it never touches what a person runs on the same machine. (--sim: tests/e2e/quickstart-sim.sh)
+quickstart_real() {
+  local home=$RUN/real status=0
   export VELUM_HOME=$home
-  bash config/quickstart.sh "$@" || status=$?
+  bash config/quickstart.sh || status=$?
   # The guest's serial log is kept with the run.
   mkdir -p "$LOGS/quickstart"
   cp -r "$home"/log/. "$LOGS/quickstart/" 2>/dev/null || true
@@ -116,8 +114,7 @@ quickstart_in() {
   unset VELUM_HOME
   return $status
 }
-suite_quickstart() { quickstart_in real && ensure_no_domains; }
-suite_quickstart_sim() { quickstart_in sim --sim 1000; }
+suite_quickstart() { quickstart_real && ensure_no_domains; }
 
 # Whoever leaves a running domain behind has not cleaned up.
 ensure_no_domains() {
@@ -137,7 +134,7 @@ real_suites() {
     file=${file##*/}
     printf '%s ' "${file%.*}"
   done
-  printf 'quickstart-sim quickstart'
+  printf 'quickstart'
 }
 
 benches() { sed -n 's/^\([a-z-]*\))$/\1/p' tests/bench/run.sh | tr '\n' ' '; }
