@@ -104,6 +104,7 @@ impl Config {
             self.observe.every_ms >= 100,
             "observe.every_ms must be at least 100"
         );
+        anyhow::ensure!(self.observe.at_once > 0, "observe.at_once must be at least 1");
         Ok(())
     }
 
@@ -146,5 +147,56 @@ mod tests {
         lay_over(&mut table, "[lease]\nmillis = 3".parse().expect("valid TOML"));
         let refused = Config::deserialize(table).expect_err("an unknown key");
         assert!(refused.to_string().contains("millis"), "{refused}");
+    }
+
+    /// The default with one setting changed, as a file would change it.
+    fn with(table: &str, setting: &str, value: toml::Value) -> anyhow::Result<Config> {
+        let mut all: toml::Table = DEFAULTS.parse().expect("the defaults parse");
+        let over = toml::Table::from_iter([(setting.to_owned(), value)]);
+        lay_over(
+            &mut all,
+            toml::Table::from_iter([(table.to_owned(), over.into())]),
+        );
+        let config: Config = all.try_into()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn the_schema_has_the_bounds_of_the_code() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../../config/velumd.schema.json")).expect("a schema");
+        let tables = schema["properties"].as_object().expect("properties");
+        let mut bounded = 0;
+        for (table, of_table) in tables {
+            for (setting, of_setting) in of_table["properties"].as_object().into_iter().flatten() {
+                for word in of_setting["enum"].as_array().into_iter().flatten() {
+                    let word = word.as_str().expect("a word").into();
+                    assert!(with(table, setting, word).is_ok(), "{table}.{setting}");
+                }
+                if of_setting["type"] != "integer" {
+                    continue;
+                }
+                let least = of_setting["minimum"].as_i64().expect("a minimum");
+                assert!(with(table, setting, least.into()).is_ok(), "{table}.{setting}");
+                assert!(
+                    with(table, setting, (least - 1).into()).is_err(),
+                    "{table}.{setting}"
+                );
+                let most = of_setting["maximum"].as_i64();
+                assert!(
+                    with(table, setting, most.unwrap_or(i64::MAX).into()).is_ok(),
+                    "{table}.{setting}"
+                );
+                if let Some(most) = most {
+                    assert!(
+                        with(table, setting, (most + 1).into()).is_err(),
+                        "{table}.{setting}"
+                    );
+                }
+                bounded += 1;
+            }
+        }
+        assert!(bounded >= 9, "{bounded} numbers");
     }
 }

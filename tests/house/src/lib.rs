@@ -12,4 +12,6 @@ mod files;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod texts;

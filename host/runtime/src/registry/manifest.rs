@@ -232,4 +232,68 @@ mod tests {
         assert_eq!(field_of(&format!("{head}[limits]\ncores = 2")), "limits.cores");
         assert_eq!(field_of(&format!("{head}[config]\ntype = \"shoe\"")), "config");
     }
+
+    #[test]
+    fn the_schema_of_a_manifest_takes_and_refuses_what_the_code_does() {
+        let schema: Value =
+            serde_json::from_str(include_str!("../../../../config/plugin.schema.json")).unwrap();
+        let validator = jsonschema::draft202012::new(&schema).unwrap();
+        let limits = Limits::default();
+        let agree = |text: &str, is_good: bool| {
+            let value: Value = toml::from_str(text).unwrap();
+            assert_eq!(parse(text, &limits).is_ok(), is_good, "the code: {text}");
+            assert_eq!(validator.is_valid(&value), is_good, "the schema: {text}");
+        };
+        let head = |world: World| format!("name = \"a\"\nversion = \"0.1.0\"\nworld = \"{world}\"\n");
+        let policy = head(World::PlacementPolicy);
+        agree(&policy, true);
+        agree(&policy.replace("0.1.0", "1.2.3-rc.1+x"), true);
+        agree(&policy.replace("0.1.0", "1.2"), false);
+        agree(&policy.replace("\"a\"", "\"-a\""), false);
+        agree(&policy.replace("placement-policy", "toaster"), false);
+        agree(&policy.replace("name = \"a\"", ""), false);
+        agree(&format!("{policy}colour = 1"), false);
+        agree(&format!("{policy}[config]\ntype = \"object\""), true);
+        agree(&format!("{policy}[config]\ntype = \"shoe\""), false);
+
+        let keys = schema["properties"]["limits"]["properties"].as_object().unwrap();
+        assert_eq!(keys.len(), 4, "the code's keys are as many");
+        for (key, bounds) in keys {
+            let with = |value: u64| format!("{policy}[limits]\n{key} = {value}");
+            let most = bounds["maximum"].as_u64().unwrap();
+            agree(&with(1), true);
+            agree(&with(most), true);
+            agree(&with(0), false);
+            agree(&with(most + 1), false);
+        }
+        agree(&format!("{policy}[limits]\ncores = 1"), false);
+
+        let whole = [
+            World::PlacementPolicy,
+            World::HypervisorDriver,
+            World::StorageProvider,
+        ];
+        for world in whole {
+            for connector in ["http", "libvirt", "files", "state", "secrets", "toast"] {
+                let text = format!("{}[capabilities.{connector}]", head(world));
+                agree(&text, connectors(world).contains(&connector));
+            }
+        }
+        let driver = head(World::HypervisorDriver);
+        let both = "methods = [\"GET\"]\npaths = [\"/v1/\"]";
+        agree(&format!("{driver}[capabilities.http]\n{both}"), true);
+        agree(&format!("{driver}[capabilities.http.api]\n{both}"), true);
+        agree(
+            &format!("{driver}[capabilities.http]\nmethods = [\"GET\"]"),
+            false,
+        );
+        agree(
+            &format!("{driver}[capabilities.http.api]\npaths = [\"/\"]"),
+            false,
+        );
+        let odd = both.replace("GET", "BREW");
+        agree(&format!("{driver}[capabilities.http.api]\n{odd}"), false);
+        let odd = both.replace("/v1/", "v1");
+        agree(&format!("{driver}[capabilities.http.api]\n{odd}"), false);
+    }
 }
