@@ -29,13 +29,8 @@ fn every_plugin_has_a_manifest_under_its_own_name() {
         let (_, manifest) = found.unwrap_or_else(|| panic!("{path} is missing"));
         assert_eq!(manifest.name.as_str(), folder, "{path} gives another name");
         assert!(!manifest.description.is_empty(), "{path} has no description");
-        let is_version = manifest
-            .version
-            .split('.')
-            .filter(|part| part.parse::<u32>().is_ok())
-            .count()
-            == 3;
-        assert!(is_version, "{path}: {} is no version", manifest.version);
+        // Drivers and providers describe themselves with their crate's version, which is the workspace's.
+        assert_eq!(manifest.version, env!("CARGO_PKG_VERSION"), "{path}");
     }
 }
 
