@@ -4,6 +4,7 @@
 
 mod cloud;
 mod far_side;
+mod left_behind;
 
 use cloud::Cloud;
 use far_side::Trouble;

@@ -71,6 +71,21 @@ impl FarSide {
         self.0.lock().calls.get(verb).copied().unwrap_or_default()
     }
 
+    /// A volume or a layer is there already.
+    pub fn has_volume(&self, id: Uuid, bytes: u64) {
+        self.0.lock().volumes.insert(id, bytes);
+    }
+
+    /// A volume is reached from a compute host already.
+    pub fn has_published(&self, volume: Uuid, node: Uuid) {
+        self.0.lock().published.insert((volume, node));
+    }
+
+    /// A guest is defined already.
+    pub fn has_guest(&self, run: Uuid, is_on: bool) {
+        self.0.lock().defined.insert(run, (is_on, BTreeSet::new()));
+    }
+
     /// Everything that exists, in words.
     pub fn contents(&self) -> Vec<String> {
         let inside = self.0.lock();
