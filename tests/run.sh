@@ -86,6 +86,8 @@ suite_unit() {
   # Tests that want whole programs beside them find them here.
   VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins \
     cargo nextest run --locked --profile ci --workspace -E 'not package(velum-house)'
+  # nextest does not run the examples in the documentation.
+  cargo test --locked --quiet --workspace --doc
 }
 
 suite_build() { build_for_tests; }
