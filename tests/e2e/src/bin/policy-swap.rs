@@ -452,3 +452,108 @@ fn report(
     .require("swaps_enough", history.swaps() >= SWAPS_AT_LEAST)
     .require("each_component_decided", is_each_used)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A policy whose second generation came between seconds 10 and 11, appointed at 5, replaced at 20.
+    fn history(began: Instant) -> History {
+        let at = |seconds: u32| began + SECOND * seconds;
+        let version = |generation: u64, digest: &str, asked: u32| Version {
+            policy: Uuid::from_u128(1),
+            generation,
+            digest: digest.into(),
+            config: json!({ "by": generation }),
+            asked: at(asked),
+            answered: at(asked + 1),
+        };
+        let appointment = |policy, asked: u32| Appointment {
+            policy: Uuid::from_u128(policy),
+            asked: at(asked),
+            answered: at(asked + 1),
+        };
+        History {
+            versions: vec![version(1, "old", 0), version(2, "new", 10)],
+            appointments: vec![appointment(1, 5), appointment(2, 20)],
+            problems: Vec::new(),
+        }
+    }
+
+    fn decision(policy: u128, generation: u64, digest: &str) -> DecisionView {
+        let nil = Uuid::nil();
+        let used = json!({ "id": Uuid::from_u128(policy), "name": "p", "digest": digest, "generation": generation,
+            "config": { "by": generation }, "failed": null, "fallback": null });
+        serde_json::from_value(
+            json!({ "id": nil, "project_id": nil, "zone_id": nil, "instance_id": nil, "ask": {},
+            "inventory_epoch": 1, "policy": used, "seed": "1", "winner": null, "runners_up": [], "pools": [],
+            "considered": 0, "refused": [], "refusals": [], "fuel": 0, "micros": 0, "at": "" }),
+        )
+        .expect("a decision")
+    }
+
+    /// What is wrong when a create under way from one second to another was decided like this.
+    fn found(decision: DecisionView, from: u32, to: u32) -> usize {
+        let began = Instant::now();
+        let asked = began + SECOND * from;
+        let made = Made {
+            instance: Uuid::nil(),
+            due: asked,
+            asked,
+            answered: began + SECOND * to,
+        };
+        let creates = Creates {
+            made: vec![made],
+            ..Creates::default()
+        };
+        judge(&[decision], &creates, &history(began)).len()
+    }
+
+    #[test]
+    fn what_follows_from_the_history_is_right() {
+        assert_eq!(found(decision(1, 1, "old"), 7, 8), 0);
+        assert_eq!(found(decision(1, 2, "new"), 12, 13), 0);
+        // Under way while it changed: either.
+        assert_eq!(found(decision(1, 1, "old"), 9, 12), 0);
+        assert_eq!(found(decision(1, 2, "new"), 9, 12), 0);
+    }
+
+    #[test]
+    fn what_does_not_is_found() {
+        assert_eq!(
+            found(decision(1, 2, "old"), 12, 13),
+            1,
+            "another generation's component"
+        );
+        assert_eq!(
+            found(decision(1, 1, "old"), 12, 13),
+            1,
+            "a generation of the past"
+        );
+        assert_eq!(
+            found(decision(1, 2, "new"), 7, 8),
+            1,
+            "a generation of the future"
+        );
+        assert_eq!(found(decision(1, 3, "new"), 12, 13), 1, "no generation at all");
+        assert_eq!(found(decision(1, 1, "old"), 2, 3), 1, "before it was appointed");
+        assert_eq!(found(decision(1, 2, "new"), 22, 23), 1, "after another was");
+        assert_eq!(found(decision(2, 1, "old"), 7, 8), 1, "another policy");
+    }
+
+    #[test]
+    fn a_decision_too_many_or_too_few_and_a_failed_request_are_found() {
+        let history = history(Instant::now());
+        let failed = Creates {
+            failed: vec!["503".into()],
+            ..Creates::default()
+        };
+        assert_eq!(judge(&[], &failed, &history).len(), 1);
+        assert_eq!(
+            judge(&[decision(1, 1, "old")], &Creates::default(), &history).len(),
+            1
+        );
+    }
+}
