@@ -21,7 +21,7 @@ def main():
     """Runs it; answers whether all is well."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=20261122, help="where chance begins")
-    parser.add_argument("--examples", type=int, default=30, help="examples an operation in the fuzzing phase")
+    parser.add_argument("--examples", type=int, default=80, help="examples an operation in the fuzzing phase")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}, {arguments.examples} examples an operation", flush=True)
     began = time.monotonic()
