@@ -57,8 +57,8 @@ impl Failed {
 }
 
 impl Tools {
-    /// Finds out which parts of the jail work here: resource limits, and a network name space of its own (that needs
-    /// root or user name spaces).
+    /// Finds out which parts of the jail work here: an end together with the node's (so that nothing writes beside what
+    /// the next node begins), resource limits, and a network name space of its own (that needs root or user name spaces).
     pub async fn probe() -> Self {
         let limits = [
             OsString::from("prlimit"),
@@ -69,6 +69,9 @@ impl Tools {
         ];
         let mut jail: Vec<OsString> = Vec::new();
         for part in [
+            ["setpriv", "--pdeathsig", "KILL", "--"]
+                .map(OsString::from)
+                .to_vec(),
             limits.to_vec(),
             vec!["unshare".into(), "--net".into(), "--".into()],
         ] {

@@ -126,6 +126,11 @@ fn backing(source: &Source) -> Result<Option<&str>, Fault> {
     }
 }
 
+/// An image; what a making that was cut off left (an entry of 0 bytes) is none.
+fn image(directory: &impl Directory, name: &str) -> Result<Option<Entry>, Fault> {
+    Ok(directory.inspect(name)?.filter(|entry| entry.virtual_bytes > 0))
+}
+
 fn made(name: &str) -> Outcome {
     Outcome::Done(vec![Attr::text(code::DONE_BACKEND_ID, name)])
 }
@@ -158,7 +163,7 @@ pub fn create(directory: &impl Directory, effect: &Effect, spec: &VolumeSpec) ->
             spec.size_bytes
         )));
     }
-    if let Some(found) = directory.inspect(&name)? {
+    if let Some(found) = image(directory, &name)? {
         let same = found.virtual_bytes == spec.size_bytes && found.backing.as_deref() == backing;
         let differs = || {
             Fault::unchanged(
@@ -168,13 +173,13 @@ pub fn create(directory: &impl Directory, effect: &Effect, spec: &VolumeSpec) ->
         };
         return if same { Ok(made(&name)) } else { Err(differs()) };
     }
-    let image = Image {
+    let new = Image {
         name: &name,
         format: code::FORMAT_QCOW2,
         bytes: spec.size_bytes,
         backing,
     };
-    Ok(about(&name, directory.create(effect, &image)?))
+    Ok(about(&name, directory.create(effect, &new)?))
 }
 
 /// Removes a volume.
@@ -191,7 +196,7 @@ pub fn expand(
     bytes: u64,
 ) -> Result<Outcome, Fault> {
     let name = named(volume)?;
-    let found = directory.inspect(name)?.ok_or_else(|| absent(name))?;
+    let found = image(directory, name)?.ok_or_else(|| absent(name))?;
     if !bytes.is_multiple_of(SECTOR) || bytes > BYTES_MAX {
         return Err(Fault::invalid(format!(
             "{bytes} bytes are no multiple of {SECTOR} up to {BYTES_MAX}"
@@ -216,8 +221,7 @@ fn absent(name: &str) -> Fault {
 /// Makes sure that there is something to reach.
 pub fn publish(directory: &impl Directory, volume: &Volume) -> Result<Outcome, Fault> {
     let name = named(volume)?;
-    directory
-        .inspect(name)?
+    image(directory, name)?
         .map(|_| Outcome::done())
         .ok_or_else(|| absent(name))
 }
@@ -225,7 +229,7 @@ pub fn publish(directory: &impl Directory, volume: &Volume) -> Result<Outcome, F
 /// How any node reaches a volume.
 pub fn reached_by(directory: &impl Directory, volume: &Volume) -> Result<Option<Attachment>, Fault> {
     let name = named(volume)?;
-    let Some(found) = directory.inspect(name)? else {
+    let Some(found) = image(directory, name)? else {
         return Ok(None);
     };
     Ok(Some(Attachment {
@@ -247,13 +251,17 @@ fn info(id: &str, entry: &Entry) -> VolumeInfo {
         size_bytes: entry.virtual_bytes,
         allocated_bytes: Some(entry.allocated_bytes),
         parent: entry.backing.clone(),
-        state: code::STATE_READY,
+        state: if entry.virtual_bytes > 0 {
+            code::STATE_READY
+        } else {
+            code::STATE_CREATING
+        },
         published: Vec::new(),
         attrs: Vec::new(),
     }
 }
 
-/// A volume by our id.
+/// A volume by our id, also one whose making was cut off: whoever undoes it must find what to delete.
 pub fn find(directory: &impl Directory, id: &str) -> Result<Option<VolumeInfo>, Fault> {
     Ok(directory.inspect(&file_name(id)?)?.map(|entry| info(id, &entry)))
 }

@@ -33,7 +33,7 @@ impl Directory for Table {
     fn create(&self, effect: &Effect, image: &Image<'_>) -> Result<Outcome, Fault> {
         let mut files = self.files.borrow_mut();
         assert!(
-            !files.contains_key(image.name),
+            files.get(image.name).is_none_or(|entry| entry.virtual_bytes == 0),
             "it looked before it made {}",
             image.name
         );
@@ -293,4 +293,36 @@ fn the_space_is_that_of_the_directory() {
     let space = volumes::probe(&Table::default()).unwrap();
     assert_eq!((space.capacity_bytes, space.free_bytes), (100, 40));
     assert_eq!(volumes::describe().formats, [code::FORMAT_QCOW2]);
+}
+
+#[test]
+fn what_a_making_that_was_cut_off_left_is_found_and_is_no_volume() {
+    let pool = Table::default();
+    let name = volume(1).backend_id;
+    let left = Entry {
+        name: name.clone(),
+        format: 0,
+        virtual_bytes: 0,
+        allocated_bytes: 0,
+        backing: None,
+        owner: String::new(),
+    };
+    pool.files.borrow_mut().insert(name.clone(), left);
+    let found = volumes::find(&pool, &id(1)).unwrap().unwrap();
+    assert_eq!(
+        (found.state, found.volume.backend_id.as_str()),
+        (code::STATE_CREATING, name.as_str())
+    );
+    assert_eq!(
+        volumes::publish(&pool, &volume(1)).unwrap_err().code,
+        fault::NOT_FOUND
+    );
+    assert!(volumes::reached_by(&pool, &volume(1)).unwrap().is_none());
+    volumes::create(&pool, &effect(1), &spec(1, code::SOURCE_IMAGE, None)).unwrap();
+    assert_eq!(
+        volumes::find(&pool, &id(1)).unwrap().unwrap().state,
+        code::STATE_READY
+    );
+    volumes::delete(&pool, &effect(2), &volume(1)).unwrap();
+    assert!(volumes::find(&pool, &id(1)).unwrap().is_none());
 }

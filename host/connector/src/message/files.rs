@@ -55,7 +55,7 @@ pub enum FilesVerb {
         /// Its name.
         name: String,
     },
-    /// What a file is. Answers `Option<Entry>`.
+    /// What a file is; an entry of 0 bytes is what a making that was cut off left. Answers `Option<Entry>`.
     Inspect {
         /// Its name.
         name: String,

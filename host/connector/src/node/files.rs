@@ -132,7 +132,7 @@ impl FilesGrant {
         self.node.ask(self.verb(verb), QUESTION).await
     }
 
-    /// What a file is, if it is there.
+    /// What a file is, if it is there; an entry of 0 bytes is what a making that was cut off left.
     ///
     /// # Errors
     /// See [`FilesGrant`].

@@ -56,6 +56,27 @@ pub(super) fn entry(directory: &Directory, name: &str) -> Result<Option<Entry>, 
     Ok(Some(entry))
 }
 
+/// The same, or an entry of 0 bytes when a making was cut off and only its leavings are there: whoever undoes it must
+/// find them.
+pub(super) fn remains(directory: &Directory, name: &str) -> Result<Option<Entry>, Fault> {
+    if let Some(entry) = entry(directory, name)? {
+        return Ok(Some(entry));
+    }
+    if !directory.beside(name).iter().any(|path| path.exists()) {
+        return Ok(None);
+    }
+    Ok(Some(Entry {
+        name: name.to_owned(),
+        format: 0,
+        virtual_bytes: 0,
+        allocated_bytes: 0,
+        backing: None,
+        owner: made(directory, name)?
+            .map(|made| made.effect.to_string())
+            .unwrap_or_default(),
+    }))
+}
+
 fn backing_name(head: &[u8]) -> Option<String> {
     let offset = u64::from_be_bytes(*head.get(8..)?.first_chunk()?);
     let length = u32::from_be_bytes(*head.get(16..)?.first_chunk()?) as usize;

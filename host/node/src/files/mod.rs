@@ -32,7 +32,7 @@ use velum_model::{
 
 pub use self::make::fill;
 use crate::{
-    disk::{blocking, io_fault, open_regular, remove_durably, sync_directory},
+    disk::{blocking, io_fault, open_regular, remove_durably, sync_directory, unfinished},
     gate::Permit,
     image::inspect::ImageKind,
     jobs::Jobs,
@@ -138,6 +138,16 @@ impl Directory {
         self.tmp().join(format!("{name}.fill"))
     }
 
+    /// All that there may be of an image beside itself.
+    fn beside(&self, name: &str) -> [PathBuf; 4] {
+        [
+            self.made(name),
+            unfinished(&self.made(name)),
+            self.new_file(name),
+            self.new_filling(name),
+        ]
+    }
+
     /// Makes what is missing of the node's own part.
     fn prepare(&self) -> Result<(), Fault> {
         for part in [".velum", ".velum/made", ".velum/tmp"] {
@@ -198,7 +208,7 @@ impl Files {
             }
             FilesVerb::Inspect { name } => {
                 check_name(&name)?;
-                look::entry(&directory, &name).map(|found| json!(found))
+                look::remains(&directory, &name).map(|found| json!(found))
             }
             FilesVerb::Locate { name } => {
                 check_name(&name)?;
@@ -340,11 +350,7 @@ fn remove(directory: &Directory, name: &str) -> Result<Value, Fault> {
     let path = directory.file(name);
     // The image first: a marker without an image is nothing, an image without a marker would be nobody's.
     remove_durably(&path).map_err(|e| io_fault("removing", &path, &e))?;
-    for rest in [
-        directory.made(name),
-        directory.new_file(name),
-        directory.new_filling(name),
-    ] {
+    for rest in directory.beside(name) {
         remove_durably(&rest).map_err(|e| io_fault("removing", &rest, &e))?;
     }
     sync_directory(&directory.0).map_err(|e| io_fault("syncing", &directory.0, &e))?;

@@ -257,3 +257,36 @@ async fn a_header_that_a_guest_wrote_into_its_raw_disk_means_nothing() {
     assert_eq!(entry["virtual_bytes"], length);
     assert_eq!(entry["backing"], Value::Null);
 }
+
+#[tokio::test]
+async fn what_a_making_that_was_cut_off_left_is_found_and_removed() {
+    let pool = Pool::new().await;
+    pool.act(1, create("other.qcow2", 2, MIB, None)).await.unwrap();
+    let own = pool.dir.path().join("pool/.velum");
+    let inspect = || FilesVerb::Inspect {
+        name: "cut.qcow2".to_owned(),
+    };
+    assert_eq!(pool.ask(inspect()).await.unwrap(), Value::Null);
+    for left in [
+        "tmp/cut.qcow2",
+        "tmp/cut.qcow2.fill",
+        "made/cut.qcow2",
+        "made/.new-cut.qcow2",
+    ] {
+        std::fs::write(own.join(left), "half").unwrap();
+        let found = pool.ask(inspect()).await.unwrap();
+        assert_eq!(
+            (&found["virtual_bytes"], &found["name"]),
+            (&json!(0), &json!("cut.qcow2")),
+            "{left}"
+        );
+        pool.act(2, remove("cut.qcow2")).await.unwrap();
+        assert_eq!(pool.ask(inspect()).await.unwrap(), Value::Null, "{left}");
+    }
+    // It is no image: neither listed nor in the way of one.
+    std::fs::write(own.join("tmp/cut.qcow2"), "half").unwrap();
+    let all = pool.ask(entries(100)).await.unwrap();
+    assert_eq!(all.as_array().map(Vec::len), Some(1));
+    pool.act(3, create("cut.qcow2", 2, MIB, None)).await.unwrap();
+    assert_eq!(pool.ask(inspect()).await.unwrap()["virtual_bytes"], json!(MIB));
+}
