@@ -163,6 +163,22 @@ async fn a_volume_comes_and_goes_with_a_running_instance() {
     cloud.assert_nothing_left().await;
 }
 
+#[tokio::test]
+async fn a_guest_that_is_off_as_soon_as_it_was_started_holds_nobody_up() {
+    let cloud = Cloud::new().await;
+    cloud.far.power_off_at_once();
+    let (id, operation) = cloud.create_instance("a").await;
+    let ended = cloud.settled(operation).await;
+    assert_eq!(ended.state, OperationState::Done, "{ended:?}");
+    // As if it had powered itself off a second later.
+    let instance = cloud.instance(id).await.expect("it is there");
+    assert_eq!(instance.state, InstanceState::Running);
+    let observed = instance.run.map(|run| run.observed);
+    assert_eq!(observed, Some(ObservedState::Off));
+    assert_eq!(cloud.destroy(id).await.state, OperationState::Done);
+    cloud.assert_nothing_left().await;
+}
+
 /// Verbs of a create before its pivot.
 const BEFORE_PIVOT: [&str; 3] = ["create", "publish", "ensure"];
 

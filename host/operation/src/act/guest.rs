@@ -156,13 +156,15 @@ pub(crate) async fn start(cx: &Cx<'_>, host: &Host, run: &Run, spec: &GuestSpec)
     Ok(Acted::from_outcome(outcome, Vec::new()))
 }
 
-/// Waits until it is seen to run.
+/// Waits until it is seen to run, or to have come to its end already: a guest that switched itself off or crashed right
+/// after its start is as one that does so later, and must not hold up whoever wants to destroy it.
 pub(crate) async fn confirm(cx: &Cx<'_>, host: &Host, run: &Run) -> Result<Acted, StepError> {
-    match observe(host, run).await? {
-        Some(observed) if observed.state == registry::STATE_RUNNING => {
-            Ok(Acted::changing(vec![seen(cx, run, ObservedState::Running)]))
+    let found = observe(host, run).await?;
+    match found.map_or(ObservedState::Off, |o| observed_state(o.state)) {
+        state @ (ObservedState::Running | ObservedState::Off | ObservedState::Crashed) => {
+            Ok(Acted::changing(vec![seen(cx, run, state)]))
         }
-        _ => Ok(Acted::Wait {
+        ObservedState::Unknown | ObservedState::Paused => Ok(Acted::Wait {
             after_ms: CONFIRM_EVERY_MS,
             note: "waiting until the guest is seen to run".into(),
         }),

@@ -49,6 +49,7 @@ struct Inside {
     troubles: Vec<(&'static str, Trouble)>,
     hits: BTreeMap<&'static str, u32>,
     calls: BTreeMap<&'static str, u32>,
+    off_at_once: bool,
 }
 
 /// The far side; clones share it.
@@ -59,6 +60,11 @@ impl FarSide {
     /// The next call of `verb` meets this.
     pub fn trouble(&self, verb: &'static str, trouble: Trouble) {
         self.0.lock().troubles.push((verb, trouble));
+    }
+
+    /// Guests power themselves off as soon as they are started.
+    pub fn power_off_at_once(&self) {
+        self.0.lock().off_at_once = true;
     }
 
     /// How often a trouble was met at a verb.
@@ -249,12 +255,15 @@ impl HypervisorDriver for FarSide {
         })
     }
     async fn start(&self, _: &Call, run: RunHandle, _: &GuestSpec) -> Result<Outcome, Fault> {
-        self.act("start", |inside| match inside.defined.get_mut(&run.id.uuid()) {
-            Some(guest) => {
-                guest.0 = true;
-                Ok(Vec::new())
+        self.act("start", |inside| {
+            let stays_on = !inside.off_at_once;
+            match inside.defined.get_mut(&run.id.uuid()) {
+                Some(guest) => {
+                    guest.0 = stays_on;
+                    Ok(Vec::new())
+                }
+                None => Err(Fault::unchanged(code::NOT_FOUND, "not defined")),
             }
-            None => Err(Fault::unchanged(code::NOT_FOUND, "not defined")),
         })
     }
     async fn shutdown(&self, _: &Call, run: RunHandle) -> Result<Outcome, Fault> {
