@@ -153,6 +153,25 @@ impl Links {
         }
     }
 
+    /// The networks that the node made a bridge for.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn made(&self) -> Result<Vec<Uuid>, Fault> {
+        let failed = |e: io::Error| Fault {
+            unchanged: true,
+            ..io_fault("listing", &self.records, &e)
+        };
+        let mut networks = Vec::new();
+        for entry in std::fs::read_dir(&self.records).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            // What a write that a crash cut off left behind is no record.
+            let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
+            networks.extend(id.and_then(|id| id.parse::<Uuid>().ok()));
+        }
+        Ok(networks)
+    }
+
     /// Removes the bridge that the node made for a network; done when it made none.
     ///
     /// # Errors
@@ -266,7 +285,24 @@ mod tests {
             let fault = links.ensure(&bad).await.unwrap_err();
             assert!(fault.code == expected && fault.unchanged, "{bad:?}: {fault}");
         }
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(links.made().unwrap().is_empty());
         links.remove(Uuid::from_u128(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_link_is_told_from_its_record_until_it_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let links = Links::new(dir.path().to_owned());
+        let network = Uuid::from_u128(7);
+        let made = Made {
+            name: "vlm-absent".to_owned(),
+            gateway: None,
+        };
+        std::fs::write(links.record(network), serde_json::to_vec(&made).unwrap()).unwrap();
+        std::fs::write(dir.path().join(".new-half.json"), "").unwrap();
+        assert_eq!(links.made().unwrap(), [network]);
+        // The bridge went with the last boot of the machine: only its record is left to remove.
+        links.remove(network).await.unwrap();
+        assert!(links.made().unwrap().is_empty());
     }
 }

@@ -144,6 +144,7 @@ impl Node {
             Verb::Libvirt { uri, verb } => self.ask_libvirt(&uri, verb).await?,
             Verb::Files { directory, verb } => self.files.ask(&directory, verb).await?,
             Verb::Image { directory, verb } => self.images.serve(&directory, verb, body).await?,
+            Verb::Links => json!(self.links.made()?),
             Verb::VerifyAttachment(attachment) => {
                 let roots = self.roots.clone();
                 blocking(move || volume::verify(&attachment, &roots)).await?;

@@ -29,7 +29,7 @@ use velum_model::{
 use self::{files::FilesVerb, image::ImageVerb, libvirt::LibvirtVerb};
 
 /// The protocol that this module describes. It rises when an old peer would misunderstand a new one.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What the node says first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +97,8 @@ pub enum Verb {
     LinkEnsure(LinkSpec),
     /// Removes a link that the node made and nothing uses (effect). Answers `null`.
     LinkRemove(Uuid),
+    /// The networks that the node made a link for. Answers `Vec<Uuid>`.
+    Links,
     /// Writes the seed of a run (effect). Answers its path: `String`.
     SeedWrite {
         /// Of which run.
@@ -157,6 +159,7 @@ impl Verb {
             | Self::FillLayer { .. } => true,
             Self::Epochs(_)
             | Self::Image { .. }
+            | Self::Links
             | Self::VerifyAttachment(_)
             | Self::ConsoleOpen { .. }
             | Self::ConsoleLog { .. } => false,

@@ -32,6 +32,10 @@ impl Node for NodeClient {
             .await
     }
 
+    async fn made_links(&self) -> Result<Vec<Uuid>, Fault> {
+        self.ask(Verb::Links, QUESTION).await
+    }
+
     async fn write_seed(
         &self,
         fence: &Fence,

@@ -98,6 +98,8 @@ pub trait Node: Send + Sync {
     async fn ensure_link(&self, fence: &Fence, effect: &Effect, spec: &LinkSpec) -> Result<String, Fault>;
     /// Removes a link that the node made and nothing uses.
     async fn remove_link(&self, fence: &Fence, effect: &Effect, network: Uuid) -> Result<(), Fault>;
+    /// The networks that the node made a link for.
+    async fn made_links(&self) -> Result<Vec<Uuid>, Fault>;
     /// Writes the seed of a run; answers its path on the node.
     async fn write_seed(
         &self,

@@ -15,6 +15,7 @@ use velum_model::{
 };
 use velum_store::{Change, Commit, ComputeHostFilter, NewEvent, StoreError, ZoneFilter};
 
+use super::links;
 use crate::{Engine, act::guest::observed_state};
 
 /// Bounds of the observer.
@@ -105,6 +106,10 @@ impl Observer {
             while let Some(look) = found.next().await {
                 let Some(look) = look? else { continue };
                 seen += 1;
+                if look.answer.is_ok() {
+                    links::remove_orphans((&parts.store, parts.nodes.as_ref()), &look.host, (shard, epoch))
+                        .await?;
+                }
                 self.record(shard, epoch, look).await?;
             }
             let Some(next) = hosts.next else { return Ok(seen) };
