@@ -111,14 +111,17 @@ impl Node {
     }
 
     async fn act_on_domain(&self, uri: &str, run: RunHandle, verb: DomainVerb) -> Result<(), Fault> {
-        self.libvirt
-            .with(uri, move |connect| libvirt::act(connect, run, verb))
-            .await?;
         if verb == DomainVerb::Undefine {
+            self.libvirt
+                .with(uri, move |connect| libvirt::must_be_off(connect, run))
+                .await?;
+            // Before the domain: once that is gone nobody would ask for it again, and a log that is left stays.
             let consoles = self.consoles.clone();
             blocking(move || consoles.remove(run.id)).await?;
         }
-        Ok(())
+        self.libvirt
+            .with(uri, move |connect| libvirt::act(connect, run, verb))
+            .await
     }
 
     fn with_place<T>(

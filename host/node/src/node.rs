@@ -17,6 +17,7 @@ use velum_connector::message::{
 };
 use velum_model::{
     fault::{Fault, code},
+    id::RunId,
     net::LinkKind,
     port::{
         Effect, Fence,
@@ -187,6 +188,9 @@ impl Node {
             LibvirtVerb::Stats { after } => {
                 // The number is taken before looking: a report that began later counts as later.
                 let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+                if after.is_none() {
+                    self.sweep(uri).await;
+                }
                 let (domains, next, complete) = self
                     .libvirt
                     .with(uri, move |connect| libvirt::stats(connect, after.as_deref()))
@@ -214,6 +218,28 @@ impl Node {
                 Ok(json!(text))
             }
             _ => Err(Fault::unchanged(code::INVALID, "this is no question")),
+        }
+    }
+
+    /// Removes definitions that came after their run was over. What does not work now is tried with the next look.
+    async fn sweep(&self, uri: &str) {
+        let seeds = self.seeds.clone();
+        // Another node's domains have their seeds elsewhere.
+        let is_late = move |run: RunId, seed: &str| {
+            let own = seeds.path(run);
+            own.as_os_str() == seed && own.try_exists().is_ok_and(|is_there| !is_there)
+        };
+        match self
+            .libvirt
+            .with(uri, move |connect| libvirt::sweep(connect, is_late))
+            .await
+        {
+            Ok(swept) => {
+                for run in swept {
+                    tracing::warn!(%run, "removed a definition that came after its run was over");
+                }
+            }
+            Err(fault) => tracing::debug!(%fault, "could not look for definitions that came too late"),
         }
     }
 

@@ -98,6 +98,92 @@ async fn a_run_is_defined_started_seen_and_removed() {
 }
 
 #[tokio::test]
+async fn a_domain_goes_after_its_console_log_so_that_the_log_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::start(dir.path(), TEST).await;
+    let libvirt = machine.client().libvirt(TEST);
+    let run = run(9);
+    let order = order(Vec::new(), Vec::new(), None);
+    let text = xml("test", "x86_64", run, &order);
+    libvirt
+        .define(paper(9, 1).warrant(), run, &text, &order)
+        .await
+        .unwrap();
+    let log = dir.path().join(format!("state/console/{}.log", run.id));
+    // A directory cannot be removed as a file: the node stops half-way, as when it is killed.
+    std::fs::create_dir(&log).unwrap();
+    libvirt
+        .act(paper(9, 2).warrant(), run, DomainVerb::Undefine)
+        .await
+        .unwrap_err();
+    assert!(
+        libvirt.domain(run).await.unwrap().is_some(),
+        "whoever looks for what is left finds nothing"
+    );
+    std::fs::remove_dir(&log).unwrap();
+    std::fs::write(&log, "boot").unwrap();
+    libvirt
+        .act(paper(9, 2).warrant(), run, DomainVerb::Undefine)
+        .await
+        .unwrap();
+    assert!(!log.exists() && libvirt.domain(run).await.unwrap().is_none());
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_definition_that_came_after_its_run_was_over_goes_with_the_next_look() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Machine::start(dir.path(), TEST).await;
+    let node = machine.client();
+    let libvirt = node.libvirt(TEST);
+    let (late, alive, others) = (run(20), run(21), run(22));
+    for (object, run) in [(20, late), (21, alive)] {
+        let by = paper(object, 1);
+        let path = node
+            .write_seed(&by.fence, &by.effect, run.id, &seed())
+            .await
+            .unwrap();
+        let order = order(Vec::new(), Vec::new(), Some(&path));
+        libvirt
+            .define(
+                paper(object, 2).warrant(),
+                run,
+                &xml("test", "x86_64", run, &order),
+                &order,
+            )
+            .await
+            .unwrap();
+    }
+    // Without a seed of this node's: not its business.
+    let plain = order(Vec::new(), Vec::new(), None);
+    libvirt
+        .define(
+            paper(22, 1).warrant(),
+            others,
+            &xml("test", "x86_64", others, &plain),
+            &plain,
+        )
+        .await
+        .unwrap();
+    // What a node that died had asked of libvirtd ends after the next one undid the run.
+    let by = paper(20, 3);
+    node.remove_seed(&by.fence, &by.effect, late.id).await.unwrap();
+    let page = libvirt.stats(None).await.unwrap();
+    let seen: Vec<_> = page.domains.iter().map(|domain| domain.run).collect();
+    assert!(
+        !seen.contains(&late) && seen.contains(&alive) && seen.contains(&others),
+        "{seen:?}"
+    );
+    for (object, run) in [(21, alive), (22, others)] {
+        libvirt
+            .act(paper(object, 9).warrant(), run, DomainVerb::Undefine)
+            .await
+            .unwrap();
+    }
+    machine.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_not_ordered_does_not_reach_libvirt() {
     let dir = tempfile::tempdir().unwrap();
     let machine = Machine::start(dir.path(), TEST).await;

@@ -51,12 +51,16 @@ pub fn act(connect: &Connect, run: RunHandle, verb: DomainVerb) -> Result<(), Fa
 
 fn start(connect: &Connect, run: RunHandle) -> Result<(), Fault> {
     let (domain, _) = existing(connect, run)?;
-    if is_active(&domain)? {
+    let (state, _) = domain
+        .get_state()
+        .map_err(|e| faulted("reading the domain's state", &e))?;
+    if state == sys::VIR_DOMAIN_RUNNING {
         return Ok(());
     }
+    // An active domain that does not run yet may be on its way up for a node that died: libvirt lets one start wait for
+    // the other, and only then is it known how that ended.
     match domain.create() {
         Ok(_) => Ok(()),
-        // Somebody else was faster.
         Err(error) if error.code() == ErrorNumber::OperationInvalid && is_active(&domain)? => Ok(()),
         Err(error) => Err(faulted("starting the domain", &error)),
     }
@@ -103,16 +107,25 @@ fn pause(connect: &Connect, run: RunHandle, paused: bool) -> Result<(), Fault> {
         .map_err(|e| faulted("pausing or resuming the domain", &e))
 }
 
+/// Refuses what only an absent or switched-off domain can have done to it.
+///
+/// # Errors
+/// `INVALID` while it runs.
+pub fn must_be_off(connect: &Connect, run: RunHandle) -> Result<(), Fault> {
+    match lookup(connect, run)? {
+        Some((domain, _)) if is_active(&domain)? => Err(Fault::unchanged(
+            code::INVALID,
+            "the domain runs: destroy it before undefining it",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn undefine(connect: &Connect, run: RunHandle) -> Result<(), Fault> {
+    must_be_off(connect, run)?;
     let Some((domain, _)) = lookup(connect, run)? else {
         return Ok(());
     };
-    if is_active(&domain)? {
-        return Err(Fault::unchanged(
-            code::INVALID,
-            "the domain runs: destroy it before undefining it",
-        ));
-    }
     let with_all = sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
         | sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA

@@ -6,13 +6,15 @@ mod facts;
 mod fault;
 mod pool;
 mod stats;
+mod sweep;
 
 pub use self::{
-    act::act,
+    act::{act, must_be_off},
     define::{attach, define, detach},
     facts::{active_network, capabilities, domain_capabilities, node_facts},
     pool::Libvirt,
     stats::{definition, domain, stats, terminal},
+    sweep::sweep,
 };
 
 use velum_model::{
