@@ -122,7 +122,13 @@ impl Node {
         match self.gate.enter(&fence, &effect, &digest, until).await? {
             Entry::Known(answer) => Ok(answer),
             Entry::Fresh(permit) => {
-                let acting = tokio::spawn(async move { self.act(verb, &effect, permit, until).await });
+                // With its end below, this tells what was under way when a node died.
+                tracing::debug!(effect = %effect.id, verb = %digest, object = %fence.object, "an effect begins");
+                let acting = tokio::spawn(async move {
+                    let answer = self.act(verb, &effect, permit, until).await;
+                    tracing::debug!(effect = %effect.id, verb = %digest, "an effect ended");
+                    answer
+                });
                 match tokio::time::timeout_at(until, acting).await {
                     Ok(Ok(answer)) => answer,
                     Ok(Err(error)) => Err(Fault::new(code::FAILED, format!("the effect broke off: {error}"))),
