@@ -19,6 +19,8 @@ export CI=${CI:-true}
 export VELUM_WHOLE=yes
 
 LOGS=${VELUM_LOGS:-$CARGO_TARGET_DIR/logs}
+# Suites keep more there than their own output.
+export VELUM_LOGS=$LOGS
 RUN=$(mktemp -d /tmp/velum-run.XXXXXX)
 # The server's and the hypervisor's users pass through.
 chmod 711 "$RUN"

@@ -4,9 +4,82 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::Value;
-use velum_client::Filter;
+use velum_client::{Client, Filter};
 
 use crate::cloud::TestCloud;
+
+/// Waits until no operation is under way.
+///
+/// # Errors
+/// When one still is after `patience`, with what it is at.
+pub async fn run_until_idle(client: &Client, patience: Duration) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        let mut busy = None;
+        for state in ["running", "undoing"] {
+            let filter = Filter::new().with("state", state);
+            let (found, _) = client.operations().first(&filter, 1).await?;
+            busy = busy.or(found.into_iter().next());
+        }
+        let Some(operation) = busy else { return Ok(()) };
+        anyhow::ensure!(
+            began.elapsed() < patience,
+            "{} is still at it after {patience:?}: {operation:#?}",
+            operation.kind
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// No instance, no volume, no claimed guest address, no claim on a compute host, no parked operation.
+///
+/// # Errors
+/// With what is left.
+pub async fn assert_books_empty(client: &Client) -> anyhow::Result<()> {
+    run_until_idle(client, Duration::from_secs(60)).await?;
+    let instances = client.instances().all(&Filter::new()).await?;
+    anyhow::ensure!(instances.is_empty(), "instances are left: {instances:#?}");
+    let volumes = client.volumes().all(&Filter::new()).await?;
+    anyhow::ensure!(volumes.is_empty(), "volumes are left: {volumes:#?}");
+    let nics = client.nics().all(&Filter::new()).await?;
+    anyhow::ensure!(nics.is_empty(), "NICs are left: {nics:#?}");
+    for host in client.compute_hosts().all(&Filter::new()).await? {
+        anyhow::ensure!(
+            host.vcpus_used == 0 && host.memory_used_mib == 0,
+            "claims are left on compute host {}: {} vCPUs, {} MiB",
+            host.name,
+            host.vcpus_used,
+            host.memory_used_mib
+        );
+    }
+    let addresses = client.ip_addresses().all(&Filter::new()).await?;
+    let held = addresses.iter().find(|a| a.nic_id.is_some());
+    anyhow::ensure!(held.is_none(), "addresses are left: {held:#?}");
+    let filter = Filter::new().with("state", "parked");
+    let (parked, _) = client.operations().first(&filter, 4).await?;
+    anyhow::ensure!(parked.is_empty(), "operations are parked: {parked:#?}");
+    Ok(())
+}
+
+/// Destroys every instance and waits until each is gone.
+///
+/// # Errors
+/// When the server does not answer, or a destroy does not end well.
+pub async fn destroy_all(client: &Client) -> anyhow::Result<()> {
+    let mut under_way = Vec::new();
+    for instance in client.instances().all(&Filter::new()).await? {
+        under_way.extend(client.instances().delete(instance.id).await?);
+    }
+    for operation in under_way {
+        let outcome = client.wait(operation).await?;
+        anyhow::ensure!(
+            outcome.is_done(),
+            "a destroy did not end well: {:#?}",
+            outcome.view()
+        );
+    }
+    Ok(())
+}
 
 impl TestCloud {
     /// Waits until no operation is under way.
@@ -14,23 +87,7 @@ impl TestCloud {
     /// # Errors
     /// When one still is after `patience`, with what it is at.
     pub async fn run_until_idle(&self, patience: Duration) -> anyhow::Result<()> {
-        let client = self.client()?;
-        let began = Instant::now();
-        loop {
-            let mut busy = None;
-            for state in ["running", "undoing"] {
-                let filter = Filter::new().with("state", state);
-                let (found, _) = client.operations().first(&filter, 1).await?;
-                busy = busy.or(found.into_iter().next());
-            }
-            let Some(operation) = busy else { return Ok(()) };
-            anyhow::ensure!(
-                began.elapsed() < patience,
-                "{} is still at it after {patience:?}: {operation:#?}",
-                operation.kind
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        run_until_idle(&self.client()?, patience).await
     }
 
     /// No instance, no volume, no claimed guest address, no claim on a compute host, no parked operation; the far side
@@ -39,29 +96,7 @@ impl TestCloud {
     /// # Errors
     /// With what is left.
     pub async fn assert_nothing_left(&self) -> anyhow::Result<()> {
-        self.run_until_idle(Duration::from_secs(60)).await?;
-        let client = self.client()?;
-        let instances = client.instances().all(&Filter::new()).await?;
-        anyhow::ensure!(instances.is_empty(), "instances are left: {instances:#?}");
-        let volumes = client.volumes().all(&Filter::new()).await?;
-        anyhow::ensure!(volumes.is_empty(), "volumes are left: {volumes:#?}");
-        let nics = client.nics().all(&Filter::new()).await?;
-        anyhow::ensure!(nics.is_empty(), "NICs are left: {nics:#?}");
-        for host in client.compute_hosts().all(&Filter::new()).await? {
-            anyhow::ensure!(
-                host.vcpus_used == 0 && host.memory_used_mib == 0,
-                "claims are left on compute host {}: {} vCPUs, {} MiB",
-                host.name,
-                host.vcpus_used,
-                host.memory_used_mib
-            );
-        }
-        let addresses = client.ip_addresses().all(&Filter::new()).await?;
-        let held = addresses.iter().find(|a| a.nic_id.is_some());
-        anyhow::ensure!(held.is_none(), "addresses are left: {held:#?}");
-        let filter = Filter::new().with("state", "parked");
-        let (parked, _) = client.operations().first(&filter, 4).await?;
-        anyhow::ensure!(parked.is_empty(), "operations are parked: {parked:#?}");
+        assert_books_empty(&self.client()?).await?;
         self.assert_far_side_empty().await
     }
 

@@ -1,7 +1,6 @@
 //! A cloud of real processes: `velum-sim`, and `velumd` over a data directory of the test's own.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -10,7 +9,10 @@ use std::{
 use anyhow::Context;
 use velum_client::Client;
 
-use crate::process::{Process, program};
+use crate::{
+    process::{Process, program},
+    server::{first_party, free_port, start_velumd, wait_ready},
+};
 
 /// How a cloud is to be.
 #[derive(Clone, Debug)]
@@ -56,9 +58,6 @@ pub struct TestCloud {
     plugins: PathBuf,
     directory: tempfile::TempDir,
 }
-
-/// A server is ready within two seconds with a warm cache; the first start compiles seven components.
-const READY_WITHIN: Duration = Duration::from_secs(90);
 
 impl TestCloud {
     /// Starts the far side and the server, and waits until both answer.
@@ -246,62 +245,4 @@ fn start_sim(directory: &Path, options: &CloudOptions) -> anyhow::Result<(Proces
         );
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// The first-party components, built beside the programs.
-///
-/// # Errors
-/// When they are not built, with the command that does.
-pub fn first_party() -> anyhow::Result<PathBuf> {
-    let plugins = match std::env::var_os("VELUM_PLUGINS") {
-        Some(path) => PathBuf::from(path),
-        // Beside the profile's directory: components are the same for every profile.
-        None => program("velumd")?
-            .ancestors()
-            .nth(2)
-            .context("velumd lies nowhere")?
-            .join("plugins"),
-    };
-    anyhow::ensure!(
-        plugins.is_dir(),
-        "{} is not there: run `bash plugins/build.sh` first",
-        plugins.display()
-    );
-    Ok(plugins)
-}
-
-fn start_velumd(directory: &Path, port: u16, plugins: &Path, arguments: &[&str]) -> anyhow::Result<Process> {
-    let mut command = Command::new(program("velumd")?);
-    command
-        .arg("--config")
-        .arg(directory.join("velumd.toml"))
-        .arg("--data")
-        .arg(directory.join("data"))
-        .arg("--plugins")
-        .arg(plugins)
-        .args(["--listen", &format!("127.0.0.1:{port}")])
-        .args(arguments);
-    Process::start("velumd", &mut command, &directory.join("velumd.log"))
-}
-
-async fn wait_ready(url: &str, velumd: &mut Process) -> anyhow::Result<()> {
-    let client = Client::new(url, None)?;
-    let began = Instant::now();
-    loop {
-        if client.ready().await.is_ok() {
-            return Ok(());
-        }
-        anyhow::ensure!(
-            velumd.is_running() && began.elapsed() < READY_WITHIN,
-            "velumd does not come up; it printed:\n{}",
-            velumd.printed()
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// A port that nobody listens on now. Somebody else may take it before it is used; the suites run by themselves.
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("could not find a free port")?;
-    Ok(listener.local_addr()?.port())
 }

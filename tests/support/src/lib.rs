@@ -1,13 +1,29 @@
 //! The harness that the suites stand on: a whole cloud of real processes against a simulated far side, which can be
-//! killed, frozen and started again, and which proves at the end that nothing is left behind.
+//! killed, frozen and started again, and which proves at the end that nothing is left behind. [`RealCloud`] is the same
+//! on the libvirt of this machine.
 
+mod chance;
 mod checks;
 mod cloud;
+mod ground;
 mod process;
+mod real;
+mod relay;
 mod report;
+mod server;
+mod traces;
+mod virsh;
 mod world;
 
-pub use cloud::{CloudOptions, TestCloud, first_party};
+pub use chance::Chance;
+pub use checks::{assert_books_empty, destroy_all, run_until_idle};
+pub use cloud::{CloudOptions, TestCloud};
+pub use ground::{Ground, Image, RealGround};
 pub use process::{Process, program};
+pub use real::{RealCloud, RealOptions};
+pub use relay::{Held, Relay};
 pub use report::{Aim, Report};
+pub use server::first_party;
+pub use traces::Traces;
+pub use virsh::Domain;
 pub use world::{World, WorldOptions};

@@ -2,18 +2,18 @@
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use velum_client::{Client, Outcome};
 use velum_wire::{
-    CreateClusterBody, CreateComputeHostBody, CreateComputeOfferingBody, CreateImageStoreBody,
-    CreateInstanceBody, CreateIpRangeBody, CreateNetworkBody, CreateNetworkOfferingBody, CreatePodBody,
-    CreateStoragePoolBody, CreateTemplateBody, CreateZoneBody, ImageFormat, NetworkChoiceBody,
-    NetworkLinkBody, NetworkLinkKind,
+    CreateClusterBody, CreateComputeOfferingBody, CreateInstanceBody, CreateIpRangeBody, CreateNetworkBody,
+    CreateNetworkOfferingBody, CreatePodBody, CreateTemplateBody, CreateZoneBody, NetworkChoiceBody,
 };
 
-use crate::cloud::TestCloud;
+use crate::{
+    cloud::TestCloud,
+    ground::{Ground, Image},
+};
 
 /// How a zone is to be.
 #[derive(Clone, Debug)]
@@ -71,12 +71,25 @@ pub struct World {
 const AT_ONCE: usize = 16;
 
 impl World {
-    /// Builds the zone.
+    /// Builds the zone on the simulated far side.
     ///
     /// # Errors
     /// Whatever the server refuses.
     pub async fn build(cloud: &TestCloud, options: &WorldOptions) -> anyhow::Result<Self> {
-        let client = cloud.client()?;
+        let ground = Ground::Simulated(cloud.sim_url.clone());
+        Self::build_on(&cloud.client()?, &ground, options, Image::noise()).await
+    }
+
+    /// Builds the zone on this ground, with a template of this image.
+    ///
+    /// # Errors
+    /// Whatever the server refuses.
+    pub async fn build_on(
+        client: &Client,
+        ground: &Ground,
+        options: &WorldOptions,
+        image: Image,
+    ) -> anyhow::Result<Self> {
         let number = options.zone;
         let named = |what: &str| format!("{what}-{number}");
         let zone = client
@@ -109,7 +122,7 @@ impl World {
             .create(&CreateClusterBody {
                 pod_id: pod,
                 name: named("cluster"),
-                driver: "hypervisor-sim".into(),
+                driver: ground.driver().into(),
                 cpu_overcommit_permille: None,
                 memory_overcommit_permille: None,
             })
@@ -117,10 +130,10 @@ impl World {
             .context("cluster")?
             .value
             .id;
-        let (hosts, pool, image_store) = infrastructure(cloud, &client, options, zone, cluster).await?;
-        let (network, range) = network(&client, options, zone).await?;
-        let offering = offering(&client, options).await?;
-        let template = upload_template(&client, zone, &named("linux")).await?;
+        let (hosts, pool, image_store) = infrastructure(client, ground, options, zone, cluster).await?;
+        let (network, range) = network(client, ground, options, zone).await?;
+        let offering = offering(client, options).await?;
+        let template = upload_template(client, zone, &named("linux"), image).await?;
         Ok(Self {
             zone,
             pod,
@@ -155,8 +168,8 @@ impl World {
 }
 
 async fn infrastructure(
-    cloud: &TestCloud,
     client: &Client,
+    ground: &Ground,
     options: &WorldOptions,
     zone: Uuid,
     cluster: Uuid,
@@ -164,24 +177,12 @@ async fn infrastructure(
     let number = options.zone;
     let hosts = stream::iter(1..=options.hosts)
         .map(|n| async move {
-            let name = format!("z{number}-h{n:04}");
-            let body = CreateComputeHostBody {
-                cluster_id: cluster,
-                name: name.clone(),
-                config: json!({ "host": name }),
-                node: None,
-                endpoint: Some(cloud.sim_url.clone()),
-                private_address: None,
-                vcpus: None,
-                memory_mib: None,
-                tags: Vec::new(),
-                attributes: [("number".to_owned(), n)].into(),
-            };
+            let body = ground.host(cluster, (number, n));
             let made = client
                 .compute_hosts()
                 .create(&body)
                 .await
-                .with_context(|| format!("compute host {name}"))?;
+                .with_context(|| format!("compute host {}", body.name))?;
             anyhow::Ok(made.value.id)
         })
         .buffered(AT_ONCE)
@@ -189,32 +190,14 @@ async fn infrastructure(
         .await?;
     let pool = client
         .storage_pools()
-        .create(&CreateStoragePoolBody {
-            zone_id: zone,
-            cluster_id: None,
-            compute_host_id: None,
-            name: format!("pool-{number}"),
-            provider: "storage-sim".into(),
-            config: json!({ "pool": format!("z{number}-p1") }),
-            node: None,
-            endpoint: Some(cloud.sim_url.clone()),
-            capacity_bytes: None,
-            tags: Vec::new(),
-            attributes: std::collections::BTreeMap::new(),
-        })
+        .create(&ground.pool(zone, number))
         .await
         .context("storage pool")?
         .value
         .id;
     let store = client
         .image_stores()
-        .create(&CreateImageStoreBody {
-            zone_id: zone,
-            name: format!("images-{number}"),
-            node: None,
-            directory: None,
-            endpoint: Some(cloud.sim_url.clone()),
-        })
+        .create(&ground.image_store(zone, number))
         .await
         .context("image store")?
         .value
@@ -222,7 +205,12 @@ async fn infrastructure(
     Ok((hosts, pool, store))
 }
 
-async fn network(client: &Client, options: &WorldOptions, zone: Uuid) -> anyhow::Result<(Uuid, Uuid)> {
+async fn network(
+    client: &Client,
+    ground: &Ground,
+    options: &WorldOptions,
+    zone: Uuid,
+) -> anyhow::Result<(Uuid, Uuid)> {
     let number = options.zone;
     let offering = client
         .network_offerings()
@@ -243,10 +231,7 @@ async fn network(client: &Client, options: &WorldOptions, zone: Uuid) -> anyhow:
             cidr: format!("10.{number}.0.0/16"),
             gateway: format!("10.{number}.0.1"),
             dns: Vec::new(),
-            link: NetworkLinkBody {
-                kind: NetworkLinkKind::Simulated,
-                name: "sim0".into(),
-            },
+            link: ground.link(),
         })
         .await
         .context("network")?
@@ -284,24 +269,24 @@ async fn offering(client: &Client, options: &WorldOptions) -> anyhow::Result<Uui
     Ok(made.value.id)
 }
 
-/// A raw image of one MiB, uploaded and registered.
-async fn upload_template(client: &Client, zone: Uuid, name: &str) -> anyhow::Result<Uuid> {
-    let image: Vec<u8> = (0..1_u32 << 20).map(|n| (n % 251) as u8).collect();
+/// An image, uploaded and registered.
+async fn upload_template(client: &Client, zone: Uuid, name: &str, image: Image) -> anyhow::Result<Uuid> {
+    let Image { bytes, format } = image;
     let template = client
         .templates()
         .create(&CreateTemplateBody {
             zone_id: zone,
             image_store_id: None,
             name: name.into(),
-            format: ImageFormat::Raw,
-            upload_bytes: image.len() as u64,
-            sha256: hex::encode(Sha256::digest(&image)),
+            format,
+            upload_bytes: bytes.len() as u64,
+            sha256: hex::encode(Sha256::digest(&bytes)),
         })
         .await
         .context("template")?
         .value
         .id;
-    let mut source = std::io::Cursor::new(image);
+    let mut source = std::io::Cursor::new(bytes);
     let operation = client
         .templates()
         .upload(template, &mut source, |_| {})

@@ -13,7 +13,7 @@ use clap::Parser;
 use futures::future::join_all;
 use uuid::Uuid;
 use velum_client::{Client, ClientError, Filter};
-use velum_support::{Aim, CloudOptions, Report, TestCloud, World, WorldOptions};
+use velum_support::{Aim, Chance, CloudOptions, Report, TestCloud, World, WorldOptions};
 use velum_wire::{InstanceState, OperationState};
 
 /// Kills velumd in the middle of operations.
@@ -39,19 +39,6 @@ struct Acknowledged {
     operation: Uuid,
     verb: &'static str,
     instance: Uuid,
-}
-
-/// Chance that can be repeated: a 64-bit linear congruential generator (Knuth's MMIX constants), its upper bits.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound.max(1)
-    }
 }
 
 #[tokio::main]

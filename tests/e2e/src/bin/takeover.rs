@@ -7,8 +7,8 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use serde_json::{Value, json};
-use velum_client::{Client, Filter};
-use velum_support::{Aim, CloudOptions, Report, TestCloud, World, WorldOptions};
+use velum_client::Client;
+use velum_support::{Aim, CloudOptions, Report, TestCloud, World, WorldOptions, destroy_all};
 use velum_wire::InstanceState;
 
 /// Freezes a server with an effect on the way and lets another take over.
@@ -132,13 +132,4 @@ async fn takeover(verb: &str) -> anyhow::Result<Found> {
     cloud.assert_far_side_empty().await?;
     second.stop(Duration::from_secs(20))?;
     Ok(Found { refused, problems })
-}
-
-async fn destroy_all(client: &Client) -> anyhow::Result<()> {
-    for instance in client.instances().all(&Filter::new()).await? {
-        if let Some(operation) = client.instances().delete(instance.id).await? {
-            client.wait(operation).await?;
-        }
-    }
-    Ok(())
 }
