@@ -24,5 +24,5 @@ pub use cursor::{EventCursor, EventCursorError};
 pub use filter::*;
 pub use reader::{Reader, ZoneInventory};
 pub use store::{
-    CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions, StoreCounts,
+    CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreCounts, StoreOptions,
 };

@@ -102,7 +102,8 @@ impl Readers {
                 answers
             }
         };
-        self.statements.fetch_add(connection.statements, Ordering::Relaxed);
+        self.statements
+            .fetch_add(connection.statements, Ordering::Relaxed);
         self.idle().push(connection);
         Ok(rows)
     }
