@@ -213,18 +213,13 @@ impl Registry {
     }
 
     fn cached(&self, digest: &Digest) -> Option<Admitted> {
-        [EngineKind::Policy, EngineKind::Driver]
-            .into_iter()
-            .find_map(|kind| {
-                let artifact = self.shelf.code(&self.named(kind).name, digest)?;
-                match self.admitted(kind, artifact) {
-                    Ok(admitted) => Some(admitted),
-                    Err(error) => {
-                        tracing::warn!(%digest, "compiled code is of no use, compiling again: {error:#}");
-                        None
-                    }
-                }
+        let engines = [EngineKind::Policy, EngineKind::Driver].map(|kind| (kind, &self.named(kind).name));
+        let (kind, artifact) = self.shelf.code(engines, digest)?;
+        self.admitted(kind, artifact)
+            .inspect_err(|error| {
+                tracing::warn!(%digest, "compiled code is of no use, compiling again: {error:#}");
             })
+            .ok()
     }
 
     fn admitted(&self, kind: EngineKind, artifact: Artifact) -> wasmtime::Result<Admitted> {

@@ -153,28 +153,33 @@ impl Shelf {
         .map_err(|error| server("keeping its code", &error))
     }
 
-    /// Compiled code for an engine; none when there is none, or when it is not what this server wrote.
+    /// Compiled code, and for which of the named engines; none when there is none, or when it is not what this server
+    /// wrote for one of them.
     #[must_use]
-    pub fn code(&self, engine: &str, digest: &Digest) -> Option<Artifact> {
+    pub fn code<K>(
+        &self,
+        engines: impl IntoIterator<Item = (K, impl AsRef<str>)>,
+        digest: &Digest,
+    ) -> Option<(K, Artifact)> {
         let mut file = fs::File::open(self.path(digest, "cwasm")).ok()?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
         let (mac, rest) = bytes.split_at_checked(MAC_BYTES)?;
-        if self
-            .authentication(engine, digest, &[rest])
-            .verify_slice(mac)
-            .is_err()
-        {
+        let Some((kind, _)) = engines.into_iter().find(|(_, engine)| {
+            let code = self.authentication(engine.as_ref(), digest, &[rest]);
+            code.verify_slice(mac).is_ok()
+        }) else {
             tracing::warn!(%digest, "compiled code is of another engine or was changed; compiling again");
             return None;
-        }
+        };
         let (length, rest) = rest.split_at_checked(LENGTH_BYTES)?;
         let length = u32::from_le_bytes(length.try_into().ok()?);
         let (found, code) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-        Some(Artifact {
+        let artifact = Artifact {
             inspected: serde_json::from_slice(found).ok()?,
             code: code.to_vec(),
-        })
+        };
+        Some((kind, artifact))
     }
 
     /// Removes all of a plugin.
