@@ -140,7 +140,7 @@ class _Connection(socketserver.StreamRequestHandler):
     """One connection of the server: a greeting, then frames of two lengths, a head and a body (host/connector)."""
 
     def handle(self):
-        self._write({"protocol": 1, "boot_id": "one", "version": "0", "hostname": "stand-in"})
+        self._write({"protocol": 2, "boot_id": "one", "version": "0", "hostname": "stand-in"})
         while (lengths := self.rfile.read(8)) and len(lengths) == 8:
             head, body = struct.unpack(">II", lengths)
             request = json.loads(self.rfile.read(head))
@@ -152,6 +152,8 @@ class _Connection(socketserver.StreamRequestHandler):
                 answer = ask["link"]["name"]
             elif name == "seed-write":
                 answer = "/stand-in/seed"
+            elif name == "links":
+                answer = []
             elif name == "console-log":
                 bulk = Node.LOG
             self._write({"id": request["id"], "result": {"Ok": answer}}, bulk)

@@ -5,6 +5,7 @@ import collections
 import hashlib
 import os
 import pathlib
+import re
 import random
 
 IMAGE = bytes(n % 251 for n in range(1 << 20))
@@ -145,7 +146,7 @@ class World:
         section = bytes([len("note")]) + b"note" + text
         component = (directory / "placement-first-fit.wasm").read_bytes() + bytes([0, len(section)]) + section
         manifest = (directory / "placement-first-fit.toml").read_text()
-        return component, manifest.replace('version = "0.1.0"', f'version = "0.1.{n}"')
+        return component, re.sub(r'(?m)^version = ".*"$', f'version = "9.0.{n}"', manifest)
 
     def _templates_create(self):
         return {
