@@ -6,6 +6,7 @@ use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
 };
@@ -32,8 +33,8 @@ use crate::{
 /// The exit that a server takes when another has taken its shards: started again it would only take them back.
 const TAKEN_OVER: &str = "another server has taken over the shards";
 
-/// Serves until SIGTERM, SIGINT or the loss of the shards.
-pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
+/// Serves until SIGTERM, SIGINT or the loss of the shards; operations are carried out on `background`.
+pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyhow::Result<()> {
     let metrics = PrometheusBuilder::new()
         .install_recorder()
         .context("could not install the metrics recorder")?;
@@ -68,7 +69,7 @@ pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
     .context("could not read the inventory")?;
     plugins::install_from(&services, &store, &config.plugins).await?;
     let engine = Engine::new(EngineParts {
-        store: store.clone(),
+        store: store.aside(),
         plugins: runtime.clone(),
         nodes: Arc::new(connections),
         replan: Arc::new(services.clone()),
@@ -84,7 +85,7 @@ pub async fn run(config: &Config, take_over: bool) -> anyhow::Result<()> {
     tracing::info!(waiting, "resuming operations");
 
     let stop = CancellationToken::new();
-    let work = Work::begin(config, &engine, &store, &stop);
+    let work = Work::begin(config, (&engine, background), &store, &stop);
 
     let state = ApiState {
         services,
@@ -192,7 +193,12 @@ struct Work {
 }
 
 impl Work {
-    fn begin(config: &Config, engine: &Engine, store: &Store, stop: &CancellationToken) -> Self {
+    fn begin(
+        config: &Config,
+        (engine, background): (&Engine, &Handle),
+        store: &Store,
+        stop: &CancellationToken,
+    ) -> Self {
         let limits = ObserveLimits {
             every_ms: config.observe.every_ms,
             at_once: config.observe.at_once,
@@ -200,8 +206,8 @@ impl Work {
         let observer = Observer::new(engine.clone(), limits);
         let engine = engine.clone();
         Self {
-            engine: tokio::spawn(async move { engine.run().await }),
-            observer: tokio::spawn(async move { observer.run().await }),
+            engine: background.spawn(async move { engine.run().await }),
+            observer: background.spawn(async move { observer.run().await }),
             count: tokio::spawn(count(store.clone())),
             leases: tokio::spawn(keep_leases(store.clone(), config.lease.ms, stop.clone())),
         }

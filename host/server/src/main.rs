@@ -1,5 +1,6 @@
 //! `velumd`: the server. Reads its configuration, wires the crates together, serves until it is told to stop.
 
+mod background;
 mod boot;
 mod config;
 mod data;
@@ -70,9 +71,13 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().init(),
     }
-    tokio::runtime::Builder::new_multi_thread()
+    let background = background::start()?;
+    let served = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("velumd")
         .build()?
-        .block_on(boot::run(&config, arguments.take_over))
+        .block_on(boot::run(&config, arguments.take_over, background.handle()));
+    // What had time to end has ended; the rest goes on at the next start.
+    background.shutdown_background();
+    served
 }

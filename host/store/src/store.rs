@@ -136,6 +136,7 @@ impl Store {
             source,
         })?;
         migrate(&mut connection, database.engine()).await?;
+        database.open_readers().await?;
         connection.statements = 0;
         let (epochs, counters) = (Epochs::default(), Arc::new(Counters::default()));
         let (wrote, watched) = watch::channel(0);
@@ -241,6 +242,19 @@ impl Store {
             return Err(Refused::KeyReused.into());
         }
         read_answer(&mut columns).map(Some)
+    }
+
+    /// The same store with readers of its own: for work beside the requests, hundreds of operations at a time, so that a
+    /// request does not wait for a reader behind all of them.
+    #[must_use]
+    pub fn aside(&self) -> Self {
+        Self {
+            reader: Reader {
+                database: self.reader.database.aside(),
+                epochs: self.reader.epochs.clone(),
+            },
+            ..self.clone()
+        }
     }
 
     /// Stores a token by its hash.

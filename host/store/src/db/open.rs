@@ -18,7 +18,8 @@ use crate::commit::StoreError;
 /// Another process may hold SQLite's write lock for one batch (at most some 100 ms on a slow disk). What waited longer
 /// tries again a few times, then says so.
 const BUSY: Duration = Duration::from_secs(1);
-/// Reads of SQLite are short and the machine has few cores: more connections would only be more page caches.
+/// Reads of SQLite are short and the machine has few cores: more connections would only be more page caches. As many again
+/// are for what goes on beside the requests.
 const SQLITE_READERS: usize = 4;
 /// A PostgreSQL server has 100 connections by default, shared by several servers.
 const POSTGRES_READERS: usize = 8;
@@ -103,6 +104,30 @@ impl Database {
         Ok(Self {
             readers: Arc::new(Readers::new(place.clone(), readers)),
             place,
+        })
+    }
+
+    /// The same database with readers of its own.
+    pub(crate) fn aside(&self) -> Self {
+        let size = match self.engine() {
+            Engine::Sqlite => SQLITE_READERS,
+            Engine::Postgres => POSTGRES_READERS,
+        };
+        Self {
+            place: self.place.clone(),
+            readers: Arc::new(self.readers.aside(size)),
+        }
+    }
+
+    /// Opens SQLite's readers, once the database is there and current: their threads inherit the priority of whoever
+    /// opens them. PostgreSQL's are opened when they are wanted.
+    pub(crate) async fn open_readers(&self) -> Result<(), StoreError> {
+        if self.engine() == Engine::Postgres {
+            return Ok(());
+        }
+        self.readers.open().await.map_err(|source| StoreError::Database {
+            attempt: "open the database for reading",
+            source,
         })
     }
 

@@ -5,7 +5,7 @@
 //! one. Here nothing is asked: a read that fails on a connection that was used before is tried once more on a new one.
 
 use std::sync::{
-    Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     /// As many as connections may be open at a time; closed with the database.
     permits: Semaphore,
-    statements: AtomicU64,
+    statements: Arc<AtomicU64>,
 }
 
 impl Readers {
@@ -30,8 +30,28 @@ impl Readers {
             place,
             idle: Mutex::new(Vec::with_capacity(size)),
             permits: Semaphore::new(size),
-            statements: AtomicU64::new(0),
+            statements: Arc::default(),
         }
+    }
+
+    /// As many again to the same place, counted together. Nobody waits for a connection of the others.
+    pub(super) fn aside(&self, size: usize) -> Self {
+        Self {
+            statements: Arc::clone(&self.statements),
+            ..Self::new(self.place.clone(), size)
+        }
+    }
+
+    /// Opens them all.
+    pub(super) async fn open(&self) -> Result<(), sqlx::Error> {
+        let closed = |_| sqlx::Error::PoolClosed;
+        let wanted = u32::try_from(self.permits.available_permits()).unwrap_or(1);
+        let _permits = self.permits.acquire_many(wanted).await.map_err(closed)?;
+        for _ in 0..wanted {
+            let connection = self.place.reader().await?;
+            self.idle().push(connection);
+        }
+        Ok(())
     }
 
     /// Runs a text and answers its rows.
