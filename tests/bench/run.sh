@@ -4,6 +4,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . config/lib.sh
+# The same build as the suites': with another selection cargo would build the dependencies anew.
+export VELUM_WHOLE=yes
 
 name=${1:-}
 [ $# -gt 0 ] && shift
