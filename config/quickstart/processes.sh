@@ -18,6 +18,10 @@ open_home() {
     as_root mkdir -p "$VQ"
     as_root chown "$(id -u):$(id -g)" "$VQ"
   fi
+  # Each kind of quickstart has a home of its own: the other one's cloud is not its own.
+  if [ -s "$VQ/run/server.port" ] && [ "$(mode_of "$VQ")" != "$VQ_MODE" ]; then
+    fail "$VQ holds a $(mode_of "$VQ") cloud: choose another VELUM_HOME, or stop that one (VELUM_HOME=$VQ bash config/quickstart.sh --stop) and remove $VQ"
+  fi
   [ -w "$VQ" ] || fail "$VQ belongs to somebody else: run this as the user who ran it first, or set VELUM_HOME"
   # The hypervisor's user passes through to the pool's files.
   chmod 711 "$VQ"
@@ -146,9 +150,12 @@ stop_all() {
   stop_libvirt "$VQ/run"
 }
 
+# mode_of HOME: which quickstart made it.
+mode_of() { if [ -e "$1/run/velum-sim.port" ]; then echo sim; else echo real; fi; }
+
 open_home_for_stop() {
   VQ=$1
-  VQ_MODE=$([ -e "$VQ/run/velum-sim.port" ] && echo sim || echo real)
+  VQ_MODE=$(mode_of "$VQ")
   export VELUM_SERVER=http://127.0.0.1:$(cat "$VQ/run/server.port" 2>/dev/null || echo 1)
   VELUM_TOKEN=$(cat "$VQ/data/admin.token" 2>/dev/null || as_root cat "$VQ/data/admin.token" 2>/dev/null || true)
   export VELUM_TOKEN

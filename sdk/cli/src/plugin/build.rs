@@ -48,7 +48,7 @@ pub async fn run(build: &Build) -> Result<(), Failure> {
     let out = build
         .out
         .clone()
-        .unwrap_or_else(|| build.dir.join(format!("{name}.wasm")));
+        .unwrap_or_else(|| component_of(&build.dir, &name));
     std::fs::write(&out, &component).with_context(|| format!("could not write {}", out.display()))?;
     write_out(&format!(
         "built {} ({})\n{about}",
@@ -57,7 +57,12 @@ pub async fn run(build: &Build) -> Result<(), Failure> {
     ))
 }
 
-fn package_name(manifest: &Path) -> Result<String, Failure> {
+/// Where the component of the plugin in a folder lies.
+pub(super) fn component_of(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.wasm"))
+}
+
+pub(super) fn package_name(manifest: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(manifest)
         .with_context(|| format!("{} is no plugin's folder: could not read it", manifest.display()))?;
     let table: toml::Table = text
@@ -102,11 +107,15 @@ async fn compile(build: &Build, manifest: &Path) -> Result<PathBuf, Failure> {
         ])
         .arg("--manifest-path")
         .arg(manifest)
-        .stderr(Stdio::inherit())
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        // What the compiler says goes to whoever builds, as it is said. (`output` would keep it.)
+        .stderr(Stdio::inherit())
+        .spawn()
+        .context("could not run cargo: install Rust (https://rustup.rs)")?
+        .wait_with_output()
         .await
-        .context("could not run cargo: install Rust (https://rustup.rs)")?;
+        .context("could not wait for cargo")?;
     if !output.status.success() {
         return Err(Failure::Local(anyhow!(
             "cargo could not build the plugin (its words are above)"

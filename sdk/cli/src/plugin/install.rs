@@ -1,10 +1,11 @@
 //! `velum plugin install`: a component goes to the server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use velum_client::Plugins;
 
+use super::build::{component_of, package_name};
 use crate::{
     failure::Failure,
     kind,
@@ -14,8 +15,8 @@ use crate::{
 /// What to install.
 #[derive(clap::Args, Debug)]
 pub struct Install {
-    /// The component.
-    pub file: PathBuf,
+    /// The component [default: what `velum plugin build` made in this folder].
+    pub file: Option<PathBuf>,
     /// Its manifest [default: plugin.toml beside the component, if it is there].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
@@ -23,9 +24,13 @@ pub struct Install {
 
 /// Runs `velum plugin install`.
 pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
-    let component = std::fs::read(&install.file)
-        .with_context(|| format!("could not read the component {}", install.file.display()))?;
-    let beside = install.file.with_file_name("plugin.toml");
+    let file = match &install.file {
+        Some(file) => file.clone(),
+        None => built_here()?,
+    };
+    let component =
+        std::fs::read(&file).with_context(|| format!("could not read the component {}", file.display()))?;
+    let beside = file.with_file_name("plugin.toml");
     let path = install
         .manifest
         .clone()
@@ -38,11 +43,7 @@ pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
         None => None,
     };
     if let Some(path) = &path {
-        session.say(&format!(
-            "installing {} with {}",
-            install.file.display(),
-            path.display()
-        ));
+        session.say(&format!("installing {} with {}", file.display(), path.display()));
     }
     let answer = session
         .client
@@ -50,4 +51,24 @@ pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
         .install(component.into(), manifest.as_deref())
         .await?;
     kind::answered::<Plugins>(session, answer, NO_WAIT).await
+}
+
+/// The component of the plugin whose folder this is.
+fn built_here() -> Result<PathBuf, Failure> {
+    let here = Path::new("");
+    let manifest = here.join("Cargo.toml");
+    if !manifest.exists() {
+        return Err(Failure::Local(anyhow!(
+            "this is no plugin's folder: name the component's file, or go to the folder where `velum plugin build` made one"
+        )));
+    }
+    let file = component_of(here, &package_name(&manifest)?);
+    if file.exists() {
+        Ok(file)
+    } else {
+        Err(Failure::Local(anyhow!(
+            "{} is not there: run `velum plugin build` first",
+            file.display()
+        )))
+    }
 }

@@ -45,7 +45,7 @@ async fn ten_lines_outside_the_repository_place_a_guest_by_a_custom_attribute() 
         built.contains("placement-policy") && built.contains("imports  nothing"),
         "{built}"
     );
-    velum(&story, folder, &["plugin", "install", "low-power/low-power.wasm"]).await?;
+    velum(&story, &folder.join("low-power"), &["plugin", "install"]).await?;
     velum(
         &story,
         folder,
