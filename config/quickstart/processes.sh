@@ -19,7 +19,7 @@ open_home() {
     as_root chown "$(id -u):$(id -g)" "$VQ"
   fi
   # Each kind of quickstart has a home of its own: the other one's cloud is not its own.
-  if [ -s "$VQ/run/server.port" ] && [ "$(mode_of "$VQ")" != "$VQ_MODE" ]; then
+  if [ -s "$VQ/run/mode" ] && [ "$(mode_of "$VQ")" != "$VQ_MODE" ]; then
     fail "$VQ holds a $(mode_of "$VQ") cloud: choose another VELUM_HOME, or stop that one (VELUM_HOME=$VQ bash config/quickstart.sh --stop) and remove $VQ"
   fi
   [ -w "$VQ" ] || fail "$VQ belongs to somebody else: run this as the user who ran it first, or set VELUM_HOME"
@@ -29,6 +29,7 @@ open_home() {
   chmod 755 "$VQ/bin" "$VQ/run" "$VQ/plugins"
   chmod 700 "$VQ/data"
   [ "$VQ_USER" = "$(id -un)" ] || chown "$VQ_USER:$VQ_USER" "$VQ/data"
+  printf '%s\n' "$VQ_MODE" >"$VQ/run/mode"
   VQ_PORT=$(port_for server "$([ "$VQ_MODE" = sim ] && echo 7072 || echo 7070)")
   VQ_API=http://127.0.0.1:$VQ_PORT
 }
@@ -151,7 +152,7 @@ stop_all() {
 }
 
 # mode_of HOME: which quickstart made it.
-mode_of() { if [ -e "$1/run/velum-sim.port" ]; then echo sim; else echo real; fi; }
+mode_of() { cat "$1/run/mode" 2>/dev/null || echo real; }
 
 open_home_for_stop() {
   VQ=$1
