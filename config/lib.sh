@@ -282,10 +282,11 @@ build_for_tests() {
   build_plugins yes
 }
 
-# run_bin PACKAGE PROGRAM ARGUMENT...: builds a suite or bench and runs it beside the programs.
+# run_bin PACKAGE PROGRAM ARGUMENT...: builds a suite or bench and runs it beside the programs; under the command RUN_UNDER, if
+# that is set.
 run_bin() {
   local package=$1 program=$2
   shift 2
   cargo_build -p "$package" --bin "$program"
-  VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins "$(bin_directory)/$program" "$@"
+  VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins ${RUN_UNDER:-} "$(bin_directory)/$program" "$@"
 }

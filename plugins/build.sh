@@ -45,7 +45,10 @@ MESSAGE
   exit 1
 fi
 
-cargo build --quiet -p velum-componentize
+# The suites have built the whole workspace before; with this package alone, its dependencies would be built anew.
+if [ "${VELUM_WHOLE:-}" != yes ] || [ ! -x "$target_dir/debug/velum-componentize" ]; then
+  cargo build --quiet -p velum-componentize
+fi
 for name in "${names[@]}"; do
   module=$target_dir/$triple/plugin/${name//-/_}.wasm
   component=$out/$name.wasm

@@ -80,7 +80,7 @@ in_parallel() {
   total=$(wc -l <"$file")
   [ "$total" -gt 0 ] || return 0
   : >"$log"
-  xargs -a "$file" -P $VQ_AT_ONCE -I %NAME% sh -c '"$@" >/dev/null 2>"$0.$$" && echo ok || { echo "failed: $(cat "$0.$$")"; }; rm -f "$0.$$"' \
+  xargs -a "$file" -P $VQ_AT_ONCE -I %NAME% sh -c '"$@" >/dev/null 2>"$0.$$" && echo ok || { echo "failed: $(tr "\n" " " <"$0.$$")"; }; rm -f "$0.$$"' \
     "$VQ/run/error" "$VQ/bin/velum" "$@" -o json </dev/null >>"$log" &
   local worker=$!
   while kill -0 $worker 2>/dev/null; do

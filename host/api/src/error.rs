@@ -9,10 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use velum_model::{decision::RefusalCount, port::plugins::PluginRefused};
-use velum_service::ServiceError;
+use velum_service::{LEASE_S, ServiceError};
 use velum_wire::{FieldProblem, PROBLEM_JSON, Problem, RefusalView};
 
-use crate::{problem::Kind, trace};
+use crate::{forward::NotOwner, problem::Kind, trace};
 
 /// A request that was refused, ready to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub struct Refused {
     kind: Kind,
     problem: Box<Problem>,
     retry_after_s: Option<u32>,
+    is_not_owner: bool,
 }
 
 /// What every refused request answers with.
@@ -44,6 +45,7 @@ impl Refused {
             kind,
             problem: Box::new(problem),
             retry_after_s: None,
+            is_not_owner: false,
         }
     }
 
@@ -126,6 +128,9 @@ impl IntoResponse for Refused {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.is_not_owner {
+            response.extensions_mut().insert(NotOwner);
+        }
         response
     }
 }
@@ -170,6 +175,7 @@ impl From<ServiceError> for Refused {
                 Kind::AddressTaken,
                 format!("{words}; choose another, or none to get any"),
             ),
+            ServiceError::Unauthenticated { .. } => Self::new(Kind::Unauthenticated, words),
             ServiceError::KeyReused => Self::new(Kind::KeyReused, format!("{words}; use a new key")),
             ServiceError::PolicyFailed { retry_after_s, .. } => {
                 Self::new(Kind::PolicyFailed, words).retry_after(retry_after_s)
@@ -177,6 +183,10 @@ impl From<ServiceError> for Refused {
             ServiceError::Unavailable { retry_after_s, .. } => {
                 Self::new(Kind::Unavailable, words).retry_after(retry_after_s)
             }
+            ServiceError::NotOwner => Self {
+                is_not_owner: true,
+                ..Self::new(Kind::Unavailable, words).retry_after(LEASE_S)
+            },
             ServiceError::PluginRefused(refused) => Self::from(refused),
             ServiceError::Internal { .. } => internal(&error),
         }

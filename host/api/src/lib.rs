@@ -4,6 +4,7 @@ mod answer;
 mod auth;
 mod docs;
 mod error;
+mod forward;
 mod health;
 mod openapi;
 mod problem;
@@ -13,6 +14,7 @@ mod take;
 mod trace;
 mod v1;
 
+pub use forward::Peers;
 pub use openapi::openapi;
 pub use problem::Kind;
 pub use router::router;

@@ -14,14 +14,14 @@ use utoipa::openapi::{
 use velum_model::operation::{OperationKindName, Subject};
 use velum_wire::PROBLEM_JSON;
 
-use crate::{problem::Kind, router};
+use crate::{auth::BY_BODY, problem::Kind, router};
 
 const ABOUT: &str = "The API of a Velum cloud.
 
 Requests carry `Authorization: Bearer TOKEN`. Lists come in pages (`limit`, `cursor`). What takes time is answered 202 \
 with the operation in `Location`; wait for it with `GET /v1/operations/{id}?wait_ms=30000`. POST takes an \
 `Idempotency-Key`: for 24 hours the same key with the same request is answered the same, marked \
-`Idempotency-Replayed: true`. A single resource has an `ETag`; PATCH and DELETE honour `If-Match`. What is refused is \
+`Idempotency-Replayed: true`. A single resource has an `ETag`; PATCH, DELETE and the verbs of operations honour `If-Match`. What is refused is \
 answered with a problem (RFC 9457) whose `type` is stable:
 ";
 
@@ -109,6 +109,9 @@ fn mend_properties(schema: &mut RefOr<Schema>) {
     }
 }
 
+/// What answers a secret, or takes one that is used up: nothing of it is kept for a second answer.
+const SHOWN_ONCE: [&str; 2] = ["/v1/node-tokens", BY_BODY];
+
 /// Problems as shared answers: a name in the components, and the status.
 const PROBLEMS: &[(&str, u16)] = &[
     ("Problem400", 400),
@@ -148,12 +151,12 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Verb, &mut Operation
 
 fn tag_of(path: &str) -> &str {
     path.strip_prefix("/v1/")
-        .map_or("server", |rest| rest.split('/').next().unwrap_or(rest))
+        .map_or("server", |rest| rest.split(['/', ':']).next().unwrap_or(rest))
 }
 
 fn complete_operation(path: &str, verb: Verb, operation: &mut Operation) {
     let is_open = matches!(path, "/healthz" | "/readyz" | "/openapi.json");
-    if is_open {
+    if is_open || path == BY_BODY {
         operation.security = Some(Vec::new());
     }
     let parameters = operation.parameters.get_or_insert_default();
@@ -163,10 +166,10 @@ fn complete_operation(path: &str, verb: Verb, operation: &mut Operation) {
     if path.contains("{id}") {
         parameters.insert(0, id_parameter().into());
     }
-    if verb == Verb::Post {
+    if verb == Verb::Post && !SHOWN_ONCE.contains(&path) {
         parameters.push(key_parameter().into());
     }
-    if matches!(verb, Verb::Patch | Verb::Delete) {
+    if matches!(verb, Verb::Patch | Verb::Delete) || is_decision(path) {
         parameters.push(match_parameter().into());
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
@@ -221,6 +224,11 @@ const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 const POSITION: &str =
     "^([0-9a-f]{32}:[0-9]{1,18}\\.[0-9]{1,18}(,[0-9a-f]{32}:[0-9]{1,18}\\.[0-9]{1,18})*)?$";
 
+/// Whether an operator decides on a parked operation: about the step that was read, and no later one.
+fn is_decision(path: &str) -> bool {
+    path.starts_with("/v1/operations/{id}/")
+}
+
 /// Which problems an operation may answer.
 fn problems(path: &str, verb: Verb, is_open: bool) -> Vec<u16> {
     if is_open {
@@ -235,6 +243,9 @@ fn problems(path: &str, verb: Verb, is_open: bool) -> Vec<u16> {
     }
     if path.ends_with("/console") {
         statuses.extend([409, 426]);
+    }
+    if is_decision(path) {
+        statuses.push(412);
     }
     if path.ends_with("/console-log") {
         statuses.push(409);
@@ -320,7 +331,7 @@ fn response_headers(path: &str, verb: Verb, status: &str, response: &mut Respons
             "Its generation, for `If-Match`; absent where it has none.",
         );
     }
-    if verb == Verb::Post && status.starts_with('2') {
+    if verb == Verb::Post && status.starts_with('2') && !SHOWN_ONCE.contains(&path) {
         add(
             "Idempotency-Replayed",
             "`true` when the key was known and this was answered before.",

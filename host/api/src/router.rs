@@ -12,7 +12,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{auth, docs, error::Refused, health, openapi, problem::Kind, state::ApiState, trace, v1};
+use crate::{
+    auth, docs, error::Refused, forward, health, openapi, problem::Kind, state::ApiState, trace, v1,
+};
 
 /// The routes that the contract names.
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -48,6 +50,7 @@ pub fn router(state: ApiState) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(CatchPanicLayer::custom(trace::panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), forward::to_owner))
         .layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
         .layer(middleware::from_fn_with_state(state.clone(), trace::observe))
         .with_state(state)

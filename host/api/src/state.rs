@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 use velum_model::chance::Ids;
 use velum_service::Services;
 
+use crate::forward::Peers;
+
 /// What every handler is given. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
@@ -19,6 +21,8 @@ pub struct ApiState {
     pub metrics: Option<PrometheusHandle>,
     /// Cancelled when the server stops: streams and long polls end then.
     pub stop: CancellationToken,
+    /// The way to the other servers; none where there are no others.
+    pub peers: Option<Peers>,
     /// What may be under way at once.
     pub bounds: Arc<Bounds>,
 }

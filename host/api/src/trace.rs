@@ -16,7 +16,7 @@ tokio::task_local! {
     static REQUEST_ID: String;
 }
 
-const HEADER: &str = "x-request-id";
+pub(crate) const HEADER: &str = "x-request-id";
 /// Room for a UUID or what a proxy makes up.
 const ID_MAX: usize = 64;
 

@@ -2,6 +2,8 @@
 //! real (SQLite in a directory of the test), nothing else is there.
 
 mod bench;
+mod parked;
+mod servers;
 
 use axum::http::{Method, StatusCode};
 use bench::{Bench, TOKEN, ask};

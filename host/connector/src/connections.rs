@@ -1,11 +1,13 @@
 //! Where nodes and image stores are found by their address.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use velum_model::{
+    enrolment::NodeAddress,
     fault::{Fault, code},
     port::{
+        authority::Authority,
         image::ImageStore,
         node::{Node, Nodes},
     },
@@ -15,7 +17,8 @@ use crate::{
     http::HttpConnector,
     image::{DirectoryStore, HttpStore},
     message::ShardEpoch,
-    node::NodeClient,
+    node::{NodeClient, place::Place},
+    tls::Dialler,
 };
 
 /// Every node and image store that this server talks to. Clones share the connections.
@@ -24,6 +27,8 @@ pub struct Connections {
     nodes: Arc<Mutex<HashMap<String, NodeClient>>>,
     epochs: Arc<Mutex<Vec<ShardEpoch>>>,
     http: HttpConnector,
+    /// Reaches nodes on other machines.
+    dialler: Option<Dialler>,
 }
 
 impl Connections {
@@ -34,27 +39,47 @@ impl Connections {
             nodes: Arc::default(),
             epochs: Arc::default(),
             http,
+            dialler: None,
+        }
+    }
+
+    /// The same, also to nodes on other machines.
+    #[must_use]
+    pub fn with_tls(self, dialler: Dialler) -> Self {
+        Self {
+            dialler: Some(dialler),
+            ..self
         }
     }
 
     /// The client of the node at an address. Does not connect yet.
     ///
     /// # Errors
-    /// `INVALID` when it is not `unix:` with an absolute path.
+    /// `INVALID` when it is no address of a node; `UNSUPPORTED` when it is on another machine and nothing leads there.
     pub fn client(&self, address: &str) -> Result<NodeClient, Fault> {
-        let socket = address
-            .strip_prefix("unix:")
-            .filter(|path| Path::new(path).is_absolute())
-            .ok_or_else(|| {
-                Fault::unchanged(
-                    code::INVALID,
-                    format!("{address:?} is no address of a node: write unix:/absolute/path/of/its/socket"),
-                )
-            })?;
+        let known = self.nodes.lock().get(address).cloned();
+        if let Some(client) = known {
+            return Ok(client);
+        }
+        let parsed: NodeAddress = address
+            .parse()
+            .map_err(|why| Fault::unchanged(code::INVALID, format!("{why}")))?;
+        let place = match parsed {
+            NodeAddress::Socket(path) => Place::Socket(path),
+            NodeAddress::Tls { node, at } => {
+                let dialler = self.dialler.clone().ok_or_else(|| {
+                    Fault::unchanged(
+                        code::UNSUPPORTED,
+                        "nodes on other machines are not reached from here",
+                    )
+                })?;
+                Place::Tls { dialler, node, at }
+            }
+        };
         let mut nodes = self.nodes.lock();
         let client = nodes
             .entry(address.to_owned())
-            .or_insert_with(|| NodeClient::announcing(socket.into(), Arc::clone(&self.epochs)));
+            .or_insert_with(|| NodeClient::announcing(place, Arc::clone(&self.epochs)));
         Ok(client.clone())
     }
 
@@ -91,5 +116,10 @@ impl Nodes for Connections {
 
     fn http_store(&self, endpoint: &str) -> Result<Arc<dyn ImageStore>, Fault> {
         Ok(Arc::new(HttpStore::new(self.http.clone(), endpoint)?))
+    }
+
+    fn authority(&self) -> Option<Arc<dyn Authority>> {
+        let dialler = self.dialler.as_ref()?;
+        Some(dialler.authority())
     }
 }

@@ -10,6 +10,7 @@ pub mod http;
 mod image;
 pub mod message;
 pub mod node;
+pub mod tls;
 
 pub use connections::Connections;
 pub use image::{DirectoryStore, HttpStore};

@@ -121,6 +121,8 @@ kinds! {
     LayerId of LayerKind;
     /// An operation: the durable record of anything that takes time.
     OperationId of OperationKind;
+    /// An orphan: something at a far side that no row owns.
+    OrphanId of OrphanMark;
     /// A decision: why a guest is where it is.
     DecisionId of DecisionKind;
     /// An installed plugin (one digest).
@@ -129,6 +131,10 @@ kinds! {
     PolicyId of PolicyKind;
     /// A project: the owner of a tenant's rows.
     ProjectId of ProjectKind;
+    /// The node of a machine that joined.
+    NodeId of NodeKind;
+    /// A token that a machine joins with.
+    NodeTokenId of NodeTokenKind;
     /// An API token.
     TokenId of TokenKind;
 }

@@ -12,7 +12,8 @@
 //!     ▼          ▼                  ▼                              ▼
 //!  (gone)     Stopped            Destroying ◀──────────────────────┘ ─▶ (gone)
 //! ```
-//! `Failed` is entered when an operation could neither finish nor undo; its claims are held until the operator acts.
+//! `Failed` is entered when an operation could neither finish nor undo; its claims are held until the operator lets the
+//! operation go on (then it is again what the operation makes of it) or somebody destroys the instance.
 
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +149,17 @@ impl InstanceState {
         }
     }
 
+    /// The operator lets the operation that failed go on: the instance is `again` what that operation makes of it.
+    ///
+    /// # Errors
+    /// Only what failed goes on; a destroy that came meanwhile has the last word.
+    pub fn resume(self, again: Self) -> Result<Self, InvalidTransition> {
+        match self {
+            Self::Failed => Ok(again),
+            other => Err(other.refuse("go on with what failed")),
+        }
+    }
+
     /// A destroy is accepted. It comes even in the middle of a create or a start, whose operation it cancels before
     /// its pivot.
     ///
@@ -259,12 +271,13 @@ mod tests {
     #[test]
     fn every_state_either_takes_a_verb_or_says_why_not() {
         type Verb = fn(InstanceState) -> Result<InstanceState, InvalidTransition>;
-        let verbs: [Verb; 6] = [
+        let verbs: [Verb; 7] = [
             InstanceState::start,
             InstanceState::booted,
             InstanceState::stop,
             InstanceState::halted,
             InstanceState::reboot,
+            |state| state.resume(InstanceState::Starting),
             InstanceState::destroy,
         ];
         for state in InstanceState::ALL {

@@ -5,6 +5,7 @@
 
 pub mod chance;
 pub mod decision;
+pub mod enrolment;
 pub mod fault;
 pub mod id;
 pub mod infrastructure;
@@ -12,6 +13,7 @@ pub mod instance;
 pub mod name;
 pub mod net;
 pub mod operation;
+pub mod orphan;
 pub mod page;
 pub mod plugin;
 pub mod port;

@@ -34,11 +34,13 @@ pub enum OperationKindName {
     VolumeDelete,
     /// Takes a compute host out of service.
     ComputeHostMaintenance,
+    /// Removes something at a far side that no row owns.
+    OrphanRemove,
 }
 
 impl OperationKindName {
     /// Every kind: the step suites enumerate them from here.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::InstanceCreate,
         Self::InstanceStart,
         Self::InstanceStop,
@@ -51,6 +53,7 @@ impl OperationKindName {
         Self::VolumeDetach,
         Self::VolumeDelete,
         Self::ComputeHostMaintenance,
+        Self::OrphanRemove,
     ];
 
     /// As stored and shown.
@@ -69,6 +72,7 @@ impl OperationKindName {
             Self::VolumeDetach => "volume-detach",
             Self::VolumeDelete => "volume-delete",
             Self::ComputeHostMaintenance => "compute-host-maintenance",
+            Self::OrphanRemove => "orphan-remove",
         }
     }
 
@@ -76,6 +80,12 @@ impl OperationKindName {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.as_str() == text)
+    }
+
+    /// Whether it takes the lock of a parked operation and ends it: whoever removes a thing removes what was stuck on it.
+    #[must_use]
+    pub const fn supersedes_parked(self) -> bool {
+        matches!(self, Self::InstanceDestroy)
     }
 }
 
@@ -147,11 +157,14 @@ pub enum Subject {
     Template(TemplateId),
     /// A compute host.
     ComputeHost(ComputeHostId),
+    /// Something that no row owns.
+    Orphan(OrphanId),
 }
 
 impl Subject {
     /// Every collection whose resources operations are about.
-    pub const COLLECTIONS: [&'static str; 4] = ["instances", "volumes", "templates", "compute-hosts"];
+    pub const COLLECTIONS: [&'static str; 5] =
+        ["instances", "volumes", "templates", "compute-hosts", "orphans"];
 
     /// The bare id: the primary key of the lock row.
     #[must_use]
@@ -161,6 +174,7 @@ impl Subject {
             Self::Volume(id) => id.uuid(),
             Self::Template(id) => id.uuid(),
             Self::ComputeHost(id) => id.uuid(),
+            Self::Orphan(id) => id.uuid(),
         }
     }
 
@@ -172,6 +186,7 @@ impl Subject {
             Self::Volume(_) => "volumes",
             Self::Template(_) => "templates",
             Self::ComputeHost(_) => "compute-hosts",
+            Self::Orphan(_) => "orphans",
         }
     }
 
@@ -183,6 +198,7 @@ impl Subject {
             "volumes" => Self::Volume(Id::from_uuid(id)),
             "templates" => Self::Template(Id::from_uuid(id)),
             "compute-hosts" => Self::ComputeHost(Id::from_uuid(id)),
+            "orphans" => Self::Orphan(Id::from_uuid(id)),
             _ => return None,
         })
     }
@@ -206,7 +222,22 @@ pub struct StepRecord {
     /// What went wrong last, for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<crate::fault::Fault>,
+    /// The operator's word in place of the far side's, which was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asserted: Option<Assertion>,
     /// When it came into this state.
+    pub at: Timestamp,
+}
+
+/// An operator's word that what a step could not reach is gone for good. It is what lets another guest run (law 8), so it
+/// stays with the step for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assertion {
+    /// Whose word.
+    pub by: String,
+    /// How they know.
+    pub reason: String,
+    /// When it was given.
     pub at: Timestamp,
 }
 

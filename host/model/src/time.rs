@@ -1,6 +1,6 @@
 //! Instants, and the clock that is the only source of them.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,4 +55,10 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync {
     /// The present instant; never goes back within one process.
     fn now(&self) -> Timestamp;
+
+    /// Time since a moment of this process's own, by a clock that nobody sets: what leases are measured with. Only
+    /// differences mean anything, and only within the process.
+    fn steady(&self) -> Duration {
+        Duration::from_micros(self.now().micros().unsigned_abs())
+    }
 }

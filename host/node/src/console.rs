@@ -8,7 +8,10 @@ use std::{
 };
 
 use rustix::fs::OFlags;
-use tokio::net::{UnixStream, unix::pipe};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::unix::pipe,
+};
 use velum_model::{
     fault::{Fault, code},
     id::RunId,
@@ -125,12 +128,13 @@ impl Terminal {
     }
 
     /// Carries bytes both ways until either end closes.
-    pub async fn carry(mut self, stream: UnixStream) {
-        let (mut reader, mut writer) = stream.into_split();
+    pub async fn carry(mut self, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) {
         // A terminal whose other end closed answers with an error, not with an end: either is the end.
         tokio::select! {
             _ = tokio::io::copy(&mut self.from_guest, &mut writer) => {}
             _ = tokio::io::copy(&mut reader, &mut self.to_guest) => {}
         }
+        // Over TLS this is what tells the end from a line that was cut.
+        let _ = writer.shutdown().await;
     }
 }

@@ -1,13 +1,16 @@
 //! `velum-node`: the one process on a compute host that touches libvirt, image files, seeds, bridges and consoles, for
-//! servers that speak to it over a Unix socket in the messages of `velum-connector`.
+//! servers that speak to it in the messages of `velum-connector`: over a Unix socket on the same machine, over TLS from
+//! others, once the machine is enrolled.
 //!
 //! Every effect passes the [`gate`], which refuses an older owner or incarnation in the effect's own critical section.
 
 mod console;
 mod disk;
 mod effects;
+pub mod enrol;
 mod files;
 pub mod gate;
+mod guard;
 pub mod image;
 mod jobs;
 mod libvirt;
@@ -22,7 +25,8 @@ mod volume;
 pub mod xml;
 
 pub use self::{
+    guard::{Guard, GuardError},
     node::Node,
-    serve::serve,
+    serve::{serve, serve_tls},
     start::{StartError, StateLock, bind},
 };

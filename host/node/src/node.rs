@@ -152,6 +152,10 @@ impl Node {
             Verb::Files { directory, verb } => self.files.ask(&directory, verb).await?,
             Verb::Image { directory, verb } => self.images.serve(&directory, verb, body).await?,
             Verb::Links => json!(self.links.made()?),
+            Verb::Seeds => {
+                let seeds = self.seeds.clone();
+                json!(blocking(move || seeds.written()).await?)
+            }
             Verb::VerifyAttachment(attachment) => {
                 let roots = self.roots.clone();
                 blocking(move || volume::verify(&attachment, &roots)).await?;
@@ -204,7 +208,7 @@ impl Node {
                 Ok(json!(StatsPage {
                     boot_id: self.hello.boot_id.clone(),
                     sequence,
-                    complete: complete && next.is_none(),
+                    complete,
                     next,
                     domains,
                 }))

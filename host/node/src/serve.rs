@@ -1,25 +1,33 @@
-//! The socket: greeting, requests, answers.
+//! The sockets: greeting, requests, answers. Over TLS they are the same as over the Unix socket.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{
-        UnixListener, UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UnixListener},
     sync::{Semaphore, mpsc},
     time::Instant,
 };
-use velum_connector::message::{
-    Greeting, PROTOCOL, Reply, Request, Verb,
-    frame::{self, Frame},
+use tokio_rustls::TlsAcceptor;
+use velum_connector::{
+    message::{
+        Greeting, PROTOCOL, Reply, Request, Verb,
+        frame::{self, Frame},
+    },
+    tls,
 };
 use velum_model::fault::{Fault, code};
 
-use crate::node::Node;
+use crate::{guard::Guard, node::Node};
 
 /// Connections at a time: a server has one, each open console another.
 const CONNECTIONS: usize = 256;
+
+/// Connections that have not shown yet that they are a server's: they hold no place of those that have.
+const HANDSHAKES: usize = 64;
+
+/// How long a connection may take to show it: two ways there and back, on a busy machine.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Requests of one connection in work: as many as a client has in flight.
 const IN_WORK: usize = 64;
@@ -47,40 +55,105 @@ pub async fn serve(node: Arc<Node>, listener: UnixListener, stop: impl Future<Ou
                 };
                 let node = Arc::clone(&node);
                 tokio::spawn(async move {
-                    converse(node, stream).await;
+                    let (reader, writer) = stream.into_split();
+                    converse(node, (Box::new(reader), Box::new(writer))).await;
                     drop(place);
                 });
             }
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                // Out of descriptors: waiting helps, spinning does not.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            Err(error) => not_accepted(&error).await,
         }
     }
 }
 
-async fn converse(node: Arc<Node>, mut stream: UnixStream) {
+/// The same over TLS, for nobody but servers of the node's own cloud.
+pub async fn serve_tls(node: Arc<Node>, listener: TcpListener, guard: Guard, stop: impl Future<Output = ()>) {
+    let (room, entrance) = (
+        Arc::new(Semaphore::new(CONNECTIONS)),
+        Arc::new(Semaphore::new(HANDSHAKES)),
+    );
+    let acceptor = guard.acceptor();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Ok(entering) = Arc::clone(&entrance).try_acquire_owned() else {
+                    tracing::warn!(%peer, "more than {HANDSHAKES} connections are being set up: one is refused");
+                    continue;
+                };
+                let (node, room, acceptor) = (Arc::clone(&node), Arc::clone(&room), acceptor.clone());
+                tokio::spawn(async move {
+                    let admitted = admit(&acceptor, stream, peer).await;
+                    drop(entering);
+                    let Some(halves) = admitted else { return };
+                    let Ok(_place) = room.try_acquire_owned() else {
+                        tracing::warn!("more than {CONNECTIONS} connections: one is refused");
+                        return;
+                    };
+                    converse(node, halves).await;
+                });
+            }
+            Err(error) => not_accepted(&error).await,
+        }
+    }
+}
+
+async fn not_accepted(error: &io::Error) {
+    tracing::warn!(%error, "accepting a connection failed");
+    // Out of descriptors: waiting helps, spinning does not.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Both ways of a connection.
+type Halves = (Reader, Writer);
+type Reader = Box<dyn AsyncRead + Send + Unpin>;
+type Writer = Box<dyn AsyncWrite + Send + Unpin>;
+
+/// A connection whose other end is a server of the node's own cloud.
+async fn admit(acceptor: &TlsAcceptor, stream: TcpStream, peer: SocketAddr) -> Option<Halves> {
+    if let Err(error) = tls::tend(&stream) {
+        tracing::debug!(%peer, %error, "a connection ended before it began");
+        return None;
+    }
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let (reader, writer) = tokio::io::split(stream);
+            Some((Box::new(reader), Box::new(writer)))
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%peer, why = tls::words(&error), "a connection was refused");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(%peer, "a connection did not say in time who it is");
+            None
+        }
+    }
+}
+
+async fn converse(node: Arc<Node>, (mut reader, mut writer): Halves) {
     let greeting = Greeting {
         protocol: PROTOCOL,
         hello: node.hello.clone(),
     };
     let greeted = match Frame::of(&greeting) {
-        Ok(frame) => frame::write(&mut stream, &frame).await,
+        Ok(frame) => frame::write(&mut writer, &frame).await,
         Err(error) => Err(error),
     };
     if greeted.is_err() {
         return;
     }
     // A connection that is to become a console says so first.
-    let Some((first, body)) = next_request(&mut stream).await else {
+    let Some((first, body)) = next_request(&mut reader).await else {
         return;
     };
     if matches!(first.verb, Verb::ConsoleOpen { .. }) {
-        console(&node, stream, first).await;
+        console(&node, (reader, writer), first).await;
         return;
     }
-    let (reader, writer) = stream.into_split();
     let (answers, queue) = mpsc::channel(OUTGOING);
     let writing = tokio::spawn(write_all(writer, queue));
     read_all(node, reader, (first, body), answers).await;
@@ -88,7 +161,7 @@ async fn converse(node: Arc<Node>, mut stream: UnixStream) {
     let _ = writing.await;
 }
 
-async fn next_request(from: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<(Request, Vec<u8>)> {
+async fn next_request(from: &mut (impl AsyncRead + Unpin)) -> Option<(Request, Vec<u8>)> {
     let frame = match frame::read(from).await {
         Ok(frame) => frame?,
         Err(error) => {
@@ -107,7 +180,7 @@ async fn next_request(from: &mut (impl tokio::io::AsyncRead + Unpin)) -> Option<
 
 async fn read_all(
     node: Arc<Node>,
-    mut reader: OwnedReadHalf,
+    mut reader: Reader,
     first: (Request, Vec<u8>),
     answers: mpsc::Sender<Frame>,
 ) {
@@ -128,13 +201,15 @@ async fn read_all(
     }
 }
 
-async fn write_all(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Frame>) {
+async fn write_all(mut writer: Writer, mut queue: mpsc::Receiver<Frame>) {
     while let Some(frame) = queue.recv().await {
         if let Err(error) = frame::write(&mut writer, &frame).await {
             tracing::debug!(%error, "answering a client failed");
             return;
         }
     }
+    // Over TLS this is what tells the end from a line that was cut.
+    let _ = writer.shutdown().await;
 }
 
 async fn answer(node: Arc<Node>, request: Request, body: Vec<u8>) -> Frame {
@@ -180,7 +255,7 @@ fn frame_of(reply: &Reply, body: Vec<u8>) -> Frame {
     })
 }
 
-async fn console(node: &Node, mut stream: UnixStream, request: Request) {
+async fn console(node: &Node, (reader, mut writer): Halves, request: Request) {
     let opened = node.console(request.verb).await;
     let (result, terminal) = match opened {
         Ok(terminal) => (Ok(serde_json::Value::Null), Some(terminal)),
@@ -193,9 +268,9 @@ async fn console(node: &Node, mut stream: UnixStream, request: Request) {
         },
         Vec::new(),
     );
-    if frame::write(&mut stream, &reply).await.is_ok()
+    if frame::write(&mut writer, &reply).await.is_ok()
         && let Some(terminal) = terminal
     {
-        terminal.carry(stream).await;
+        terminal.carry(reader, writer).await;
     }
 }

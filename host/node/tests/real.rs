@@ -13,6 +13,7 @@ use std::{process::Command, time::Duration};
 
 use common::{Machine, disk, disk_xml, order, paper, paper_of, run, xml};
 use daemons::Daemons;
+use serde_json::json;
 use uuid::Uuid;
 use velum_connector::message::libvirt::{DeviceOrder, DomainVerb};
 use velum_model::{
@@ -232,7 +233,9 @@ async fn hot_plug(machine: &Machine, run: RunHandle) {
         )
         .await
         .unwrap();
-    let second = disk(1, &files.locate("more.qcow2").await.unwrap(), MIB);
+    let file = files.locate("more.qcow2").await.unwrap();
+    let second = disk(1, &file, MIB);
+    leave_nodes(run, &file);
     let ordered = DeviceOrder::Disk(Box::new(second.clone()));
     for effect in [11, 12] {
         libvirt
@@ -255,6 +258,27 @@ async fn hot_plug(machine: &Machine, run: RunHandle) {
     {
         Ok(()) => assert_eq!(libvirt.domain(run).await.unwrap().unwrap().disks.len(), 1),
         Err(fault) => assert_eq!(fault.code, code::BUSY, "{fault}"),
+    }
+}
+
+/// What is left in QEMU when libvirtd dies in the middle of an attach: the file is open and locked, no device uses it.
+fn leave_nodes(run: RunHandle, file: &str) {
+    // As libvirt would have let QEMU in before.
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let file = json!({ "driver": "file", "filename": file, "node-name": "libvirt-9-storage" });
+    let format = json!({ "driver": "qcow2", "file": "libvirt-9-storage", "node-name": "libvirt-9-format" });
+    for node in [file, format] {
+        let add = json!({ "execute": "blockdev-add", "arguments": node }).to_string();
+        let name = format!("velum-{}", run.id);
+        let asked = Command::new("virsh")
+            .args(["-c", SYSTEM, "qemu-monitor-command", &name, &add])
+            .output()
+            .unwrap();
+        let answer = String::from_utf8_lossy(&asked.stdout);
+        assert!(
+            asked.status.success() && answer.contains("return"),
+            "{answer} {asked:?}"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
@@ -16,13 +17,23 @@ use velum_model::{
     Timestamp,
     chance::Ids,
     id::*,
-    operation::{Operation, OperationState},
+    operation::{Operation, OperationState, Subject},
     port::{node::Nodes, plugins::Plugins},
     time::Clock,
 };
-use velum_store::{Commit, OperationWrite, Store, StoreError};
+use velum_store::{Commit, Committed, OperationWrite, Store, StoreError};
 
-use crate::{Replan, drive};
+use crate::{Replan, drive, resuming::Resuming};
+
+/// Told of every commit of an engine before it is sent and after it was answered. The suites stop an engine there, as a
+/// crash or a machine that stalls would; a server has none.
+#[async_trait]
+pub trait Checkpoint: Send + Sync {
+    /// What it acted on is done, what it is about to record is not yet.
+    async fn before(&self, commit: &Commit);
+    /// It is durable, or was refused; the engine does not know it yet.
+    async fn after(&self, commit: &Commit, is_durable: bool);
+}
 
 /// What the engine works with.
 pub struct EngineParts {
@@ -77,6 +88,7 @@ impl Default for EngineLimits {
 /// What the tasks of the engine share.
 pub struct Shared {
     pub(crate) parts: EngineParts,
+    checkpoint: Option<Arc<dyn Checkpoint>>,
     queue: Mutex<Queue>,
     wake: Notify,
     permits: Arc<Semaphore>,
@@ -92,6 +104,14 @@ struct Queue {
     by_subject: HashMap<Uuid, BTreeSet<OperationId>>,
     subjects: HashMap<OperationId, Uuid>,
     cancelled: HashSet<OperationId>,
+    /// The shards whose operations are held, with the epoch under which they were taken in.
+    owned: HashMap<ShardId, u64>,
+    /// Parked, and their tasks have not ended yet.
+    parked: HashSet<OperationId>,
+    /// Of these, what an operator let go on meanwhile.
+    resumed: HashMap<OperationId, Operation>,
+    /// What was in flight when its shard came to be owned here.
+    resuming: Resuming,
     overflowed: bool,
     stopping: bool,
 }
@@ -120,6 +140,20 @@ impl Queue {
         Some(operation)
     }
 
+    /// Lets go of what waits of a shard. What is in flight finds out by itself.
+    fn let_go(&mut self, shard: ShardId) {
+        let waiting: Vec<OperationId> = self
+            .due
+            .values()
+            .filter(|operation| operation.shard == shard)
+            .map(|operation| operation.id)
+            .collect();
+        for id in waiting {
+            self.resuming.forget(id);
+            self.forget(id);
+        }
+    }
+
     fn knows(&self, id: OperationId) -> bool {
         self.in_flight.contains(&id) || self.at.contains_key(&id)
     }
@@ -127,6 +161,7 @@ impl Queue {
     fn forget(&mut self, id: OperationId) {
         self.in_flight.remove(&id);
         self.cancelled.remove(&id);
+        self.parked.remove(&id);
         if let Some(at) = self.at.remove(&id) {
             self.due.remove(&(at, id));
         }
@@ -151,9 +186,20 @@ impl Engine {
     /// An engine at rest; [`Engine::run`] drives it.
     #[must_use]
     pub fn new(parts: EngineParts) -> Self {
+        Self::with(parts, None)
+    }
+
+    /// An engine that is stopped at its commits by whoever wants to see what becomes of its work then.
+    #[must_use]
+    pub fn watched(parts: EngineParts, checkpoint: Arc<dyn Checkpoint>) -> Self {
+        Self::with(parts, Some(checkpoint))
+    }
+
+    fn with(parts: EngineParts, checkpoint: Option<Arc<dyn Checkpoint>>) -> Self {
         let permits = Arc::new(Semaphore::new(parts.limits.in_flight));
         let shared = Shared {
             parts,
+            checkpoint,
             queue: Mutex::default(),
             wake: Notify::new(),
             permits,
@@ -164,21 +210,26 @@ impl Engine {
         }
     }
 
-    /// A commit became durable: takes in the operation that it began, and passes on its wish to cancel another.
+    /// A commit became durable: takes in the operation that it began or that an operator let go on, and passes on a wish
+    /// to cancel another.
     pub fn offer(&self, commit: &Commit) {
-        let Some(OperationWrite::Insert {
-            operation,
-            locks,
-            preempts,
-        }) = &commit.operation
-        else {
-            return;
-        };
+        match &commit.operation {
+            Some(OperationWrite::Insert {
+                operation,
+                locks,
+                preempts,
+            }) => self.offer_new(operation, locks, *preempts),
+            Some(OperationWrite::Update(operation)) => self.offer_changed(operation),
+            None => {}
+        }
+    }
+
+    fn offer_new(&self, operation: &Operation, locks: &[Subject], preempts: bool) {
         if self.shared.parts.store.epoch(operation.shard).is_none() {
             return;
         }
         let mut queue = self.shared.queue.lock();
-        if *preempts {
+        if preempts {
             for subject in locks {
                 let holders = queue.by_subject.get(&subject.uuid()).cloned().unwrap_or_default();
                 for id in holders {
@@ -198,17 +249,75 @@ impl Engine {
         if queue.len() >= self.shared.parts.limits.loaded {
             queue.overflowed = true;
         } else if !queue.knows(operation.id) && !operation.state.has_ended() {
-            queue.put((**operation).clone());
+            queue.put(operation.clone());
         }
         drop(queue);
         self.shared.wake.notify_one();
     }
 
-    /// Takes in what the database holds: at start, after a takeover, after an operator's verb.
+    /// What is in flight is changed by its own task. Anything else that is changed and not at rest was parked, and an
+    /// operator let it go on; perhaps before the task that parked it has ended.
+    fn offer_changed(&self, operation: &Operation) {
+        let id = operation.id;
+        let is_at_work = matches!(operation.state, OperationState::Running | OperationState::Undoing);
+        let mut queue = self.shared.queue.lock();
+        if queue.in_flight.contains(&id) {
+            if operation.state == OperationState::Parked {
+                queue.parked.insert(id);
+            } else if is_at_work && queue.parked.remove(&id) {
+                queue.resumed.insert(id, after(operation));
+            }
+            return;
+        }
+        if !is_at_work || queue.knows(id) || self.shared.parts.store.epoch(operation.shard).is_none() {
+            return;
+        }
+        if queue.len() >= self.shared.parts.limits.loaded {
+            queue.overflowed = true;
+        } else {
+            queue.put(after(operation));
+        }
+        drop(queue);
+        self.shared.wake.notify_one();
+    }
+
+    /// Follows the shards that this server owns now: lets go of the operations of others, whose rows another server
+    /// moves on from now on, and takes in those of new ones. Answers how many it took in.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read; then they are read again before long.
+    pub async fn own(&self, shards: &[(ShardId, u64)]) -> Result<usize, StoreError> {
+        let now: HashMap<ShardId, u64> = shards.iter().copied().collect();
+        let is_new = {
+            let mut queue = self.shared.queue.lock();
+            let before = std::mem::replace(&mut queue.owned, now.clone());
+            for (shard, _) in before
+                .iter()
+                .filter(|(shard, epoch)| now.get(shard) != Some(epoch))
+            {
+                queue.let_go(*shard);
+            }
+            now.iter().any(|(shard, epoch)| before.get(shard) != Some(epoch))
+        };
+        if !is_new {
+            return Ok(0);
+        }
+        let loaded = self.take_in(true).await;
+        if loaded.is_err() {
+            self.shared.queue.lock().overflowed = true;
+        }
+        loaded
+    }
+
+    /// Takes in what the database holds: at start, after a takeover, when there was no room before.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn load(&self) -> Result<usize, StoreError> {
+        self.take_in(false).await
+    }
+
+    async fn take_in(&self, resumes: bool) -> Result<usize, StoreError> {
         let limit = self.shared.parts.limits.loaded;
         let found = self
             .shared
@@ -217,12 +326,16 @@ impl Engine {
             .read()
             .unfinished_operations(limit as u32)
             .await?;
+        let now = self.shared.parts.clock.steady();
         let mut queue = self.shared.queue.lock();
         queue.overflowed = found.len() >= limit;
         let mut taken = 0;
         for operation in found {
             let is_ours = self.shared.parts.store.epoch(operation.shard).is_some();
             if is_ours && operation.state != OperationState::Parked && !queue.knows(operation.id) {
+                if resumes {
+                    queue.resuming.found(operation.id, now);
+                }
                 queue.put(operation);
                 taken += 1;
             }
@@ -279,7 +392,9 @@ impl Engine {
             }
             // A second at most: the injected clock may have been moved meanwhile.
             let pause = Duration::from_millis(pause.unwrap_or(1000).min(1000));
+            // In order, so that a simulation takes the same way each time.
             tokio::select! {
+                biased;
                 () = self.shared.wake.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
@@ -305,13 +420,37 @@ impl Engine {
     }
 }
 
+/// An operation as it is after the update that names the generation it read.
+fn after(update: &Operation) -> Operation {
+    Operation {
+        generation: update.generation + 1,
+        ..update.clone()
+    }
+}
+
 impl Shared {
     async fn drive(&self, operation: Operation) {
-        let id = operation.id;
-        let next = drive::drive(self, operation).await;
+        let (id, shard) = (operation.id, operation.shard);
+        let began = self.parts.store.epoch(shard);
+        let mut next = drive::drive(self, operation).await;
+        let now = self.parts.clock.steady();
         let mut queue = self.queue.lock();
+        let resumed = queue.resuming.taken_up(id, now);
+        if self.parts.store.epoch(shard) != began {
+            next = drive::Next::Lost;
+        }
         match next {
-            drive::Next::Ended => queue.forget(id),
+            drive::Next::Ended => {
+                queue.forget(id);
+                if let Some(resumed) = queue.resumed.remove(&id) {
+                    queue.put(resumed);
+                }
+            }
+            drive::Next::Lost => {
+                queue.forget(id);
+                // Owned again already: it was in flight when the shard's operations were read.
+                queue.overflowed |= self.parts.store.epoch(shard).is_some();
+            }
             drive::Next::Later(mut operation) => {
                 queue.in_flight.remove(&id);
                 if queue.cancelled.contains(&id) && !operation.cancel_requested {
@@ -322,6 +461,21 @@ impl Shared {
         }
         drop(queue);
         self.wake.notify_one();
+        if let Some(resumed) = resumed {
+            let took_ms = resumed.took.as_millis() as u64;
+            tracing::info!(operations = resumed.operations, took_ms, "resumed all operations");
+        }
+    }
+
+    /// Commits what an operation did or is about to do.
+    pub(crate) async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let Some(checkpoint) = &self.checkpoint else {
+            return self.parts.store.commit(commit).await;
+        };
+        checkpoint.before(&commit).await;
+        let answer = self.parts.store.commit(commit.clone()).await;
+        checkpoint.after(&commit, answer.is_ok()).await;
+        answer
     }
 
     /// Whether a destroy wants this operation to stop before its pivot.

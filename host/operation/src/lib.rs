@@ -11,6 +11,8 @@
 //!                         after the pivot: try again, ever more slowly ──▶ Parked (claims held, alarm up)
 //! ```
 //!
+//! What is parked goes on when an operator says how: see [`parked`].
+//!
 //! What is found in `Intent` after a crash is observed first, then redone or recorded: recovery is the normal path.
 
 mod act;
@@ -18,14 +20,16 @@ mod drive;
 pub mod engine;
 mod kind;
 pub mod params;
+pub mod parked;
 pub mod reconcile;
+mod resuming;
 pub mod step;
 
 use async_trait::async_trait;
 use velum_model::{decision::Decision, id::*, instance::Run, storage::Volume};
 use velum_store::Change;
 
-pub use engine::{Engine, EngineLimits, EngineParts};
+pub use engine::{Checkpoint, Engine, EngineLimits, EngineParts};
 pub use kind::{steps_of, version_of};
 
 /// What is wanted when an attempt on a compute host failed before the pivot: the same instance somewhere else.

@@ -2,7 +2,7 @@
 //! one has a default.
 
 use serde::{Deserialize, Serialize};
-use velum_model::id::*;
+use velum_model::{id::*, orphan::Orphan};
 
 /// Arguments of `instance-create`. Subject: the instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,3 +89,10 @@ pub struct VolumeDelete {}
 /// Arguments of `compute-host-maintenance`. Subject: the compute host; its intent changed with the accept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComputeHostMaintenance {}
+
+/// Arguments of `orphan-remove`. Subject: the orphan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrphanRemove {
+    /// What and where it is, for whoever reads the operation when the row is gone.
+    pub orphan: Orphan,
+}

@@ -7,10 +7,11 @@ use uuid::Uuid;
 use velum_model::{
     chance::derived,
     fault::{Fault, code},
+    instance::InstanceState,
     operation::{Operation, OperationError, StepRecord},
     port::target::{Call, Effect, Fence, Job, Outcome, Target},
 };
-use velum_store::{Change, StoreError};
+use velum_store::{Change, Reader, StoreError};
 
 use crate::{act::rows::Seen, engine::Shared};
 
@@ -88,6 +89,8 @@ pub(crate) type StepFuture<'a, T> = BoxFuture<'a, Result<T, StepError>>;
 pub(crate) type ActFn = for<'a> fn(&'a Cx<'a>) -> StepFuture<'a, Acted>;
 /// Answers rows that change.
 pub(crate) type ChangeFn = for<'a> fn(&'a Cx<'a>) -> StepFuture<'a, Vec<Change>>;
+/// Answers rows that change without the far side.
+pub(crate) type RowsFn = for<'a> fn(&'a Reader, &'a Operation) -> StepFuture<'a, Vec<Change>>;
 
 /// A step of a kind: a row of its table.
 pub(crate) struct Step {
@@ -105,6 +108,10 @@ pub(crate) struct Step {
     pub(crate) act: ActFn,
     /// May run twice, may find nothing. Answers the rows that go with it.
     pub(crate) undo: Option<ChangeFn>,
+    /// It takes something away: an operator may say that it is gone. What makes something cannot be done by a word.
+    pub(crate) takes_away: bool,
+    /// Rows that go when the operator says that what the step takes away, or what its undo would, is gone.
+    pub(crate) rows_without: Option<RowsFn>,
 }
 
 impl Step {
@@ -118,6 +125,8 @@ impl Step {
             intend: None,
             act,
             undo: None,
+            takes_away: false,
+            rows_without: None,
         }
     }
 
@@ -136,10 +145,32 @@ impl Step {
         self
     }
 
+    pub(crate) const fn taking_away(mut self) -> Self {
+        self.takes_away = true;
+        self
+    }
+
+    pub(crate) const fn without(mut self, rows: RowsFn) -> Self {
+        self.rows_without = Some(rows);
+        self
+    }
+
     pub(crate) const fn intending(mut self, intend: ChangeFn) -> Self {
         self.intend = Some(intend);
         self
     }
+}
+
+/// Whether an operation can be undone once its pivot's intent is on record. By itself it never is; an operator may take the
+/// responsibility.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TurnsBack {
+    /// Its undos and its abort lead back from everywhere.
+    Always,
+    /// Past the pivot the rows could no longer say what is: why, and what to do instead.
+    BeforePivot(&'static str),
+    /// It takes away bit by bit what nothing can bring back: why, and what to do instead.
+    Never(&'static str),
 }
 
 /// A kind of operation: its steps, and what becomes of the rows at each of its ends.
@@ -154,6 +185,10 @@ pub(crate) struct Kind {
     pub(crate) abort: ChangeFn,
     /// Rows that change when it is parked; claims stay.
     pub(crate) park: fn(&Operation) -> Vec<Change>,
+    /// What its instance is while it works, and again when the operator lets it go on.
+    pub(crate) instance_is: Option<InstanceState>,
+    /// How far it can be undone.
+    pub(crate) turns_back: TurnsBack,
     /// What a tenant is told when `fault` ended it.
     pub(crate) explain: fn(&Fault) -> OperationError,
 }
@@ -212,10 +247,12 @@ impl Cx<'_> {
         }
     }
 
-    /// The identity of this step's effect in a role.
+    /// The identity of this step's effect in a role. An attempt elsewhere has effects of its own: far sides remember what
+    /// they did, and would answer the volume that was made for the attempt before, and removed since.
     pub(crate) fn effect(&self, role: &str) -> Effect {
+        let name = effect_name(&self.operation.journal, self.step, role);
         Effect {
-            id: derived(self.operation.id.uuid(), &format!("{}/{role}", self.step)),
+            id: derived(self.operation.id.uuid(), &name),
             attempt: self.attempt,
             deadline_ms: CALL_DEADLINE_MS,
         }
@@ -234,6 +271,14 @@ impl Cx<'_> {
 /// The name under which an attempt elsewhere is marked in the journal.
 pub(crate) const ELSEWHERE: &str = "elsewhere";
 
+/// What an effect is called within its operation.
+fn effect_name(journal: &[StepRecord], step: &str, role: &str) -> String {
+    match journal.iter().filter(|r| r.step == ELSEWHERE).count() {
+        0 => format!("{step}/{role}"),
+        moves => format!("{step}/{role}/{moves}"),
+    }
+}
+
 /// The records of the present incarnation: those after the last attempt elsewhere.
 pub(crate) fn current(journal: &[StepRecord]) -> &[StepRecord] {
     let start = journal
@@ -241,4 +286,37 @@ pub(crate) fn current(journal: &[StepRecord]) -> &[StepRecord] {
         .rposition(|r| r.step == ELSEWHERE)
         .map_or(0, |at| at + 1);
     journal.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use velum_model::{
+        Timestamp,
+        operation::{StepRecord, StepState},
+    };
+
+    use super::{ELSEWHERE, effect_name};
+
+    #[test]
+    fn an_attempt_elsewhere_has_effects_of_its_own() {
+        let record = |step: &str| StepRecord {
+            step: step.into(),
+            state: StepState::Done,
+            attempt: 0,
+            output: Value::Null,
+            job: None,
+            fault: None,
+            asserted: None,
+            at: Timestamp::from_micros(0),
+        };
+        let mut journal = vec![record("root-volume")];
+        let first = effect_name(&journal, "root-volume", "create");
+        assert_eq!(first, "root-volume/create");
+        journal.push(record(ELSEWHERE));
+        let second = effect_name(&journal, "root-volume", "create");
+        journal.extend([record("root-volume"), record(ELSEWHERE)]);
+        let third = effect_name(&journal, "root-volume", "create");
+        assert!(first != second && second != third, "{first} {second} {third}");
+    }
 }

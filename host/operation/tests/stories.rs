@@ -5,6 +5,8 @@
 mod cloud;
 mod far_side;
 mod left_behind;
+mod parked;
+mod unowned;
 
 use cloud::Cloud;
 use far_side::Trouble;
@@ -329,4 +331,28 @@ async fn many_creates_fill_a_layer_once() {
         assert_eq!(cloud.destroy(id).await.state, OperationState::Done);
     }
     cloud.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn an_operation_in_hand_goes_on_under_the_next_epoch() {
+    for verb in ["create", "ensure", "start"] {
+        let cloud = Cloud::new().await;
+        let owned = cloud.store.take_over(false).await.expect("the shards");
+        cloud.engine.own(&owned).await.expect("readable");
+        for _ in 0..3 {
+            cloud.far.trouble(verb, Trouble::Before(refused(code::BUSY)));
+        }
+        let (id, create) = cloud.create_instance("a").await;
+        while cloud.far.hits(verb) == 0 {
+            tokio::task::yield_now().await;
+        }
+        // Lost and taken again: what was in hand is let go, and read anew.
+        cloud.engine.own(&[]).await.expect("nothing to read");
+        let again = cloud.store.take_over(false).await.expect("the shards");
+        cloud.engine.own(&again).await.expect("readable");
+        assert_eq!(cloud.settled(create).await.state, OperationState::Done, "{verb}");
+        assert_eq!(cloud.destroy(id).await.state, OperationState::Done, "{verb}");
+        cloud.assert_nothing_left().await;
+        assert_eq!(cloud.engine.unfinished(), 0, "{verb}");
+    }
 }

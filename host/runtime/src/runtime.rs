@@ -248,6 +248,10 @@ impl Plugins for Runtime {
         Ok(self.keep(self.linked(admitted)?))
     }
 
+    async fn component(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), PluginRefused> {
+        self.registry.kept(digest)
+    }
+
     async fn remove(&self, digest: &Digest) -> Result<(), PluginRefused> {
         // Instances and calls hold their own reference and end with it.
         self.loaded.write().remove(digest);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::{
     net::TcpListener,
     runtime::Handle,
@@ -11,22 +11,24 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use velum_api::{ApiState, Bounds};
-use velum_connector::{Connections, http::HttpConnector, message::ShardEpoch};
+use velum_api::{ApiState, Bounds, Peers};
+use velum_connector::{Connections, http::HttpConnector};
 use velum_model::{ShardId, chance::Ids, time::Clock};
 use velum_operation::{
     Engine, EngineLimits, EngineParts,
-    reconcile::{ObserveLimits, Observer},
+    reconcile::{ObserveLimits, Observer, OrphanLimits, Reconciler},
 };
 use velum_runtime::{COMPILE_ARGUMENT, Limits, Runtime, RuntimeOptions};
 use velum_service::{Services, Watch};
-use velum_store::{Refused, Store, StoreError, StoreOptions};
+use velum_store::{EventCursor, Store, StoreOptions};
 
 use crate::{
+    authority,
     config::Config,
     data::Data,
     observer::Listeners,
     plugins,
+    shards::{self, Followers, Ownership},
     sources::{SystemClock, SystemIds},
 };
 
@@ -49,11 +51,18 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
     let watch = Watch::new();
     let listeners = Listeners::new(watch.clone());
     let (store, shards) = open_store(config, &data, &clock, &ids, &listeners).await?;
+    // What other servers do from here on is followed; what they did before is read below.
+    let seen = store
+        .read()
+        .end_of_events()
+        .await
+        .context("could not read the log of events")?;
     data.ensure_admin_token(&store, ids.as_ref()).await?;
 
     let http = HttpConnector::new().context("could not set up the HTTP connector")?;
-    let connections = Connections::new(http.clone());
-    announce(&connections, &shards).await?;
+    let dialler = authority::dialler(&store, &data.server_name(ids.as_ref())?, &clock).await?;
+    let connections = Connections::new(http.clone()).with_tls(dialler);
+    shards::announce(&connections, &shards).await?;
     let runtime = Runtime::start(runtime_options(&data, &clock, &ids, &connections, http)?)
         .context("could not start the plugin runtime")?;
     plugins::load_known(runtime.as_ref(), &store).await?;
@@ -71,37 +80,78 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
     let engine = Engine::new(EngineParts {
         store: store.aside(),
         plugins: runtime.clone(),
-        nodes: Arc::new(connections),
+        nodes: Arc::new(connections.clone()),
         replan: Arc::new(services.clone()),
         clock: clock.clone(),
         ids: ids.clone(),
         limits: engine_limits(config),
     });
     listeners.follow(engine.clone());
-    let waiting = engine
-        .load()
-        .await
-        .context("could not read the unfinished operations")?;
-    tracing::info!(waiting, "resuming operations");
 
-    let stop = CancellationToken::new();
-    let work = Work::begin(config, (&engine, background), &store, &stop);
-
-    let state = ApiState {
+    Serving {
+        listener,
+        metrics,
+        store,
+        shards,
         services,
+        engine,
+        connections,
         ids,
-        metrics: Some(metrics),
-        stop: stop.clone(),
-        bounds: Arc::new(Bounds::default()),
-    };
-    tracing::info!(listen = %config.listen, "velumd serves");
-    let served = serve(listener, state, stop.clone(), config.shutdown.grace_ms).await;
-    engine.stop();
-    let is_lost = work.end(config.shutdown.grace_ms).await;
-    store.close().await;
-    served?;
-    anyhow::ensure!(!is_lost, TAKEN_OVER);
-    Ok(())
+    }
+    .run(config, background, seen)
+    .await
+}
+
+/// All that was started, before anything is owned or asked.
+struct Serving {
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    store: Store,
+    shards: Vec<(ShardId, u64)>,
+    services: Services,
+    engine: Engine,
+    connections: Connections,
+    ids: Arc<dyn Ids>,
+}
+
+impl Serving {
+    /// Takes up the shards, serves, and puts everything down again.
+    async fn run(self, config: &Config, background: &Handle, seen: EventCursor) -> anyhow::Result<()> {
+        let (store, engine) = (self.store, self.engine);
+        let is_shared = store.can_be_shared();
+        let stop = CancellationToken::new();
+        let others = is_shared.then_some((&self.services, seen));
+        let work = Work::begin(config, (&engine, background), &store, others);
+        let followers = Followers {
+            connections: self.connections,
+            services: self.services.clone(),
+            engine: engine.clone(),
+        };
+        // Last: a server that has not loaded the plugins does not own a shard.
+        let ownership = match is_shared {
+            true => Ownership::shared(config, &store, followers).await?,
+            false => Ownership::whole(config, &store, &self.shards, followers, &stop).await?,
+        };
+        let peers = is_shared.then(Peers::new).transpose();
+        let state = ApiState {
+            services: self.services,
+            ids: self.ids,
+            metrics: Some(self.metrics),
+            stop: stop.clone(),
+            peers: peers.context("could not set up the way to other servers")?,
+            bounds: Arc::new(Bounds::default()),
+        };
+        tracing::info!(listen = %config.listen, "velumd serves");
+        let grace_ms = config.shutdown.grace_ms;
+        let served = serve(self.listener, state, stop.clone(), grace_ms).await;
+        engine.stop();
+        work.end(grace_ms).await;
+        let is_lost = ownership.end(&store).await;
+        store.close().await;
+        served?;
+        anyhow::ensure!(!is_lost, TAKEN_OVER);
+        Ok(())
+    }
 }
 
 async fn open_store(
@@ -113,19 +163,23 @@ async fn open_store(
 ) -> anyhow::Result<(Store, Vec<(ShardId, u64)>)> {
     let store = Store::open(StoreOptions {
         url: config.database_url(),
-        holder: format!("velumd-{}", std::process::id()),
+        holder: data.server_name(ids.as_ref())?,
         clock: clock.clone(),
         ids: ids.clone(),
         observer: listeners.clone(),
         lease_ms: config.lease.ms,
     })
     .await
-    .with_context(|| format!("could not open the database {}", config.database_url()))?;
-    // Whoever held the lock of the data directory is gone: its leases need not be waited for.
-    let shards = store
-        .take_over(data.may_have_rival)
-        .await
-        .context("could not take over the shards")?;
+    .context("could not open the database")?;
+    // Whoever held the lock of the data directory is gone: its leases need not be waited for. What several servers share is
+    // joined later.
+    let shards = match store.can_be_shared() {
+        true => Vec::new(),
+        false => store
+            .take_over(data.may_have_rival)
+            .await
+            .context("could not take over the shards")?,
+    };
     for (shard, epoch) in &shards {
         tracing::info!(%shard, epoch, "owns a shard");
     }
@@ -133,18 +187,6 @@ async fn open_store(
         tracing::error!(table = difference.table, row = %difference.id, problem = %difference.problem, "the books are wrong");
     }
     Ok((store, shards))
-}
-
-/// Nodes refuse an older owner from the moment they are told; those that are away are told when they are connected.
-async fn announce(connections: &Connections, shards: &[(ShardId, u64)]) -> anyhow::Result<()> {
-    let epochs = shards.iter().map(|(shard, epoch)| ShardEpoch {
-        shard: shard.uuid(),
-        epoch: *epoch,
-    });
-    connections
-        .announce(epochs.collect())
-        .await
-        .context("a node knows a newer owner of a shard")
 }
 
 fn runtime_options(
@@ -170,6 +212,25 @@ fn runtime_options(
 /// How often the writer's counters are copied to where the metrics are rendered.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
 
+/// How often what waits for an operator is counted: an alarm that comes after seconds is in time.
+const ALARM_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows how much waits for an operator, or will unless it goes away by itself.
+async fn alarm(store: Store) {
+    let mut ticks = tokio::time::interval(ALARM_EVERY);
+    loop {
+        ticks.tick().await;
+        let reader = store.read();
+        // A database that does not answer has an alarm of its own.
+        if let Ok(parked) = reader.parked_operations().await {
+            metrics::gauge!("velum_operations_parked").set(parked as f64);
+        }
+        if let Ok(orphans) = reader.orphans_known().await {
+            metrics::gauge!("velum_orphans").set(orphans as f64);
+        }
+    }
+}
+
 /// Shows the writer's counters as metrics.
 async fn count(store: Store) {
     let mut ticks = tokio::time::interval(COUNT_EVERY);
@@ -179,7 +240,10 @@ async fn count(store: Store) {
         metrics::counter!("velum_store_statements_total").absolute(counts.statements);
         metrics::counter!("velum_store_transactions_total").absolute(counts.transactions);
         metrics::counter!("velum_store_commits_total").absolute(counts.commits);
+        metrics::counter!("velum_store_fenced_total").absolute(counts.fenced);
         metrics::counter!("velum_store_statements_read_total").absolute(counts.statements_read);
+        metrics::counter!("velum_store_retries_total").absolute(counts.retries);
+        metrics::counter!("velum_store_looks_total").absolute(counts.looks);
         metrics::gauge!("velum_store_waiting").set(store.waiting() as f64);
     }
 }
@@ -188,8 +252,11 @@ async fn count(store: Store) {
 struct Work {
     engine: JoinHandle<()>,
     observer: JoinHandle<()>,
+    reconciler: JoinHandle<()>,
     count: JoinHandle<()>,
-    leases: JoinHandle<()>,
+    /// Where there are other servers.
+    follow: Option<JoinHandle<()>>,
+    alarm: JoinHandle<()>,
 }
 
 impl Work {
@@ -197,31 +264,42 @@ impl Work {
         config: &Config,
         (engine, background): (&Engine, &Handle),
         store: &Store,
-        stop: &CancellationToken,
+        others: Option<(&Services, EventCursor)>,
     ) -> Self {
         let limits = ObserveLimits {
             every_ms: config.observe.every_ms,
             at_once: config.observe.at_once,
         };
         let observer = Observer::new(engine.clone(), limits);
+        let limits = OrphanLimits {
+            every_ms: config.orphans.every_ms,
+            grace_ms: config.orphans.grace_ms,
+            at_once: config.orphans.at_once,
+        };
+        let reconciler = Reconciler::new(engine.clone(), limits);
         let engine = engine.clone();
         Self {
             engine: background.spawn(async move { engine.run().await }),
             observer: background.spawn(async move { observer.run().await }),
+            reconciler: background.spawn(async move { reconciler.run().await }),
             count: tokio::spawn(count(store.clone())),
-            leases: tokio::spawn(keep_leases(store.clone(), config.lease.ms, stop.clone())),
+            follow: others.map(|(services, seen)| {
+                let services = services.clone();
+                tokio::spawn(async move { services.follow(seen).await })
+            }),
+            alarm: tokio::spawn(alarm(store.clone())),
         }
     }
 
-    /// Ends it; operations in flight get `grace_ms`. Answers whether the shards were lost.
-    async fn end(self, grace_ms: u64) -> bool {
+    /// Ends it; operations in flight get `grace_ms`.
+    async fn end(self, grace_ms: u64) {
         self.observer.abort();
+        self.reconciler.abort();
         self.count.abort();
+        self.follow.iter().for_each(JoinHandle::abort);
+        self.alarm.abort();
         // What does not end in time goes on at the next start: that is what the journal is for.
         let _ = tokio::time::timeout(Duration::from_millis(grace_ms), self.engine).await;
-        let is_lost = self.leases.is_finished();
-        self.leases.abort();
-        is_lost
     }
 }
 
@@ -234,27 +312,6 @@ fn engine_limits(config: &Config) -> EngineLimits {
         attempts_after_pivot: of.attempts_after_pivot,
         elsewhere: of.elsewhere,
         backoff_ms: of.backoff_ms,
-    }
-}
-
-/// Renews the leases thrice in their time. Ends, and stops the server, when another has taken them.
-async fn keep_leases(store: Store, lease_ms: u64, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(Duration::from_millis(lease_ms / 3));
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match store.renew().await {
-            Ok(()) => {}
-            Err(StoreError::Refused(Refused::Fenced { shard, epoch })) => {
-                tracing::error!(%shard, epoch, "another server has taken over; this one stops");
-                stop.cancel();
-                return;
-            }
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "could not renew the leases"
-            ),
-        }
     }
 }
 

@@ -17,12 +17,14 @@ const DEFAULTS: &str = include_str!("../../../config/default.toml");
 pub struct Config {
     pub data: PathBuf,
     pub listen: SocketAddr,
+    pub advertise: String,
     pub database: String,
     pub plugins: String,
     pub lease: Lease,
     pub log: Log,
     pub operations: Operations,
     pub observe: Observe,
+    pub orphans: Orphans,
     pub shutdown: Shutdown,
 }
 
@@ -66,6 +68,14 @@ pub struct Observe {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Orphans {
+    pub every_ms: u64,
+    pub grace_ms: u64,
+    pub at_once: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shutdown {
     pub grace_ms: u64,
 }
@@ -93,6 +103,15 @@ impl Config {
             "lease.ms must be between 500 and 600000"
         );
         anyhow::ensure!(
+            self.database.is_empty() || !self.advertise.is_empty() || !self.listen.ip().is_unspecified(),
+            "advertise must say at which address the other servers reach this one: {} is every address of this machine",
+            self.listen
+        );
+        anyhow::ensure!(
+            self.advertise.is_empty() || self.advertise.starts_with("http://"),
+            "advertise must be an http:// address, such as http://10.0.0.1:7070"
+        );
+        anyhow::ensure!(
             self.operations.in_flight > 0,
             "operations.in_flight must be at least 1"
         );
@@ -105,7 +124,21 @@ impl Config {
             "observe.every_ms must be at least 100"
         );
         anyhow::ensure!(self.observe.at_once > 0, "observe.at_once must be at least 1");
+        anyhow::ensure!(
+            self.orphans.every_ms >= 100,
+            "orphans.every_ms must be at least 100"
+        );
+        anyhow::ensure!(self.orphans.at_once > 0, "orphans.at_once must be at least 1");
         Ok(())
+    }
+
+    /// Where other servers reach this one's API.
+    pub fn address(&self) -> String {
+        if self.advertise.is_empty() {
+            format!("http://{}", self.listen)
+        } else {
+            self.advertise.clone()
+        }
     }
 
     /// The database's URL: SQLite in the data directory unless another is set.
@@ -139,6 +172,22 @@ mod tests {
         let config = Config::read(None).expect("the defaults read");
         assert!(config.listen.ip().is_loopback());
         assert!(config.database_url().starts_with("sqlite:"));
+    }
+
+    #[test]
+    fn a_server_among_others_says_where_it_is_reached() {
+        let of = |over: &str| {
+            let mut table: toml::Table = DEFAULTS.parse().expect("the defaults parse");
+            lay_over(&mut table, over.parse().expect("valid TOML"));
+            let config: Config = table.try_into()?;
+            config.check().map(|()| config.address())
+        };
+        let postgres = "database = \"postgres://velum@db/velum\"\nlisten = \"0.0.0.0:7070\"\n";
+        let refused = of(postgres).expect_err("nobody reaches 0.0.0.0");
+        assert!(refused.to_string().contains("advertise"), "{refused}");
+        let told = of(&format!("{postgres}advertise = \"http://10.0.0.1:7070\""));
+        assert_eq!(told.expect("it says where"), "http://10.0.0.1:7070");
+        assert_eq!(of("").expect("the defaults"), "http://127.0.0.1:7070");
     }
 
     #[test]

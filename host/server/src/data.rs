@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -14,7 +14,10 @@ use velum_model::{
     chance::{Ids, fresh},
     tenancy::Scope,
 };
-use velum_store::Store;
+use velum_store::{Refused, Store, StoreError};
+
+/// Where a server's name among others is kept.
+const NAME: &str = "server.id";
 
 /// Name of the administrator's token.
 const ADMIN: &str = "admin";
@@ -32,29 +35,22 @@ impl Data {
     /// Makes the directory if it is not there, and locks it. Another process on the same directory is an error, unless
     /// `take_over`: then its leases are waited for and its epoch is passed.
     pub fn open(path: &Path, take_over: bool) -> anyhow::Result<Self> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .with_context(|| format!("could not make the data directory {}", path.display()))?;
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path.join("velumd.lock"))
-            .with_context(|| format!("could not open the lock in {}", path.display()))?;
-        let is_ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let lock = lock(path)?;
         anyhow::ensure!(
-            is_ours || take_over,
+            lock.is_some() || take_over,
             "another velumd works on {}; stop it, or start this one with --take-over to take its shards from it",
             path.display()
         );
         Ok(Self {
             path: path.to_owned(),
-            _lock: is_ours.then_some(file),
-            may_have_rival: !is_ours,
+            may_have_rival: lock.is_none(),
+            _lock: lock,
         })
+    }
+
+    /// Keeps every server away from the directory until the answer is dropped.
+    pub fn keep_out(path: &Path) -> anyhow::Result<File> {
+        lock(path)?.with_context(|| format!("a velumd works on {}: stop it first", path.display()))
     }
 
     /// A path in it.
@@ -62,16 +58,29 @@ impl Data {
         self.path.join(name)
     }
 
+    /// This server's name in lease rows. It stays the same from start to start: whoever holds the data directory is the only
+    /// one of that name, and takes what it held before without waiting for its leases. A server that was told to take over
+    /// does not hold it, and has a name of its own.
+    pub fn server_name(&self, ids: &dyn Ids) -> anyhow::Result<String> {
+        let path = self.join(NAME);
+        let name = match read_private(&path)? {
+            Some(name) => name,
+            None => {
+                let name = format!("velumd-{}", ids.uuid().simple());
+                write_private(&path, &name).with_context(|| format!("could not write {}", path.display()))?;
+                name
+            }
+        };
+        Ok(match self.may_have_rival {
+            true => format!("{name}-{}", std::process::id()),
+            false => name,
+        })
+    }
+
     /// Makes the administrator's token at the first start: shown once, kept in a 0600 file, stored as a hash.
     pub async fn ensure_admin_token(&self, store: &Store, ids: &dyn Ids) -> anyhow::Result<()> {
         let path = self.join("admin.token");
-        let known = match fs::read_to_string(&path) {
-            Ok(text) => Some(text.trim().to_owned()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                return Err(error).with_context(|| format!("could not read {}", path.display()));
-            }
-        };
+        let known = read_private(&path)?;
         let is_new = known.is_none();
         let token = known.unwrap_or_else(|| format!("velum_{}", hex::encode(ids.secret())));
         let hash = Sha256::digest(token.as_bytes());
@@ -87,10 +96,18 @@ impl Data {
         if is_new {
             write_private(&path, &token).with_context(|| format!("could not write {}", path.display()))?;
         }
-        store
-            .insert_token(fresh(ids), ADMIN, &hash, Scope::All)
-            .await
-            .context("could not store the administrator's token")?;
+        match store.insert_token(fresh(ids), ADMIN, &hash, Scope::All).await {
+            Ok(()) => {}
+            // The first of several servers made it. One whose own does not fit has been there before, on another database.
+            Err(StoreError::Refused(Refused::NameTaken { .. })) if is_new && store.can_be_shared() => {
+                fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
+                tracing::info!(
+                    "the administrator's token is in the data directory of the server that made it"
+                );
+                return Ok(());
+            }
+            Err(error) => return Err(error).context("could not store the administrator's token"),
+        }
         println!(
             "The administrator's token, shown this once and kept in {}:\n  {token}",
             path.display()
@@ -99,14 +116,135 @@ impl Data {
     }
 }
 
-/// Durable before its hash is: a token that is stored but nowhere written would lock everybody out.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new()
-        .create_new(true)
+/// Makes a data directory if it is not there, and locks it; none when another process holds it.
+fn lock(path: &Path) -> anyhow::Result<Option<File>> {
+    make(path).with_context(|| format!("could not make the data directory {}", path.display()))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
         .write(true)
         .mode(0o600)
-        .open(path)?;
+        .open(path.join("velumd.lock"))
+        .with_context(|| format!("could not open the lock in {}", path.display()))?;
+    let is_ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    Ok(is_ours.then_some(file))
+}
+
+/// Makes a directory with those above it. What is acknowledged later is in it: its name is durable, too.
+fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.is_dir()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    missing.into_iter().try_for_each(sync_name)
+}
+
+/// Makes the name of a file or directory durable.
+fn sync_name(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+/// What a file of ours says. An empty one says nothing: earlier versions left one behind when the power went while they
+/// wrote, and an empty token would let everybody in.
+fn read_private(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+    }
+}
+
+/// As a whole or not at all, and durable with its name before the database knows of it: a token that is stored but nowhere
+/// written would lock everybody out.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let beside = path.with_added_extension("new");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.write_all(b"\n")?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    sync_name(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use velum_store::{CommittedBatch, Observer, StoreOptions};
+
+    use super::*;
+    use crate::sources::{SystemClock, SystemIds};
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn committed(&self, _: &CommittedBatch) {}
+    }
+
+    async fn store(data: &Data) -> Store {
+        Store::open(StoreOptions {
+            url: format!("sqlite:{}", data.join("velum.db").display()),
+            holder: "test".into(),
+            clock: Arc::new(SystemClock::default()),
+            ids: Arc::new(SystemIds),
+            observer: Arc::new(Nobody),
+            lease_ms: 1000,
+        })
+        .await
+        .expect("it opens")
+    }
+
+    /// An older version that the power left in the middle of its first start.
+    #[tokio::test]
+    async fn a_file_that_was_never_written_is_no_token_and_no_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for name in ["admin.token", NAME] {
+            fs::write(directory.path().join(name), "").expect("written");
+        }
+        let data = Data::open(directory.path(), false).expect("it opens");
+        let store = store(&data).await;
+        data.ensure_admin_token(&store, &SystemIds)
+            .await
+            .expect("a token");
+        let nothing = store.read().token_by_hash(&Sha256::digest(b"")).await;
+        assert_eq!(
+            nothing.expect("it reads"),
+            None,
+            "nobody is let in without a token"
+        );
+        let token = fs::read_to_string(data.join("admin.token")).expect("it is there");
+        let hash = Sha256::digest(token.trim().as_bytes());
+        let known = store.read().token_by_hash(&hash).await.expect("it reads");
+        assert!(known.is_some());
+        assert!(
+            data.server_name(&SystemIds)
+                .expect("a name")
+                .starts_with("velumd-")
+        );
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn the_token_and_the_name_stay_from_start_to_start() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("new/data");
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let data = Data::open(&path, false).expect("it opens");
+            let store = store(&data).await;
+            data.ensure_admin_token(&store, &SystemIds)
+                .await
+                .expect("a token");
+            let token = fs::read_to_string(data.join("admin.token")).expect("it is there");
+            seen.push((token, data.server_name(&SystemIds).expect("a name")));
+            store.close().await;
+        }
+        assert_eq!(seen.first(), seen.last());
+    }
 }

@@ -1,16 +1,19 @@
 //! `velumd`: the server. Reads its configuration, wires the crates together, serves until it is told to stop.
 
+mod authority;
 mod background;
 mod boot;
 mod config;
 mod data;
+mod db;
 mod observer;
 mod plugins;
+mod shards;
 mod sources;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
@@ -18,26 +21,39 @@ use crate::config::{Config, LogFormat};
 /// The Velum server.
 ///
 /// Owns the hierarchy, the allocation and the API. It runs unprivileged; velum-node does what needs root on a compute
-/// host. Every setting, its unit and its reason stand in config/default.toml.
+/// host. Every setting, its unit and its reason stand in config/default.toml. Without a command it serves.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Configuration file (TOML); it gives what differs from the defaults.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     /// Data directory, in place of the configured one.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     data: Option<PathBuf>,
     /// Address to serve the API on, in place of the configured one.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<std::net::SocketAddr>,
+    /// Address at which other servers reach this one's API, in place of the configured one.
+    #[arg(long, value_name = "URL")]
+    advertise: Option<String>,
     /// Directory of components to install at start, in place of the configured one.
     #[arg(long, value_name = "DIR")]
     plugins: Option<String>,
     /// Take over from another server on the same data that does not answer any more: waits for its leases to run out,
-    /// then works under the next epoch.
+    /// then works under the next epoch. Servers that share a PostgreSQL do so by themselves, each on data of its own.
     #[arg(long)]
     take_over: bool,
+}
+
+/// What it does instead of serving.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Cares for the database: looks it over, backs it up, restores it, moves it to another engine.
+    #[command(subcommand)]
+    Db(db::Verb),
 }
 
 fn main() -> ExitCode {
@@ -48,8 +64,8 @@ fn main() -> ExitCode {
     {
         return velum_runtime::compile_child_main(rest);
     }
-    match serve(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Arguments::parse()) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("velumd: {error:#}");
             ExitCode::FAILURE
@@ -57,11 +73,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut config = Config::read(arguments.config.as_deref())?;
     config.data = arguments.data.unwrap_or(config.data);
     config.listen = arguments.listen.unwrap_or(config.listen);
+    config.advertise = arguments.advertise.unwrap_or(config.advertise);
     config.plugins = arguments.plugins.unwrap_or(config.plugins);
+    match arguments.command {
+        Some(Command::Db(verb)) => db::run(&config, verb),
+        None => serve(&config, arguments.take_over).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn serve(config: &Config, take_over: bool) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log.filter)
         .map_err(|problem| anyhow::anyhow!("log.filter does not parse: {problem}"))?;
     let log = tracing_subscriber::fmt()
@@ -76,7 +100,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         .enable_all()
         .thread_name("velumd")
         .build()?
-        .block_on(boot::run(&config, arguments.take_over, background.handle()));
+        .block_on(boot::run(config, take_over, background.handle()));
     // What had time to end has ended; the rest goes on at the next start.
     background.shutdown_background();
     served

@@ -8,11 +8,10 @@ use velum_model::{
     Id, Name,
     page::Page,
     plugin::{Digest, Plugin},
-    port::plugins::Plugins,
     tenancy::{Caller, Scope},
 };
 use velum_runtime::Runtime;
-use velum_service::{NewPlugin, ServiceError, Services};
+use velum_service::{NewPlugin, ServiceError, Services, load_plugin};
 use velum_store::{PluginFilter, Store};
 
 /// Loads every plugin that has a row.
@@ -29,7 +28,7 @@ pub async fn load_known(runtime: &Runtime, store: &Store) -> anyhow::Result<()> 
             .context("could not read the plugins")?;
         for plugin in &known.items {
             // A plugin that does not load takes its own callers down, not the server: they see `unavailable`.
-            if let Err(refused) = runtime.load(&plugin.digest).await {
+            if let Err(refused) = load_plugin(store, runtime, &plugin.digest).await {
                 tracing::error!(plugin = %plugin.manifest.name, digest = %plugin.digest, %refused, "a plugin does not load");
             }
         }

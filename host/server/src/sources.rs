@@ -1,14 +1,27 @@
 //! The real sources of time and chance. All else in the server asks for them through the model's traits.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::{Duration, Instant},
+};
 
 use uuid::Uuid;
 use velum_model::{Timestamp, chance::Ids, time::Clock};
 
 /// The system's clock, held back from going backwards within this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SystemClock {
     latest: AtomicI64,
+    started: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self {
+            latest: AtomicI64::default(),
+            started: Instant::now(),
+        }
+    }
 }
 
 impl Clock for SystemClock {
@@ -20,6 +33,10 @@ impl Clock for SystemClock {
         let micros = jiff::Timestamp::now().as_microsecond();
         let latest = self.latest.fetch_max(micros, Ordering::Relaxed);
         Timestamp::from_micros(micros.max(latest))
+    }
+
+    fn steady(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 

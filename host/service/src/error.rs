@@ -6,7 +6,7 @@ use velum_model::{
     id::{NetworkId, OperationId},
     port::plugins::PluginRefused,
 };
-use velum_store::{Refused, StoreError};
+use velum_store::{Refused, StoreError, Trouble};
 
 /// Why a use case did not do what it was asked. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +107,12 @@ pub enum ServiceError {
         /// The network's name.
         name: String,
     },
+    /// What was shown does not authorize it: 401.
+    #[error("{problem}")]
+    Unauthenticated {
+        /// Why not, with what to do.
+        problem: String,
+    },
     /// The idempotency key was used for another request: 422.
     #[error("the idempotency key was used for another request")]
     KeyReused,
@@ -126,6 +132,10 @@ pub enum ServiceError {
         /// Seconds after which to try again.
         retry_after_s: u32,
     },
+    /// Another server owns the shard, or nobody does now; nothing was done: 503 with `Retry-After`, unless the border finds
+    /// the owner.
+    #[error("this server does not own the zone now")]
+    NotOwner,
     /// A component is not accepted: 422.
     #[error(transparent)]
     PluginRefused(#[from] PluginRefused),
@@ -144,7 +154,7 @@ pub enum ServiceError {
 /// one second, so one is the smallest honest answer.
 pub(crate) const SOON_S: u32 = 1;
 /// Seconds after which a caller tries again when this server does not own the shard: a lease runs for some seconds.
-pub(crate) const LEASE_S: u32 = 5;
+pub const LEASE_S: u32 = 5;
 
 impl ServiceError {
     /// A refused field.
@@ -176,10 +186,35 @@ impl ServiceError {
                 problem: "too many changes wait to be written".into(),
                 retry_after_s: SOON_S,
             },
-            other => Self::Internal {
-                attempt,
-                source: Box::new(other),
+            other => match other.trouble() {
+                Some(trouble) => Self::away(attempt, trouble, &other),
+                None => Self::Internal {
+                    attempt,
+                    source: Box::new(other),
+                },
             },
+        }
+    }
+
+    /// The database cannot be used now: not the caller's fault, and over some time.
+    fn away(attempt: &'static str, trouble: Trouble, error: &StoreError) -> Self {
+        tracing::warn!(
+            attempt,
+            error = error as &dyn std::error::Error,
+            "the database cannot be used"
+        );
+        let problem = match trouble {
+            Trouble::Away => "the database does not answer; nothing was changed",
+            Trouble::Full => {
+                "the disk of the database is full, so that nothing new can be taken; nothing was changed"
+            }
+            Trouble::Unknown => {
+                "the database does not tell whether this was done: ask again under the same idempotency key"
+            }
+        };
+        Self::Unavailable {
+            problem: problem.into(),
+            retry_after_s: LEASE_S,
         }
     }
 
@@ -217,10 +252,7 @@ impl ServiceError {
                 format!("overlaps {other}"),
                 "choose addresses that nothing else has",
             ),
-            Refused::Fenced { .. } => Self::Unavailable {
-                problem: "another server owns this zone now".into(),
-                retry_after_s: LEASE_S,
-            },
+            Refused::Fenced { .. } => Self::NotOwner,
         }
     }
 }

@@ -13,11 +13,15 @@
 mod clusters;
 mod compute_hosts;
 mod error;
+mod follow;
 mod image_stores;
 mod instances;
 mod ip_ranges;
 mod networks;
+mod nodes;
 mod offerings;
+mod operations;
+mod owners;
 mod planner;
 mod plugins;
 mod pods;
@@ -35,27 +39,30 @@ mod zones;
 
 pub use clusters::{ChangeCluster, NewCluster};
 pub use compute_hosts::{ChangeComputeHost, NewComputeHost};
-pub use error::ServiceError;
+pub use error::{LEASE_S, ServiceError};
 pub use image_stores::NewImageStore;
 pub use instances::{InstanceDetail, NICS_MAX, NewInstance, NewNic, Why};
 pub use ip_ranges::NewIpRange;
 pub use networks::{ChangeNetwork, DNS_MAX, NewNetwork};
+pub use nodes::{JoinedNode, MadeNodeToken, NewNode, TOKEN_VALID_MAX_S, TOKEN_VALID_MIN_S, TOKEN_VALID_S};
 pub use offerings::{
     ChangeComputeOffering, ChangeDiskOffering, ChangeNetworkOffering, NewComputeOffering, NewDiskOffering,
     NewNetworkOffering,
 };
-pub use plugins::NewPlugin;
+pub use operations::{OperatorsWord, REASON_MAX};
+pub use plugins::{NewPlugin, load_plugin};
 pub use pods::{ChangePod, NewPod};
 pub use policies::{ChangePolicy, NewPolicy, PluginChoice};
 pub use request::{Accepted, Answered, Keyed, Render};
 pub use services::{Parts, Services};
 pub use storage_pools::{ChangeStoragePool, NewStoragePool};
 pub use templates::{CHUNK_MAX, NewTemplate, Upload};
+pub use velum_operation::parked::Verb as OperatorVerb;
 pub use velum_store::{
     ClusterFilter, ComputeHostFilter, ComputeOfferingFilter, DecisionFilter, DiskOfferingFilter, EventCursor,
     EventCursorError, EventFilter, ImageStoreFilter, InstanceFilter, IpAddressFilter, IpRangeFilter,
-    NetworkFilter, NetworkOfferingFilter, NicFilter, OperationFilter, PluginFilter, PodFilter, PolicyFilter,
-    StoragePoolFilter, StoredAnswer, TemplateFilter, VolumeFilter, ZoneFilter,
+    NetworkFilter, NetworkOfferingFilter, NicFilter, OperationFilter, OrphanFilter, Owner, PluginFilter,
+    PodFilter, PolicyFilter, StoragePoolFilter, StoredAnswer, TemplateFilter, VolumeFilter, ZoneFilter,
 };
 pub use volumes::{NewVolume, SLOTS};
 pub use watch::Watch;

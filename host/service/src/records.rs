@@ -6,6 +6,7 @@ use velum_model::{
     infrastructure::*,
     instance::Instance,
     operation::{Event, Operation},
+    orphan::Orphan,
     page::{Page, Paged},
     plugin::{Plugin, Policy},
     storage::{Template, Volume},
@@ -77,6 +78,7 @@ operators_rows! {
     "network offering" open: NetworkOffering, NetworkOfferingId, NetworkOfferingFilter,
         network_offering_get = network_offering, network_offering_list = network_offerings;
     "plugin" administered: Plugin, PluginId, PluginFilter, plugin_get = plugin, plugin_list = plugins;
+    "orphan" administered: Orphan, OrphanId, OrphanFilter, orphan_get = orphan, orphan_list = orphans;
     "policy" administered: Policy, PolicyId, PolicyFilter, policy_get = policy, policy_list = policies;
 }
 

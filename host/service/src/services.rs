@@ -10,10 +10,11 @@ use std::{
 
 use parking_lot::RwLock;
 use tokio::sync::broadcast;
+use uuid::Uuid;
 use velum_model::{
     Id, Timestamp,
     chance::{self, Ids},
-    id::{RunId, ZoneId},
+    id::{RunId, ShardId, ZoneId},
     net::Mac,
     operation::Event,
     page::Page,
@@ -27,6 +28,7 @@ use velum_model::{
 use velum_store::{Reader, Store, ZoneFilter};
 
 use crate::{
+    compute_hosts::PrivateAddresses,
     error::ServiceError,
     planner::{Planner, PlannerParts},
     watch::Watch,
@@ -57,16 +59,27 @@ pub struct Services {
 
 struct Inner {
     parts: Parts,
-    planners: RwLock<HashMap<ZoneId, Arc<Planner>>>,
+    planners: RwLock<HashMap<ZoneId, Planned>>,
+    /// The shards of zones that were asked for: a zone never changes its own, and nobody has more than some hundred.
+    zone_shards: RwLock<HashMap<Uuid, ShardId>>,
     /// Starts planners one at a time, so that a zone has one.
     starting: tokio::sync::Mutex<()>,
     /// The highest number of a MAC that was given. A number whose commit is refused is not given again; there are
     /// four thousand million.
     mac_numbers: AtomicU32,
+    private_addresses: PrivateAddresses,
+}
+
+/// The planner of a zone, good for as long as its shard is owned under the epoch under which it was loaded.
+#[derive(Clone)]
+struct Planned {
+    planner: Arc<Planner>,
+    shard: ShardId,
+    epoch: u64,
 }
 
 impl Services {
-    /// Starts a planner for every zone. Shards are owned already ([`Store::take_over`]).
+    /// Starts a planner for every zone whose shard is owned. What is owned later is told to [`Services::own`].
     ///
     /// # Errors
     /// The database failed, or no thread could be started.
@@ -75,19 +88,37 @@ impl Services {
             inner: Arc::new(Inner {
                 parts,
                 planners: RwLock::default(),
+                zone_shards: RwLock::default(),
                 starting: tokio::sync::Mutex::new(()),
                 mac_numbers: AtomicU32::new(0),
+                private_addresses: PrivateAddresses::default(),
             }),
         };
         services.reload().await?;
         Ok(services)
     }
 
-    /// Reads again what is kept in memory: after shards were taken over from another server.
+    /// Follows the shards that this server owns now: ends the planners of others and starts those of new ones, so that
+    /// the first request finds one.
     ///
     /// # Errors
-    /// The database failed, or no thread could be started.
-    pub async fn reload(&self) -> Result<(), ServiceError> {
+    /// The database failed, or no thread could be started; requests then start what is missing.
+    pub async fn own(&self, shards: &[(ShardId, u64)]) -> Result<(), ServiceError> {
+        self.inner.planners.write().retain(|zone, planned| {
+            let is_owned = shards.contains(&(planned.shard, planned.epoch));
+            if !is_owned {
+                self.inner.parts.watch.leave(*zone, &planned.planner.inbox());
+            }
+            is_owned
+        });
+        if shards.is_empty() {
+            return Ok(());
+        }
+        self.reload().await
+    }
+
+    /// Starts the planners of the zones that are owned and have none.
+    async fn reload(&self) -> Result<(), ServiceError> {
         let failed = |error| ServiceError::from_store("read the zones", error);
         let reader = self.read();
         let highest = reader.mac_numbers_used().await.map_err(failed)?;
@@ -99,7 +130,10 @@ impl Services {
         loop {
             let zones = reader.zones(&ZoneFilter::default(), page).await.map_err(failed)?;
             for zone in &zones.items {
-                self.planner(zone.id).await?.load(&reader).await.map_err(failed)?;
+                match self.planner(zone.id).await {
+                    Ok(_) | Err(ServiceError::NotOwner) => {}
+                    Err(error) => return Err(error),
+                }
             }
             page.after = zones.next;
             if page.after.is_none() {
@@ -147,26 +181,29 @@ impl Services {
 
     /// Stops the planners' threads.
     pub fn stop(&self) {
-        for (zone, _) in self.inner.planners.write().drain() {
-            self.inner.parts.watch.leave(zone);
+        for (zone, planned) in self.inner.planners.write().drain() {
+            self.inner.parts.watch.leave(zone, &planned.planner.inbox());
         }
     }
 
-    /// The planner of a zone, started if it is the first time. Loaded before it is answered, and again if it lost
-    /// track.
+    /// The planner of a zone, started if it is the first time under the present epoch of its shard. Loaded before it is
+    /// answered, and again if it lost track.
     pub(crate) async fn planner(&self, zone: ZoneId) -> Result<Arc<Planner>, ServiceError> {
-        let known = self.inner.planners.read().get(&zone).map(Arc::clone);
-        if let Some(planner) = known {
+        if let Some(planner) = self.known_planner(zone) {
             if planner.is_in_doubt() {
                 self.load(&planner).await?;
             }
             return Ok(planner);
         }
         let _one = self.inner.starting.lock().await;
-        let known = self.inner.planners.read().get(&zone).map(Arc::clone);
-        if let Some(planner) = known {
+        if let Some(planner) = self.known_planner(zone) {
             return Ok(planner);
         }
+        let row = self.read().zone(zone).await;
+        let row = row.map_err(|error| ServiceError::from_store("read the zone", error))?;
+        let row = row.ok_or_else(|| ServiceError::not_found("zone", zone))?;
+        // Read after it is owned: whatever an earlier owner still commits is refused from then on.
+        let (shard, epoch) = self.fence(row.shard)?;
         let parts = PlannerParts {
             plugins: Arc::clone(&self.inner.parts.plugins),
             clock: Arc::clone(&self.inner.parts.clock),
@@ -179,8 +216,22 @@ impl Services {
         let planner = Arc::new(planner);
         self.inner.parts.watch.join(zone, planner.inbox());
         self.load(&planner).await?;
-        self.inner.planners.write().insert(zone, Arc::clone(&planner));
+        let planned = Planned {
+            planner: Arc::clone(&planner),
+            shard,
+            epoch,
+        };
+        // One of an earlier epoch has stopped hearing the commits when this one began to.
+        self.inner.planners.write().insert(zone, planned);
         Ok(planner)
+    }
+
+    /// The planner of a zone, if it was loaded under the present epoch.
+    fn known_planner(&self, zone: ZoneId) -> Option<Arc<Planner>> {
+        let planners = self.inner.planners.read();
+        let planned = planners.get(&zone)?;
+        let is_owned = self.store().epoch(planned.shard) == Some(planned.epoch);
+        is_owned.then(|| Arc::clone(&planned.planner))
     }
 
     pub(crate) async fn load(&self, planner: &Planner) -> Result<(), ServiceError> {
@@ -190,15 +241,16 @@ impl Services {
 
     /// Takes back the tentative claims of a run. Nothing happens if they were committed.
     pub(crate) fn give_back_run(&self, zone: ZoneId, run: RunId) {
-        if let Some(planner) = self.inner.planners.read().get(&zone) {
-            planner.give_back(run.uuid());
+        if let Some(planned) = self.inner.planners.read().get(&zone) {
+            planned.planner.give_back(run.uuid());
         }
     }
 
     /// Ends the planner of a zone that is gone.
     pub(crate) fn forget_zone(&self, zone: ZoneId) {
-        self.inner.planners.write().remove(&zone);
-        self.inner.parts.watch.leave(zone);
+        if let Some(planned) = self.inner.planners.write().remove(&zone) {
+            self.inner.parts.watch.leave(zone, &planned.planner.inbox());
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -207,6 +259,18 @@ impl Services {
 
     pub(crate) fn read(&self) -> Reader {
         self.inner.parts.store.read()
+    }
+
+    pub(crate) fn zone_shards(&self) -> &RwLock<HashMap<Uuid, ShardId>> {
+        &self.inner.zone_shards
+    }
+
+    pub(crate) fn private_addresses(&self) -> &PrivateAddresses {
+        &self.inner.private_addresses
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.inner.parts.watch
     }
 
     pub(crate) fn plugins(&self) -> &Arc<dyn Plugins> {
@@ -225,8 +289,18 @@ impl Services {
         chance::fresh(self.inner.parts.ids.as_ref())
     }
 
-    /// A MAC that no NIC has.
+    /// Bytes that nobody can guess.
+    pub(crate) fn secret(&self) -> [u8; 32] {
+        self.inner.parts.ids.secret()
+    }
+
+    /// A MAC that no NIC has. Several servers would count the same numbers up: there it is drawn, and one that is taken
+    /// (one of a million NICs meets another once in four thousand times) is refused, and the placement done again.
     pub(crate) fn next_mac(&self) -> Mac {
+        if self.store().is_shared() {
+            let [a, b, c, d, ..] = self.inner.parts.ids.secret();
+            return Mac::numbered(u32::from_le_bytes([a, b, c, d]));
+        }
         Mac::numbered(self.inner.mac_numbers.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }

@@ -48,6 +48,7 @@ impl Services {
                 )
             })?;
         if plugin.manifest.world == world {
+            self.plugin_ready(&plugin.digest).await?;
             Ok(plugin)
         } else {
             let problem = format!("{name} is a {}, not a {world}", plugin.manifest.world);
@@ -77,8 +78,11 @@ impl Services {
         let policy = policy
             .map_err(|error| ServiceError::from_store("read the policy", error))?
             .ok_or_else(|| no_such(field, "policy", id))?;
-        let ranks = self.try_policy(policy.digest, policy.config).await?;
+        let ranks = self
+            .try_policy(policy.digest.clone(), policy.config.clone())
+            .await?;
         if ranks == row_kind {
+            self.learn_policy(policy.clone());
             return Ok(());
         }
         Err(ServiceError::invalid(
@@ -93,6 +97,7 @@ impl Services {
 
     /// Makes an instance of a policy once and answers what it ranks. Off the runtime's threads: it computes.
     pub(crate) async fn try_policy(&self, digest: Digest, config: Value) -> Result<u16, ServiceError> {
+        self.plugin_ready(&digest).await?;
         let plugins = std::sync::Arc::clone(self.plugins());
         let tried = tokio::task::spawn_blocking(move || {
             let policy = plugins.policy(&digest, &config)?;
@@ -120,7 +125,7 @@ impl Services {
             ServiceError::invalid(
                 "/node",
                 format!("velum-node does not answer at {address}: {}", fault.detail),
-                "start velum-node there, or correct the address (unix:/run/velum/node.sock)",
+                "start velum-node there, or correct the address (unix:/run/velum/node.sock, or what velum-node enroll printed)",
             )
         })
     }

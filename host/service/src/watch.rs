@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 use velum_model::{id::ZoneId, operation::Event};
 use velum_store::{CommittedBatch, Observer};
 
-use crate::planner::{Inbox, digest};
+use crate::planner::{Inbox, Note, digest};
 
 /// Events that a slow subscriber may be behind before it must read the log again. A burst of one full group commit
 /// (256 accepts of two events) fits twice.
@@ -39,10 +39,28 @@ impl Watch {
         self.inboxes.write().insert(zone, inbox);
     }
 
-    pub(crate) fn leave(&self, zone: ZoneId) {
-        if let Some(inbox) = self.inboxes.write().remove(&zone) {
-            inbox.stop();
+    /// A planner hears nothing more and ends; one that has taken its place stays.
+    pub(crate) fn leave(&self, zone: ZoneId, inbox: &Arc<Inbox>) {
+        let mut inboxes = self.inboxes.write();
+        if inboxes.get(&zone).is_some_and(|known| Arc::ptr_eq(known, inbox)) {
+            inboxes.remove(&zone);
         }
+        drop(inboxes);
+        inbox.stop();
+    }
+
+    /// Tells all planners of what another server committed.
+    pub(crate) fn tell(&self, note: Note) {
+        let news = Arc::new(vec![note]);
+        for inbox in self.inboxes.read().values() {
+            inbox.tell(Arc::clone(&news));
+        }
+    }
+
+    /// Tells the listeners of what another server committed.
+    pub(crate) fn heard(&self, event: Event) {
+        // Nobody listening is no error.
+        let _ = self.events.send(Arc::new(event));
     }
 }
 

@@ -14,7 +14,7 @@ use velum_store::{
 };
 
 use crate::{
-    error::{LEASE_S, ServiceError},
+    error::ServiceError,
     request::{Answered, Keyed},
     services::Services,
 };
@@ -81,13 +81,7 @@ pub(crate) struct Acceptance<P> {
 impl Services {
     /// The right to write to a shard.
     pub(crate) fn fence(&self, shard: ShardId) -> Result<(ShardId, u64), ServiceError> {
-        let epoch = self
-            .store()
-            .epoch(shard)
-            .ok_or_else(|| ServiceError::Unavailable {
-                problem: "this server does not own the zone now".into(),
-                retry_after_s: LEASE_S,
-            })?;
+        let epoch = self.store().epoch(shard).ok_or(ServiceError::NotOwner)?;
         Ok((shard, epoch))
     }
 
@@ -132,8 +126,24 @@ impl Services {
         expected: Option<u64>,
         removal: Removal,
     ) -> Result<(), ServiceError> {
+        self.remove_telling(caller, expected, removal, json!({})).await
+    }
+
+    /// The same, with something more in its event.
+    pub(crate) async fn remove_telling(
+        &self,
+        caller: &Caller,
+        expected: Option<u64>,
+        removal: Removal,
+        data: Value,
+    ) -> Result<(), ServiceError> {
         expect(removal.what, removal.id, expected, removal.generation)?;
         let kind = format!("{}.deleted", removal.what.replace(' ', "-"));
+        let about = (removal.collection, removal.id);
+        let told = NewEvent {
+            data,
+            ..event(caller, kind, removal.project, about)
+        };
         let commit = Commit {
             fence: removal.shard.map(|shard| self.fence(shard)).transpose()?,
             changes: vec![Change::Delete {
@@ -141,12 +151,7 @@ impl Services {
                 id: removal.id,
                 generation: removal.generation,
             }],
-            events: vec![event(
-                caller,
-                kind,
-                removal.project,
-                (removal.collection, removal.id),
-            )],
+            events: vec![told],
             ..Commit::default()
         };
         self.commit("remove the row", commit).await
@@ -163,7 +168,7 @@ impl Services {
         let operation = Operation {
             id: self.fresh(),
             kind: acceptance.kind,
-            version: 1,
+            version: velum_operation::version_of(acceptance.kind),
             shard: fence.0,
             epoch: fence.1,
             project: acceptance.project,

@@ -184,6 +184,37 @@ async fn hosts_get_private_addresses_until_the_pod_has_none_left() {
     cloud.audit().await;
 }
 
+/// As many scripts at once as a pod has addresses: nobody is told to come again, and the lowest are given.
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_that_come_at_once_get_an_address_each() {
+    let cloud = Cloud::of(SMALL).await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    let range = NewIpRange {
+        used_for: IpRangeUse::Private(cloud.pod.id),
+        first: "10.9.0.10".parse().expect("an address"),
+        last: "10.9.0.73".parse().expect("an address"),
+    };
+    let range = services.ip_range_create(caller, range, None).await;
+    range.expect("a range");
+    let mut creates = tokio::task::JoinSet::new();
+    for number in 1..=64 {
+        let new = new_host(&cloud.cluster, &format!("h{number}"), 1024);
+        let (services, caller) = (services.clone(), caller.clone());
+        creates.spawn(async move { services.compute_host_create(&caller, new, None).await });
+    }
+    let created = creates.join_all().await.into_iter();
+    let given: std::collections::BTreeSet<_> = created
+        .map(|host| {
+            fresh(host.expect("created"))
+                .private_address
+                .expect("given")
+                .octets()[3]
+        })
+        .collect();
+    assert!(given.into_iter().eq(10..=73));
+    cloud.audit().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_used_stays_and_says_by_what() {
     let cloud = Cloud::of(SMALL).await;

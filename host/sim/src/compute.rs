@@ -309,7 +309,7 @@ impl World {
         let (page, next) = page_of(&host.runs, after, limit);
         let runs: Vec<Value> = page.iter().map(|(id, run)| seen(name, **id, run)).collect();
         Ok(json!({
-            "boot_id": boot_id(name, host.boots), "sequence": host.sequence, "complete": next.is_none(),
+            "boot_id": boot_id(name, host.boots), "sequence": host.sequence, "complete": true,
             "runs": runs, "next": next,
         }))
     }
@@ -356,7 +356,7 @@ impl World {
     fn give_up(&mut self, run: Uuid, why: &str) {
         let jobs = self
             .work
-            .take(usize::MAX, |job| job.plan.action.concerns_run(run));
+            .take_where(usize::MAX, |job| job.plan.action.concerns_run(run));
         self.abandon(jobs, why);
     }
 

@@ -21,7 +21,7 @@ pub fn read(path: &Path) -> io::Result<Option<World>> {
 /// # Errors
 /// What the file system refuses.
 pub fn write(path: &Path, world: &mut World) -> io::Result<()> {
-    for job in world.work.take(usize::MAX, |_| true) {
+    for job in world.work.take_where(usize::MAX, |_| true) {
         world.finish(job);
     }
     world.forget_unfinished_images();

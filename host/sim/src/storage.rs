@@ -249,7 +249,7 @@ impl World {
         }
         let jobs = self
             .work
-            .take(usize::MAX, |job| job.plan.action.concerns_volume(id));
+            .take_where(usize::MAX, |job| job.plan.action.concerns_volume(id));
         let was_being_made = jobs
             .iter()
             .any(|job| matches!(job.plan.action, Action::Created { .. }));
@@ -309,7 +309,7 @@ impl World {
         page.truncate(limit);
         let next = page.last().filter(|_| has_more).map(|(id, _)| **id);
         let volumes: Vec<Value> = page.iter().map(|(id, volume)| told(**id, volume)).collect();
-        Ok(json!({"volumes": volumes, "complete": next.is_none(), "next": next}))
+        Ok(json!({"volumes": volumes, "complete": true, "next": next}))
     }
 
     /// The volume can be used.

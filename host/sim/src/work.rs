@@ -1,7 +1,7 @@
 //! Long work: transitions that have begun and are not over. Time does not run by itself here: whoever looks at the world
 //! first lets everything happen that is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -154,10 +154,13 @@ pub struct Hold {
     pub object: Option<String>,
 }
 
-/// All work that goes on, in the order in which it began.
+/// All work that goes on, in the order in which it began. Thousands may go on at once, and each look at the world first asks
+/// what is due, so that both that and a token lead to their jobs at once.
 #[derive(Debug, Default)]
 pub struct Work {
     jobs: BTreeMap<u64, Job>,
+    by_token: HashMap<String, u64>,
+    by_due: BTreeSet<(u64, u64)>,
     begun: u64,
     hold: Option<Hold>,
 }
@@ -171,8 +174,11 @@ impl Work {
     /// Holds no more; what was held is due.
     pub fn release(&mut self, now_ms: u64) {
         self.hold = None;
-        for job in self.jobs.values_mut() {
-            job.due_ms.get_or_insert(now_ms);
+        for (number, job) in &mut self.jobs {
+            if job.due_ms.is_none() {
+                job.due_ms = Some(now_ms);
+                self.by_due.insert((now_ms, *number));
+            }
         }
     }
 
@@ -188,35 +194,92 @@ impl Work {
     /// Begins work.
     pub fn begin(&mut self, job: Job) {
         self.begun += 1;
+        self.by_token.insert(job.token.clone(), self.begun);
+        if let Some(due) = job.due_ms {
+            self.by_due.insert((due, self.begun));
+        }
         self.jobs.insert(self.begun, job);
     }
 
     /// Looks at work by its token.
     #[must_use]
     pub fn get(&self, token: &str) -> Option<&Job> {
-        self.jobs.values().find(|job| job.token == token)
+        self.jobs.get(self.by_token.get(token)?)
+    }
+
+    /// Takes out one by its token.
+    pub fn take(&mut self, token: &str) -> Option<Job> {
+        let number = *self.by_token.get(token)?;
+        self.remove(number)
+    }
+
+    /// Takes out what is due, the oldest first.
+    pub fn take_due(&mut self, now_ms: u64) -> Vec<Job> {
+        let due = self.by_due.range(..=(now_ms, u64::MAX));
+        let mut numbers: Vec<u64> = due.map(|(_, number)| *number).collect();
+        numbers.sort_unstable();
+        self.remove_all(&numbers)
     }
 
     /// Takes out what satisfies a condition, the oldest first, at most `limit`.
-    pub fn take(&mut self, limit: usize, mut wanted: impl FnMut(&Job) -> bool) -> Vec<Job> {
-        let keys: Vec<u64> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| wanted(job))
-            .map(|(key, _)| *key)
-            .take(limit)
-            .collect();
-        keys.iter().filter_map(|key| self.jobs.remove(key)).collect()
+    pub fn take_where(&mut self, limit: usize, mut wanted: impl FnMut(&Job) -> bool) -> Vec<Job> {
+        let jobs = self.jobs.iter().filter(|(_, job)| wanted(job));
+        let numbers: Vec<u64> = jobs.map(|(number, _)| *number).take(limit).collect();
+        self.remove_all(&numbers)
+    }
+
+    fn remove_all(&mut self, numbers: &[u64]) -> Vec<Job> {
+        numbers.iter().filter_map(|number| self.remove(*number)).collect()
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Job> {
+        let job = self.jobs.remove(&number)?;
+        self.by_token.remove(&job.token);
+        if let Some(due) = job.due_ms {
+            self.by_due.remove(&(due, number));
+        }
+        Some(job)
     }
 
     /// All of it.
     pub fn iter(&self) -> impl Iterator<Item = &Job> {
         self.jobs.values()
     }
+}
 
-    /// Whether nothing goes on.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+#[cfg(test)]
+mod tests {
+    use super::{Action, Hold, Job, Plan, Work};
+    use crate::verb::Verb;
+
+    fn job(token: &str, due_ms: Option<u64>) -> Job {
+        Job {
+            token: token.into(),
+            verb: Verb::Start,
+            plan: Plan::of(Action::Nothing),
+            begun_ms: 0,
+            due_ms,
+        }
+    }
+
+    fn tokens(jobs: &[Job]) -> Vec<&str> {
+        jobs.iter().map(|job| job.token.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_due_ends_in_the_order_in_which_it_began() {
+        let mut work = Work::default();
+        work.hold(Hold::default());
+        for (token, due) in [("a", Some(9)), ("b", Some(3)), ("held", None), ("c", Some(12))] {
+            work.begin(job(token, due));
+        }
+        assert_eq!(work.get("b").map(|job| job.due_ms), Some(Some(3)));
+        assert!(work.take_due(2).is_empty());
+        assert_eq!(tokens(&work.take_due(9)), ["a", "b"]);
+        assert!(work.get("b").is_none() && work.take("b").is_none());
+        work.release(10);
+        assert_eq!(work.take("c").map(|job| job.due_ms), Some(Some(12)));
+        assert_eq!(tokens(&work.take_due(12)), ["held"]);
+        assert!(work.iter().next().is_none() && work.take_due(u64::MAX).is_empty());
     }
 }

@@ -277,13 +277,7 @@ impl World {
 
     /// Lets everything happen that is due.
     pub fn advance(&mut self, now_ms: u64) {
-        if self.work.is_empty() {
-            return;
-        }
-        let due = self
-            .work
-            .take(usize::MAX, |job| job.due_ms.is_some_and(|due| due <= now_ms));
-        for job in due {
+        for job in self.work.take_due(now_ms) {
             self.finish(job);
         }
     }
@@ -386,13 +380,13 @@ impl World {
             }
             Some(_) => {}
         }
-        let jobs = self.work.take(1, |job| job.token == token);
-        self.abandon(jobs, "it was cancelled");
+        let job = self.work.take(token);
+        self.abandon(job, "it was cancelled");
         Ok(Answer::Done(json!({})))
     }
 
     /// Ends work badly.
-    pub fn abandon(&mut self, jobs: Vec<Job>, why: &str) {
+    pub fn abandon(&mut self, jobs: impl IntoIterator<Item = Job>, why: &str) {
         for job in jobs {
             self.revert(job.plan.action);
             let refused = Refused::unchanged(code::CANCELLED, format!("{}: {why}", job.token));

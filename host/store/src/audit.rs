@@ -96,6 +96,17 @@ checks! {
     LOCK_OPERATION "lock" "the operation that holds it is gone or has ended"
         "SELECT l.subject, 1, 0 FROM subject_lock l LEFT JOIN operation o ON o.id = l.operation
          WHERE o.id IS NULL OR o.state IN ('done', 'undone')";
+    INSTANCE_UNATTENDED "instance" "it is on its way somewhere, and no operation holds it"
+        "SELECT i.id, 1, 0 FROM instance i
+         WHERE i.state IN ('creating', 'starting', 'stopping', 'rebooting', 'destroying', 'failed')
+         AND NOT EXISTS (SELECT 1 FROM subject_lock l WHERE l.subject = i.id)";
+    VOLUME_UNATTENDED "volume" "it is being made or removed, and no operation holds it or its instance"
+        "SELECT v.id, 1, 0 FROM volume v WHERE v.state IN ('creating', 'deleting')
+         AND NOT EXISTS (SELECT 1 FROM subject_lock l WHERE l.subject = v.id)
+         AND NOT EXISTS (SELECT 1 FROM attachment a JOIN subject_lock l ON l.subject = a.instance WHERE a.volume = v.id)";
+    TEMPLATE_UNATTENDED "template" "it is being checked or removed, and no operation holds it"
+        "SELECT t.id, 1, 0 FROM template t WHERE t.state IN ('registering', 'deleting')
+         AND NOT EXISTS (SELECT 1 FROM subject_lock l WHERE l.subject = t.id)";
     EVENTS "shard" "its events are not as many as were numbered"
         "SELECT s.id, s.next_seq - 1, COUNT(e.seq) FROM shard s LEFT JOIN event e ON e.shard = s.id
          GROUP BY s.id, s.next_seq HAVING s.next_seq - 1 <> COUNT(e.seq)";
@@ -105,7 +116,7 @@ checks! {
 pub(crate) async fn audit(database: &Database) -> Result<Vec<Discrepancy>, StoreError> {
     let mut found = Vec::new();
     for check in CHECKS {
-        for row in database.fetch(&check.statement, &[]).await? {
+        for row in database.fetch_patiently(&check.statement, &[]).await? {
             let mut columns = row.columns(check.table);
             let id: Uuid = columns.take("id")?;
             let (stored, counted): (i64, i64) = (columns.take("stored")?, columns.take("counted")?);

@@ -28,15 +28,19 @@ const RESTART: Statement = Statement {
     postgres: "SELECT 0, 0, 0",
 };
 
-/// Checkpoints after transactions until the writer is gone.
-pub(crate) async fn run(database: Database, mut wrote: watch::Receiver<u64>) {
+/// Checkpoints after transactions until the writer is gone; `_ends` closes when that is done.
+pub(crate) async fn run(database: Database, mut wrote: watch::Receiver<u64>, _ends: watch::Sender<()>) {
     if database.engine() != Engine::Sqlite {
         return;
     }
     let mut connection = None;
     while wrote.changed().await.is_ok() {
-        tokio::time::sleep(EVERY).await;
-        wrote.mark_unchanged();
+        // Not for longer than there is a writer.
+        let more = async { while wrote.changed().await.is_ok() {} };
+        let is_last = tokio::time::timeout(EVERY, more).await.is_ok();
+        if is_last {
+            break;
+        }
         if let Err(error) = checkpoint(&database, &mut connection).await {
             tracing::warn!(%error, "could not checkpoint; the log grows until it can");
             connection = None;

@@ -2,16 +2,19 @@
 //! or not at all. The writer puts what waits into one transaction, groups the changes of all commits by kind and
 //! applies each kind with one set-based statement, so that the number of statements does not grow with the batch.
 
+pub(crate) use crate::error::{Refused, StoreError};
 use serde_json::Value;
 use uuid::Uuid;
 
 use velum_model::{
     Timestamp,
     decision::Decision,
+    enrolment::{AuthorityRecord, EnrolledNode, NodeToken},
     id::*,
     infrastructure::*,
     instance::{Instance, InstanceState, ObservedState, Run},
     operation::{Operation, OperationState, Subject},
+    orphan::Orphan,
     plugin::{Plugin, Policy},
     port::storage::Attachment,
     storage::{Layer, Publication, Template, TemplateState, Volume, VolumeState},
@@ -219,6 +222,25 @@ pub enum Change {
     },
     /// Removes a layer that no volume depends on (RESTRICT): releases the pool. Nothing happens if it is gone.
     DeleteLayer(LayerId),
+
+    /// Something was seen that no row owns: a new row, or the sighting in place of the one before. Nothing happens if its
+    /// place is gone.
+    SeeOrphan(Box<Orphan>),
+    /// It is gone, or has an owner. Nothing happens if the row is.
+    ForgetOrphan(OrphanId),
+
+    /// The authority of the cloud. Nothing happens if there is one: the winner's is read back with `Reader::authority`.
+    KeepAuthority(AuthorityRecord),
+    /// A token that a machine may join with.
+    InsertNodeToken(NodeToken),
+    /// A machine joined: a new row, or a new certificate of the one with its key. Stale when the token was used or ended
+    /// meanwhile.
+    EnrolNode {
+        /// The machine.
+        node: EnrolledNode,
+        /// What it joined with.
+        token: NodeTokenId,
+    },
 }
 
 /// Tables from which [`Change::Delete`] may remove a row.
@@ -304,7 +326,9 @@ pub struct NewEvent {
 pub enum OperationWrite {
     /// A new one, with its lock rows. A lock that another operation holds refuses the commit with
     /// [`Refused::Locked`], unless `preempts`: then the holder's `cancel_requested` is set and the lock passes to the
-    /// new operation, which waits (its first step) until the holder has ended.
+    /// new operation, which waits (its first step) until the holder has ended. A kind that
+    /// [supersedes what is parked](velum_model::operation::OperationKindName::supersedes_parked) takes the lock of a
+    /// parked holder in any case.
     Insert {
         /// The operation.
         operation: Box<Operation>,
@@ -343,122 +367,6 @@ pub enum Committed {
     Done,
     /// The idempotency key was known with the same request: this was answered then.
     Replayed(StoredAnswer),
-}
-
-/// Why a commit did not go through. Nothing of it is there.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The idempotency key was known with another request.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
-    /// A name is taken.
-    #[error("the {table} {name} exists already")]
-    NameTaken {
-        /// In which table (singular, with spaces).
-        table: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A row has moved on since it was read, or is gone.
-    #[error("the {table} {id} has changed since it was read")]
-    Stale {
-        /// In which table.
-        table: &'static str,
-        /// Which row.
-        id: Uuid,
-    },
-    /// A compute host or pool cannot take the claim any more: plan again.
-    #[error("the {table} {id} has no room for the claim")]
-    NoRoom {
-        /// `compute host` or `storage pool`.
-        table: &'static str,
-        /// Which one; nil when the database did not say.
-        id: Uuid,
-    },
-    /// An address was taken meanwhile: plan again.
-    #[error("the address is taken")]
-    AddressTaken,
-    /// Something else holds the slot or the volume.
-    #[error("the volume or the slot is taken")]
-    SlotTaken,
-    /// Another operation holds the resource.
-    #[error("operation {operation} is at work on it")]
-    Locked {
-        /// Which one.
-        operation: OperationId,
-    },
-    /// Rows point to it.
-    #[error("the {table} {id} is still used by {by}")]
-    InUse {
-        /// In which table.
-        table: &'static str,
-        /// Which row.
-        id: Uuid,
-        /// By what, in words: `3 pods`, `a volume`.
-        by: String,
-    },
-    /// What it points to does not exist.
-    #[error("what the {table} refers to does not exist: {reference}")]
-    MissingReference {
-        /// In which table.
-        table: &'static str,
-        /// Which reference.
-        reference: String,
-    },
-    /// Ranges or networks overlap.
-    #[error("the {table} overlaps {other}")]
-    Overlap {
-        /// In which table.
-        table: &'static str,
-        /// With which row, in words.
-        other: String,
-    },
-    /// A newer epoch owns the shard: this server must stop working on it.
-    #[error("shard {shard} is owned under epoch {epoch} now")]
-    Fenced {
-        /// Which shard.
-        shard: ShardId,
-        /// Its epoch now.
-        epoch: u64,
-    },
-}
-
-/// An error of a store call.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// See [`Refused`].
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// Too much waits already.
-    #[error("{waiting} commits wait already")]
-    Busy {
-        /// How many.
-        waiting: usize,
-    },
-    /// The database could not be asked or answered.
-    #[error("could not {attempt}")]
-    Database {
-        /// What was attempted.
-        attempt: &'static str,
-        /// Why not.
-        #[source]
-        source: sqlx::Error,
-    },
-    /// A row does not read as what it should be.
-    #[error("table {table}: column {column} of row {row} does not read: {problem}")]
-    Inconsistent {
-        /// The table.
-        table: &'static str,
-        /// The column.
-        column: &'static str,
-        /// The row.
-        row: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The database is not one that this version can work on.
-    #[error("{0}")]
-    Unusable(String),
 }
 
 impl OperationWrite {

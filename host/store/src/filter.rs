@@ -9,6 +9,7 @@ use velum_model::{
     instance::InstanceState,
     name::Name,
     operation::{OperationKindName, OperationState},
+    orphan::OrphanKind,
     plugin::{Digest, World},
     storage::{TemplateState, VolumeState, VolumeUse},
 };
@@ -205,6 +206,15 @@ filters! {
         zone: ZoneId,
         /// For one instance.
         instance: InstanceId,
+    }
+    /// Of what no row owns.
+    OrphanFilter {
+        /// Of one kind.
+        kind: OrphanKind,
+        /// On one compute host.
+        compute_host: ComputeHostId,
+        /// On one storage pool.
+        storage_pool: StoragePoolId,
     }
     /// Of plugins.
     PluginFilter {

@@ -4,12 +4,17 @@
 //! go through a [`Reader`] over connections of their own.
 
 mod audit;
+pub mod care;
 mod checkpoint;
 pub mod commit;
+mod counts;
 pub mod cursor;
 mod db;
 mod encode;
+mod epochs;
+mod error;
 pub mod filter;
+mod keeper;
 mod lease;
 mod migrate;
 #[cfg(test)]
@@ -20,9 +25,11 @@ mod store;
 mod writer;
 
 pub use commit::*;
+pub use counts::StoreCounts;
 pub use cursor::{EventCursor, EventCursorError};
+pub use db::{DatabaseAsk, DatabaseFate, DatabaseFaults, Simulated, SimulatedFile, block_on};
+pub use error::{Refused, StoreError, Trouble};
 pub use filter::*;
+pub use keeper::{Membership, Owner};
 pub use reader::{Reader, ZoneInventory};
-pub use store::{
-    CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreCounts, StoreOptions,
-};
+pub use store::{CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions, shown};

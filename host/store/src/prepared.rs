@@ -2,8 +2,31 @@
 
 use sqlx::{Connection as _, Executor as _, Row as _, SqlSafeStr as _};
 
-#[path = "../tests/suite/postgres.rs"]
+#[path = "../../../tests/support/src/postgres.rs"]
+#[expect(dead_code, reason = "what is there for faults is not wanted here")]
 mod postgres;
+
+/// Every migration's text.
+fn schema(engine: crate::db::Engine) -> String {
+    let text = |migration: &crate::migrate::Migration| match engine {
+        crate::db::Engine::Sqlite => migration.sqlite,
+        crate::db::Engine::Postgres => migration.postgres,
+    };
+    crate::migrate::MIGRATIONS.iter().map(text).collect()
+}
+
+/// Every statement's text for a database, and what goes out beside them.
+fn texts(engine: crate::db::Engine) -> Vec<(&'static str, String)> {
+    let mark = crate::db::Mark {
+        writer: uuid::Uuid::from_u128(7),
+        seq: 3,
+        at: velum_model::Timestamp::from_micros(5),
+    };
+    let registry = crate::sql::registry();
+    let own = registry.into_iter().map(|s| (s.does, s.text(engine).to_owned()));
+    own.chain([("write a mark", crate::sql::rest::write_mark(engine, &mark))])
+        .collect()
+}
 
 /// What a statement reads from end to end, beside the rows of its batch.
 async fn scans(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<String> {
@@ -30,7 +53,7 @@ async fn every_statement_prepares_on_sqlite() {
     let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
         .await
         .expect("a connection");
-    sqlx::raw_sql(include_str!("../migrations/sqlite/0001_first.sql"))
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
         .execute(&mut connection)
         .await
         .expect("the schema");
@@ -38,29 +61,25 @@ async fn every_statement_prepares_on_sqlite() {
         .execute(&mut connection)
         .await
         .expect("the ledger");
-    let statements = crate::sql::registry();
-    assert!(statements.len() > 150, "{}", statements.len());
-    for statement in statements {
-        let prepared = connection.prepare(statement.sqlite.into_sql_str()).await;
-        assert!(
-            prepared.is_ok(),
-            "{}: {:?}\n{}",
-            statement.does,
-            prepared.err(),
-            statement.sqlite
-        );
+    let texts = texts(crate::db::Engine::Sqlite);
+    assert!(texts.len() > 150, "{}", texts.len());
+    for (does, text) in texts {
+        let prepared = connection
+            .prepare(sqlx::AssertSqlSafe(text.clone()).into_sql_str())
+            .await;
+        assert!(prepared.is_ok(), "{does}: {:?}\n{text}", prepared.err());
     }
 }
 
 #[tokio::test]
 async fn every_statement_prepares_on_postgresql() {
-    let Some(server) = postgres::Postgres::start() else {
+    let Some(server) = postgres::Postgres::start().expect("a server") else {
         return;
     };
-    let mut connection = sqlx::PgConnection::connect(&server.database("velum").await)
+    let mut connection = sqlx::PgConnection::connect(&server.create("velum").expect("a database"))
         .await
         .expect("a connection");
-    sqlx::raw_sql(include_str!("../migrations/postgres/0001_first.sql"))
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Postgres)))
         .execute(&mut connection)
         .await
         .expect("the schema");
@@ -68,15 +87,11 @@ async fn every_statement_prepares_on_postgresql() {
         .execute(&mut connection)
         .await
         .expect("the ledger");
-    for statement in crate::sql::registry() {
-        let prepared = connection.prepare(statement.postgres.into_sql_str()).await;
-        assert!(
-            prepared.is_ok(),
-            "{}: {:?}\n{}",
-            statement.does,
-            prepared.err(),
-            statement.postgres
-        );
+    for (does, text) in texts(crate::db::Engine::Postgres) {
+        let prepared = connection
+            .prepare(sqlx::AssertSqlSafe(text.clone()).into_sql_str())
+            .await;
+        assert!(prepared.is_ok(), "{does}: {:?}\n{text}", prepared.err());
     }
 }
 
@@ -85,7 +100,7 @@ async fn no_statement_of_a_batch_reads_a_whole_table() {
     let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
         .await
         .expect("a connection");
-    sqlx::raw_sql(include_str!("../migrations/sqlite/0001_first.sql"))
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
         .execute(&mut connection)
         .await
         .expect("the schema");
@@ -132,7 +147,7 @@ async fn a_page_is_read_in_its_order_and_a_name_by_its_index() {
     let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
         .await
         .expect("a connection");
-    sqlx::raw_sql(include_str!("../migrations/sqlite/0001_first.sql"))
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
         .execute(&mut connection)
         .await
         .expect("the schema");

@@ -1,6 +1,10 @@
 //! The store: opening, committing, leases.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::sync::{
@@ -8,17 +12,21 @@ use tokio::sync::{
     oneshot, watch,
 };
 use uuid::Uuid;
-use velum_model::{chance::Ids, id::*, operation::Event, tenancy::Scope, time::Clock};
+use velum_model::{chance::Ids, id::*, operation::Event, plugin::Digest, tenancy::Scope, time::Clock};
 
 use crate::{
     commit::{Commit, Committed, Refused, StoreError, StoredAnswer},
-    db::{Database, Value},
+    counts::StoreCounts,
+    db::{Asking, Database, Engine, Simulated, Simulation, Value, failed},
     encode::hex,
+    epochs::Epochs,
+    keeper::Owners,
     lease::LOOK,
     migrate::migrate,
     reader::Reader,
     sql::guard::KNOWN_KEYS,
-    writer::{Counters, Message, NewToken, QUEUE, Waiting, Writer, parking::Epochs, read_answer},
+    sql::rest::{BLOB, HAS_BLOB, SHARDS_HELD},
+    writer::{BlobWrite, Counters, Message, NewToken, QUEUE, Waiting, Writer, read_answer},
 };
 
 /// What a store is opened with.
@@ -26,7 +34,8 @@ use crate::{
 pub struct StoreOptions {
     /// `sqlite:/path/velum.db` or `postgres://…`.
     pub url: String,
-    /// Name of this server in lease rows. A server that comes back under its own name need not wait for its lease.
+    /// Name of this server in lease rows. A server that comes back under its own name need not wait for its lease: no
+    /// other process may have it.
     pub holder: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -34,7 +43,7 @@ pub struct StoreOptions {
     pub ids: Arc<dyn Ids>,
     /// Told of every commit.
     pub observer: Arc<dyn Observer>,
-    /// How long a lease lasts without [`Store::renew`], milliseconds.
+    /// How long another holder's shards must have stood still before [`Store::take_over`] takes them, milliseconds.
     pub lease_ms: u64,
 }
 
@@ -101,23 +110,27 @@ pub struct Discrepancy {
 pub struct Store {
     reader: Reader,
     writer: mpsc::Sender<Message>,
+    urgent: mpsc::Sender<Message>,
     counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
     holder: String,
+    asking: Asking,
+    lease: Duration,
+    owners: Owners,
+    /// Closed when the task of the checkpoints has ended.
+    checkpoints: watch::Receiver<()>,
 }
 
-/// What the writer and the readers counted since they began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreCounts {
-    /// SQL statements sent, those that begin and end a transaction too.
-    pub statements: u64,
-    /// Transactions that became durable.
-    pub transactions: u64,
-    /// Commits in them.
-    pub commits: u64,
-    /// SQL statements that the readers were sent.
-    pub statements_read: u64,
+/// Where the database of a URL is, for messages: without the password.
+///
+/// # Errors
+/// [`StoreError::Unusable`] when the URL does not read.
+pub fn shown(url: &str) -> Result<String, StoreError> {
+    Ok(Database::at(url)?.shown())
 }
+
+/// Urgent orders that may wait: a renewal and a release, and some operations that ask whether a shard is still theirs.
+const URGENT: usize = 64;
 
 fn closed() -> StoreError {
     StoreError::Unusable("the store is closed".into())
@@ -127,21 +140,46 @@ impl Store {
     /// Opens the database, migrates and checks it, starts the writer. Owns no shard yet: see [`Store::take_over`].
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] when the database is newer than this version, or its engine too old;
-    /// [`StoreError::Database`] when it does not answer.
+    /// [`StoreError::Unusable`] says what is wrong and what to do: the database is newer than this version, damaged,
+    /// somebody else's or cannot be written, or its engine is too old. [`StoreError::Database`] when it does not answer.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        let database = Database::at(&options.url)?;
-        let mut connection = database.writer().await.map_err(|source| StoreError::Database {
-            attempt: "open the database",
-            source,
-        })?;
-        migrate(&mut connection, database.engine()).await?;
+        Self::with(options, Asking::Waits, Simulation::default()).await
+    }
+
+    /// Opens it so that each call keeps its thread until it is answered: one call at a time, in the order in which they
+    /// were made, and no time passes meanwhile on a runtime whose clock stands. For simulations; the store's own tasks
+    /// must then be on another runtime, the one that this is called on. `simulated` is the file that the options name, and
+    /// what goes wrong with it.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_for_simulation(
+        options: StoreOptions,
+        simulated: Simulated,
+    ) -> Result<Self, StoreError> {
+        Self::with(options, Asking::Blocks, simulated.into()).await
+    }
+
+    async fn with(options: StoreOptions, asking: Asking, simulation: Simulation) -> Result<Self, StoreError> {
+        let database = Database::asked(&options.url, asking, simulation)?;
+        let mut first = database.opened().await?;
+        migrate(&mut first).await?;
+        let opens = |source| failed("open the database", source);
+        let mut connection = database.writer().await.map_err(opens)?;
         database.open_readers().await?;
+        // Not before the others are open: the last to leave SQLite copies the whole log.
+        first.close().await.map_err(opens)?;
         connection.statements = 0;
-        let (epochs, counters) = (Epochs::default(), Arc::new(Counters::default()));
+        let epochs = Epochs::new(Arc::clone(&options.clock));
+        let counters = Arc::new(Counters::default());
         let (wrote, watched) = watch::channel(0);
         let (sender, messages) = mpsc::channel(QUEUE);
+        let (urgent, orders) = mpsc::channel(URGENT);
         let writer = Writer {
+            id: options.ids.uuid(),
+            seq: 0,
+            left: None,
+            is_away: false,
             database: database.clone(),
             connection: Some(connection),
             clock: Arc::clone(&options.clock),
@@ -152,22 +190,28 @@ impl Store {
             counters: Arc::clone(&counters),
             wrote,
         };
-        tokio::spawn(crate::checkpoint::run(database.clone(), watched));
-        tokio::spawn(writer.run(messages));
+        let (ends, checkpoints) = watch::channel(());
+        tokio::spawn(crate::checkpoint::run(database.clone(), watched, ends));
+        tokio::spawn(writer.run(messages, orders));
         Ok(Self {
             reader: Reader { database, epochs },
             writer: sender,
+            urgent,
             counters,
             clock: options.clock,
             holder: options.holder,
+            asking,
+            lease: Duration::from_millis(options.lease_ms),
+            owners: Owners::default(),
+            checkpoints,
         })
     }
 
     /// Commits, and answers when it is durable. Nothing of a refused commit is there.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] says why; [`StoreError::Busy`] when too much waits; else the database failed, and
-    /// whether it is there must be looked up.
+    /// [`StoreError::Refused`] says why; [`StoreError::Busy`] when too much waits; else the database failed. Then nothing
+    /// of it is there, unless the database did not tell in time: an idempotency key answers whether it is.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         let (answer, wait) = oneshot::channel();
         match self.writer.try_send(Message::Commit(Waiting { commit, answer })) {
@@ -175,12 +219,13 @@ impl Store {
             Err(TrySendError::Full(_)) => return Err(StoreError::Busy { waiting: QUEUE }),
             Err(TrySendError::Closed(_)) => return Err(closed()),
         }
-        wait.await.map_err(|_| closed())?
+        self.asking.answer(wait).await.map_err(|_| closed())?
     }
 
     /// Becomes the owner of every shard: each epoch grows by one, so that what an earlier owner still commits is
-    /// refused. With `wait_for_lease` it first waits until the leases of other holders have run out; without, it takes
-    /// them at once.
+    /// refused. With `wait_for_lease` it first waits until the rows of other holders have stood still for a lease, as
+    /// seen by this server's own steady clock; without, it takes them at once. For a database that one server has for
+    /// itself; among several, see [`Store::join`].
     ///
     /// # Errors
     /// The database failed.
@@ -192,9 +237,26 @@ impl Store {
     }
 
     async fn wait_for_leases(&self) -> Result<(), StoreError> {
+        let mut seen: HashMap<ShardId, ((u64, u64), Duration)> = HashMap::new();
         loop {
-            let until = Writer::leased_until(&self.reader.database, &self.holder).await?;
-            if self.clock.now().micros() >= until {
+            let rows = self.reader.database.fetch(&SHARDS_HELD, &[]).await?;
+            let now = self.clock.steady();
+            let mut is_moving = false;
+            for row in rows {
+                let mut columns = row.columns("shard");
+                let (id, epoch): (ShardId, u64) = (columns.take("id")?, columns.take("epoch")?);
+                let holder: String = columns.take("holder")?;
+                let row = (epoch, columns.take("renewals")?);
+                if holder.is_empty() || holder == self.holder {
+                    continue;
+                }
+                let known = seen.entry(id).or_insert((row, now));
+                if known.0 != row {
+                    *known = (row, now);
+                }
+                is_moving |= now.saturating_sub(known.1) < self.lease;
+            }
+            if !is_moving {
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;
@@ -206,7 +268,97 @@ impl Store {
     /// # Errors
     /// `Refused::Fenced` when another has taken one; the database failed.
     pub async fn renew(&self) -> Result<(), StoreError> {
-        self.ask(Message::Renew).await?
+        self.order(Message::Renew).await?
+    }
+
+    /// Gives shards to whoever wants them; their epochs are not used any more from now on.
+    pub(crate) async fn release(&self, shards: Vec<(ShardId, u64)>) -> Result<(), StoreError> {
+        for (shard, _) in &shards {
+            self.reader.epochs.drop_shard(*shard);
+        }
+        self.order(|answer| Message::Release(shards, answer)).await?
+    }
+
+    /// Whether this server still owns a shard under this epoch, asked of the database; as far as it is known when that
+    /// does not answer.
+    pub async fn still_owns(&self, shard: ShardId, epoch: u64) -> bool {
+        if let Err(error) = self.renew().await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "asked whether a shard is owned"
+            );
+        }
+        self.epoch(shard) == Some(epoch)
+    }
+
+    /// Whether other servers may work on the same database: then nothing that is kept in memory is known to this one
+    /// alone.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.reader.epochs.are_shared()
+    }
+
+    /// Whether the database is one that several servers can work on.
+    #[must_use]
+    pub fn can_be_shared(&self) -> bool {
+        self.reader.database.engine() == Engine::Postgres
+    }
+
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    pub(crate) fn owners(&self) -> Owners {
+        Arc::clone(&self.owners)
+    }
+
+    /// Keeps a component and its manifest in the database, where every server finds it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn keep_component(
+        &self,
+        digest: &Digest,
+        component: Vec<u8>,
+        manifest: Option<String>,
+    ) -> Result<(), StoreError> {
+        let keep = BlobWrite::Keep {
+            digest: digest.as_str().to_owned(),
+            component,
+            manifest,
+        };
+        self.ask(|answer| Message::Blob(keep, answer)).await?
+    }
+
+    /// Forgets a component, unless an installed plugin has it.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn forget_component(&self, digest: &Digest) -> Result<(), StoreError> {
+        let forget = BlobWrite::Forget(digest.as_str().to_owned());
+        self.ask(|answer| Message::Blob(forget, answer)).await?
+    }
+
+    /// A component and its manifest, if they were kept.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn component(&self, digest: &Digest) -> Result<Option<(Vec<u8>, Option<String>)>, StoreError> {
+        let values = [Value::from(digest.as_str())];
+        let rows = self.reader.database.fetch_patiently(&BLOB, &values).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns("plugin_blob");
+        Ok(Some((columns.take("component")?, columns.take("manifest")?)))
+    }
+
+    /// Whether a component was kept.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn has_component(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let values = [Value::from(digest.as_str())];
+        let rows = self.reader.database.fetch(&HAS_BLOB, &values).await?;
+        Ok(!rows.is_empty())
     }
 
     /// The epoch under which this server owns a shard.
@@ -293,6 +445,9 @@ impl Store {
             transactions: self.counters.transactions.load(Ordering::Relaxed),
             commits: self.counters.commits.load(Ordering::Relaxed),
             statements_read: self.reader.database.statements_read(),
+            retries: self.counters.retries.load(Ordering::Relaxed),
+            looks: self.counters.looks.load(Ordering::Relaxed),
+            fenced: self.counters.fenced.load(Ordering::Relaxed),
         }
     }
 
@@ -308,12 +463,27 @@ impl Store {
         if self.ask(Message::Close).await.is_ok() {
             self.writer.closed().await;
         }
+        let mut checkpoints = self.checkpoints.clone();
+        while checkpoints.changed().await.is_ok() {}
         self.reader.database.close().await;
+    }
+
+    /// Asks before everything that waits.
+    async fn order<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        let asked = async {
+            self.urgent.send(message(answer)).await.map_err(|_| closed())?;
+            wait.await.map_err(|_| closed())
+        };
+        self.asking.answer(asked).await
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, StoreError> {
         let (answer, wait) = oneshot::channel();
-        self.writer.send(message(answer)).await.map_err(|_| closed())?;
-        wait.await.map_err(|_| closed())
+        let asked = async {
+            self.writer.send(message(answer)).await.map_err(|_| closed())?;
+            wait.await.map_err(|_| closed())
+        };
+        self.asking.answer(asked).await
     }
 }

@@ -127,7 +127,7 @@ pub struct CreateComputeHostBody {
     #[serde(default)]
     #[schema(value_type = Object, example = json!({"uri": "qemu:///system"}))]
     pub config: Value,
-    /// Address of its node daemon.
+    /// Address of its node daemon: `unix:PATH`, or `tls:NODE@HOST:PORT` of a machine that was enrolled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "unix:/run/velum/node.sock", max_length = 1024)]
     pub node: Option<String>,

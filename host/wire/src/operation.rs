@@ -55,15 +55,49 @@ pub struct StepView {
     pub note: Option<String>,
     /// What went wrong last, for the operator; null for others.
     pub fault: Option<String>,
+    /// The operator's word that what it could not reach is gone, for the operator; null for others.
+    #[serde(default)]
+    pub asserted: Option<AssertionView>,
     /// When it came into this state.
     #[schema(format = DateTime)]
     pub at: String,
 }
 
+/// An operator's word in place of the far side's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AssertionView {
+    /// Whose word.
+    pub by: String,
+    /// How they know.
+    pub reason: String,
+    /// When it was given.
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+/// Why a parked operation is to go on. May be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideOperationBody {
+    /// In the operator's words, for the event log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub reason: Option<String>,
+}
+
+/// How it is known that what a parked operation could not reach is gone for good.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssertGoneBody {
+    /// In the operator's words; stands with the step and in the event log for good.
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+}
+
 /// What an operation is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubjectView {
-    /// Its collection: `instances`, `volumes`, `templates`, `compute-hosts`.
+    /// Its collection: `instances`, `volumes`, `templates`, `compute-hosts`, `orphans`.
     pub collection: String,
     /// Its id.
     pub id: Uuid,

@@ -74,7 +74,7 @@ pub struct Create {
     /// Settings of the driver for this host, like {"uri":"qemu:///system"}.
     #[arg(long, value_name = "JSON|@FILE")]
     pub config: Option<String>,
-    /// Address of its velum-node, like unix:/run/velum/node.sock.
+    /// Address of its velum-node: unix:/run/velum/node.sock, or what `velum-node enroll` printed on a machine of its own.
     #[arg(long, value_name = "ADDRESS")]
     pub node: Option<String>,
     /// Origin of its HTTP API, for drivers of such.

@@ -17,7 +17,9 @@ mod names;
 mod network;
 mod network_offering;
 mod nic;
+mod node;
 mod operation;
+mod orphan;
 mod plugin;
 mod pod;
 mod policy;
@@ -75,6 +77,8 @@ enum Command {
     #[command(subcommand)]
     Nic(nic::Command),
     #[command(subcommand)]
+    Node(node::Command),
+    #[command(subcommand)]
     ComputeOffering(compute_offering::Command),
     #[command(subcommand)]
     DiskOffering(disk_offering::Command),
@@ -88,6 +92,8 @@ enum Command {
     Volume(volume::Command),
     #[command(subcommand)]
     Operation(operation::Command),
+    #[command(subcommand)]
+    Orphan(orphan::Command),
     #[command(subcommand)]
     Event(event::Command),
     #[command(subcommand)]
@@ -145,6 +151,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::IpAddress(command) => ip_address::run(session, command).await,
         Command::Network(command) => network::run(session, command).await,
         Command::Nic(command) => nic::run(session, command).await,
+        Command::Node(command) => node::run(session, command).await,
         Command::ComputeOffering(command) => compute_offering::run(session, command).await,
         Command::DiskOffering(command) => disk_offering::run(session, command).await,
         Command::NetworkOffering(command) => network_offering::run(session, command).await,
@@ -152,6 +159,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Instance(command) => instance::run(session, command).await,
         Command::Volume(command) => volume::run(session, command).await,
         Command::Operation(command) => operation::run(session, command).await,
+        Command::Orphan(command) => orphan::run(session, command).await,
         Command::Event(command) => event::run(session, command).await,
         Command::Decision(command) => decision::run(session, command).await,
         Command::Plugin(command) => plugin::run(session, command).await,

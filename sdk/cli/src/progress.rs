@@ -45,7 +45,7 @@ pub fn ended_badly(view: &OperationView) -> Failure {
         .as_ref()
         .map_or_else(String::new, |e| format!(": {} ({})", e.message, e.code));
     let next = if view.state == OperationState::Parked {
-        "It keeps what it claimed until an operator decides."
+        "It keeps what it claimed until an operator decides (velum operation retry, undo or assert-gone)."
     } else {
         "Everything that it had claimed is free again."
     };

@@ -24,6 +24,7 @@ mod event;
 mod filter;
 mod http;
 mod instance;
+mod node;
 mod operation;
 mod plugin;
 mod resource;

@@ -1,11 +1,11 @@
-//! Waiting for operations.
+//! Waiting for operations, and deciding on those that are parked.
 
 use std::time::Duration;
 
 use uuid::Uuid;
-use velum_wire::{OperationState, OperationView};
+use velum_wire::{AssertGoneBody, DecideOperationBody, OperationState, OperationView};
 
-use crate::{Client, ClientError, Collection, Operations, http::Ask};
+use crate::{Answered, Client, ClientError, Collection, Operations, http::Ask};
 
 /// How an operation ended.
 #[derive(Clone, Debug)]
@@ -40,6 +40,45 @@ const HELD: Duration = Duration::from_secs(10);
 const WATCHED: Duration = Duration::from_millis(700);
 /// A server that answers at once, for whatever reason, is not asked more often than this.
 const GENTLE: Duration = Duration::from_millis(100);
+
+impl Collection<'_, Operations> {
+    /// Lets a parked operation try again the step that failed, forward or backwards as it went.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a problem when it is not parked.
+    pub async fn retry(
+        &self,
+        id: Uuid,
+        reason: Option<String>,
+    ) -> Result<Answered<OperationView>, ClientError> {
+        self.act(id, "retry", Some(&DecideOperationBody { reason })).await
+    }
+
+    /// Turns a parked operation back.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a problem when it is not parked or has no way back.
+    pub async fn undo(
+        &self,
+        id: Uuid,
+        reason: Option<String>,
+    ) -> Result<Answered<OperationView>, ClientError> {
+        self.act(id, "undo", Some(&DecideOperationBody { reason })).await
+    }
+
+    /// Says that what a parked operation could not reach is gone for good.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a problem when it is not parked or waits for nothing that could be gone.
+    pub async fn assert_gone(
+        &self,
+        id: Uuid,
+        reason: String,
+    ) -> Result<Answered<OperationView>, ClientError> {
+        self.act(id, "assert-gone", Some(&AssertGoneBody { reason }))
+            .await
+    }
+}
 
 impl Client {
     /// Waits until an operation ended or is parked. Without a limit of its own: put a timeout around it.

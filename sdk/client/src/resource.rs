@@ -102,6 +102,8 @@ resources! {
     Volumes volumes "volumes" VolumeView create CreateVolumeBody;
     /// Operations.
     Operations operations "operations" OperationView;
+    /// What is at the far sides and no row owns.
+    Orphans orphans "orphans" OrphanView;
     /// Events.
     Events events "events" EventView;
     /// Decisions.
@@ -124,5 +126,5 @@ macro_rules! identified {
 
 identified! {
     Zones Pods Clusters ComputeHosts StoragePools ImageStores IpRanges IpAddresses Networks Nics ComputeOfferings
-    DiskOfferings NetworkOfferings Templates Instances Volumes Operations Decisions Plugins Policies
+    DiskOfferings NetworkOfferings Templates Instances Volumes Operations Orphans Decisions Plugins Policies
 }

@@ -3,6 +3,8 @@
 import socket
 import time
 
+import requests
+
 from contract import header
 from world import IMAGE
 
@@ -68,6 +70,8 @@ class Walk:
         self.plugins()
         self.guests()
         self.consoles()
+        self.parked()
+        self.nodes()
         self.looks()
 
     def infrastructure(self):
@@ -181,6 +185,76 @@ class Walk:
         self.take("compute_offerings_delete", offering)
         self.take("compute_hosts_delete", host)
         self.take("clusters_delete", cluster)
+
+    def nodes(self):
+        """A machine joins with a token, once; it stays who it is when it joins again."""
+        joined = [self.contract.send("nodes_enroll", body=self.world.joining(self.token())).json() for _ in "12"]
+        if joined[0]["id"] != joined[1]["id"]:
+            self.contract.tally.wrong("nodes_enroll", "the same key came to be another node", str(joined))
+        token = self.token()
+        self.contract.send("nodes_enroll", body=self.world.joining(token))
+        self.contract.send("nodes_enroll", body=self.world.joining(token), expect=[401])
+        self.contract.send("nodes_enroll", body={**self.world.joining(self.token()), "request_pem": "x"}, expect=[422])
+        self.contract.send("nodes_enroll", body={**self.world.joining(self.token()), "address": "x"}, expect=[422])
+
+    def token(self):
+        """A join token."""
+        return self.contract.send("node_tokens_create", body={"valid_s": 600}).json()["token"]
+
+    def parked(self):
+        """What cannot go on waits for the operator: retry, undo, and say that it is gone. What is not gone is an orphan."""
+        first, second = (self.park("instances_create", ["start"], body=self.world.good("instances_create")) for _ in "12")
+        self.mend()
+        self.act("operations_retry", first, body={"reason": "the far side is back"})
+        self.contract.send("operations_undo", id=second, body={})
+        self.ended(second, "undone")
+        guest = self.contract.send("operations_get", id=first).json()["subject"]["id"]
+        verbs = ["kill", "remove", "unpublish", "delete"]
+        destroy = self.park("instances_delete", verbs, id=guest)
+        for _ in verbs:
+            self.contract.send("operations_assert_gone", id=destroy, body={"reason": "its machine burnt down"})
+            if self.ended(destroy, "parked", "done") == "done":
+                break
+        orphans = self.until("orphans_list", lambda page: page["items"])["items"]
+        self.contract.send("orphans_get", id=orphans[0]["id"])
+        self.mend()
+        self.until("orphans_list", lambda page: not page["items"])
+
+    def park(self, name, verbs, **ask):
+        """Asks for something that fails for good at the far side once it can no longer turn back. Answers its operation."""
+        for verb in verbs:
+            fault = {"kind": "fail", "verb": verb, "code": 8, "unchanged": False, "count": 1000}
+            requests.post(f"{self.world.sim}/sim/faults", json=fault, timeout=20).raise_for_status()
+        location = header(self.contract.send(name, **ask), "Location")
+        operation = location.rsplit("/", 1)[1]
+        self.ended(operation, "parked")
+        return operation
+
+    def mend(self):
+        """Nothing fails at the far side any more."""
+        requests.delete(f"{self.world.sim}/sim/faults", timeout=20).raise_for_status()
+
+    def ended(self, operation, *states):
+        """Waits until an operation is in one of these states; answers which."""
+        view = {}
+        for _ in range(30):
+            view = self.contract.send("operations_get", id=operation, query={"wait_ms": 2000}).json()
+            if view["state"] in states:
+                return view["state"]
+        self.contract.tally.wrong("operations_get", f"did not come to be {' or '.join(states)}", str(view))
+        return view["state"]
+
+    def until(self, name, holds):
+        """Looks until something holds; answers what was seen then."""
+        page = {}
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            page = self.contract.send(name).json()
+            if holds(page):
+                return page
+            time.sleep(0.2)
+        self.contract.tally.wrong(name, "did not come to be as it should", str(page))
+        return page
 
     def upgrade(self, guest):
         """Asks for the console as a WebSocket does. A simulated guest has no serial line to open: 409 with a problem."""

@@ -10,6 +10,15 @@ import random
 
 IMAGE = bytes(n % 251 for n in range(1 << 20))
 NOWHERE = "018f3f3e-7a5b-7c3d-8e9f-0123456789ab"
+# Of a key that nobody kept.
+REQUEST = """-----BEGIN CERTIFICATE REQUEST-----
+MIHQMHcCAQAwFTETMBEGA1UEAwwKdmVsdW0tbm9kZTBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABIv6g0yTaR8VhCuUZDmoNy2GHf9Gkt8SCONan/nv2BL5x3Xb4IND
+7OCYVzUXZxKqcbmN7YkXSX/MRgwuV//jKvagADAKBggqhkjOPQQDAgNJADBGAiEA
+/W9XjvIsuacVdlP9W4Zw9GBu5ihcWhQI9XT5s8xTDYoCIQCLaorn3jWeuqyDy5zX
+ktJQr78rAtTXKgF2Ixut9g1lyQ==
+-----END CERTIFICATE REQUEST-----
+"""
 
 
 class World:
@@ -66,6 +75,25 @@ class World:
         """A body that an operation takes as it is."""
         make = getattr(self, f"_{name}", None)
         return make() if make else None
+
+    def joining(self, token):
+        """A machine that joins with a token."""
+        return {"token": token, "request_pem": REQUEST, "address": "10.0.0.7:7443"}
+
+    def _nodes_enroll(self):
+        return self.joining(f"vjn_{'0' * 64}.{'0' * 64}")
+
+    def _node_tokens_create(self):
+        return {"valid_s": 600}
+
+    def _operations_retry(self):
+        return {"reason": "the far side is back"}
+
+    def _operations_undo(self):
+        return {"reason": "nobody wants it any more"}
+
+    def _operations_assert_gone(self):
+        return {"reason": "its machine burnt down"}
 
     def _zones_create(self):
         return {"name": self.name("zone")}

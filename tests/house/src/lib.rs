@@ -14,4 +14,6 @@ mod plugins;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]
+mod statements;
+#[cfg(test)]
 mod texts;

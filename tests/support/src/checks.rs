@@ -1,10 +1,14 @@
 //! Ends of stories: nothing under way, nothing left behind, and the books of both sides agree.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use serde_json::Value;
 use velum_client::{Client, Filter};
+use velum_wire::InstanceState;
 
 use crate::cloud::TestCloud;
 
@@ -124,6 +128,44 @@ impl TestCloud {
             .collect();
         anyhow::ensure!(clones.is_empty(), "the far side has volumes left: {clones:#?}");
         Ok(())
+    }
+
+    /// Where the far side's runs are not just those of the running instances, and the violations that it saw. Nothing may be
+    /// under way.
+    ///
+    /// # Errors
+    /// When one of the two does not answer.
+    pub async fn differences(&self) -> anyhow::Result<Vec<String>> {
+        let instances = self.client()?.instances().all(&Filter::new()).await?;
+        let audit = self.sim_get("/sim/audit").await?;
+        let found = audit.get("runs").and_then(Value::as_array);
+        let mut runs: BTreeMap<String, u32> = BTreeMap::new();
+        for run in found.context("the audit has no runs")? {
+            let id = run
+                .get("run")
+                .and_then(Value::as_str)
+                .context("a run has no id")?;
+            *runs.entry(id.to_owned()).or_default() += 1;
+        }
+        let mut differences = Vec::new();
+        for instance in &instances {
+            let run = instance.run.as_ref().map(|r| r.id.to_string());
+            match (instance.state, run) {
+                (InstanceState::Running, Some(run)) if runs.remove(&run) == Some(1) => {}
+                (InstanceState::Stopped, None) => {}
+                (state, run) => differences.push(format!(
+                    "{} is {state:?} with run {run:?}, which the far side has not",
+                    instance.name
+                )),
+            }
+        }
+        let strangers = runs
+            .keys()
+            .map(|run| format!("the far side has run {run}, which nobody owns"));
+        differences.extend(strangers);
+        let violations = self.violations().await?;
+        differences.extend(violations.iter().map(|v| format!("violation: {v}")));
+        Ok(differences)
     }
 
     /// The violations that the far side saw.

@@ -1,8 +1,9 @@
 //! A cloud of real processes: `velum-sim`, and `velumd` over a data directory of the test's own.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,7 @@ use velum_client::Client;
 
 use crate::{
     process::{Process, program},
-    server::{first_party, free_port, start_velumd, wait_ready},
+    server::{first_party, free_port, start_velumd, start_velumd_under, wait_ready},
 };
 
 /// How a cloud is to be.
@@ -55,6 +56,9 @@ pub struct TestCloud {
     pub sim_url: String,
     /// Where the server listens.
     pub url: String,
+    /// A program, with arguments, that the server is started under from the next start on and that becomes it: a recorder.
+    /// Empty: none.
+    pub under: Vec<OsString>,
     plugins: PathBuf,
     directory: tempfile::TempDir,
 }
@@ -69,7 +73,7 @@ impl TestCloud {
             .prefix("velum-")
             .tempdir()
             .context("could not make a directory")?;
-        let (sim, sim_url) = start_sim(directory.path(), options)?;
+        let (sim, sim_url) = start_sim(directory.path(), options, "127.0.0.1:0")?;
         let config = directory.path().join("velumd.toml");
         std::fs::write(&config, &options.config).context("could not write the configuration")?;
         let port = free_port()?;
@@ -83,6 +87,7 @@ impl TestCloud {
             sim,
             sim_url,
             url: format!("http://127.0.0.1:{port}"),
+            under: Vec::new(),
             plugins,
             directory,
         };
@@ -121,6 +126,31 @@ impl TestCloud {
         Ok(Client::new(&self.url, Some(&self.token()?))?)
     }
 
+    /// Replaces the server's configuration, which it reads when it starts again.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure(&self, config: &str) -> anyhow::Result<()> {
+        std::fs::write(self.directory.path().join("velumd.toml"), config)
+            .context("could not write the configuration")
+    }
+
+    /// Runs `velumd db …` with the server's configuration and data.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn db(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        Command::new(program("velumd")?)
+            .arg("--config")
+            .arg(self.directory.path().join("velumd.toml"))
+            .arg("--data")
+            .arg(self.data())
+            .arg("db")
+            .args(arguments)
+            .output()
+            .context("could not start velumd db")
+    }
+
     /// `kill -9` of the server.
     pub fn kill(&mut self) {
         self.velumd.kill();
@@ -139,13 +169,15 @@ impl TestCloud {
     /// # Errors
     /// When it cannot be started.
     pub fn respawn(&mut self) -> anyhow::Result<()> {
-        self.velumd = start_velumd(self.directory.path(), self.port()?, &self.plugins, &[])?;
+        let port = self.port()?;
+        self.velumd = start_velumd_under(&self.under, self.directory.path(), port, &self.plugins, &[])?;
         Ok(())
     }
 
     async fn start_again(&mut self, arguments: &[&str]) -> anyhow::Result<Duration> {
         let began = Instant::now();
-        self.velumd = start_velumd(self.directory.path(), self.port()?, &self.plugins, arguments)?;
+        let port = self.port()?;
+        self.velumd = start_velumd_under(&self.under, self.directory.path(), port, &self.plugins, arguments)?;
         self.wait_ready().await?;
         Ok(began.elapsed())
     }
@@ -216,11 +248,16 @@ impl TestCloud {
     }
 }
 
-fn start_sim(directory: &Path, options: &CloudOptions) -> anyhow::Result<(Process, String)> {
+/// Starts the far side and waits until it listens.
+pub(crate) fn start_sim(
+    directory: &Path,
+    options: &CloudOptions,
+    listen: &str,
+) -> anyhow::Result<(Process, String)> {
     let log = directory.join("velum-sim.log");
     let mut command = Command::new(program("velum-sim")?);
     command
-        .args(["--listen", "127.0.0.1:0"])
+        .args(["--listen", listen])
         .args([
             "--hosts",
             &options.hosts.to_string(),

@@ -33,6 +33,8 @@ pub struct RealOptions {
     pub config: String,
     /// Processors that the compute host is said to have.
     pub vcpus: u64,
+    /// Whether the server reaches the node over TLS, as if it were on another machine, and not by its socket.
+    pub tls: bool,
 }
 
 /// A running cloud. Everything stops when it is dropped, and what a test that failed left is removed.
@@ -45,6 +47,8 @@ pub struct RealCloud {
     /// Where the server listens.
     pub url: String,
     options: RealOptions,
+    /// Where the node listens for TLS, and its address.
+    afar: Option<(u16, String)>,
     /// Where the log of the present node begins.
     node_log_from: u64,
     directory: tempfile::TempDir,
@@ -67,7 +71,7 @@ impl RealCloud {
         }
         std::fs::write(directory.path().join("velumd.toml"), &options.config)
             .context("could not write the configuration")?;
-        let node = start_node(directory.path())?;
+        let node = start_node(directory.path(), None)?;
         let port = free_port()?;
         let velumd = start_velumd(directory.path(), port, &first_party()?, &[])?;
         let mut cloud = Self {
@@ -75,12 +79,35 @@ impl RealCloud {
             node,
             url: format!("http://127.0.0.1:{port}"),
             options,
+            afar: None,
             node_log_from: 0,
             directory,
         };
         wait_for_node(cloud.directory.path(), &mut cloud.node).await?;
         wait_ready(&cloud.url.clone(), &mut cloud.velumd).await?;
+        if cloud.options.tls {
+            cloud.enrol().await?;
+        }
         Ok(cloud)
+    }
+
+    /// Lets the node's machine join, and starts the node anew so that it listens.
+    async fn enrol(&mut self) -> anyhow::Result<()> {
+        let token = self.client()?.node_token(None).await?.token;
+        let port = free_port()?;
+        let enrolled = Command::new(program("velum-node")?)
+            .args(["enroll", "--server", &self.url, "--token", &token])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .arg("--state")
+            .arg(self.directory.path().join("node"))
+            .output()
+            .context("could not run velum-node enroll")?;
+        let why = String::from_utf8_lossy(&enrolled.stderr);
+        anyhow::ensure!(enrolled.status.success(), "velum-node enroll: {why}");
+        let address = String::from_utf8_lossy(&enrolled.stdout).trim().to_owned();
+        self.afar = Some((port, address));
+        self.node.stop(NODE_READY_WITHIN)?;
+        self.restart_node().await
     }
 
     /// Where all of it lies.
@@ -104,14 +131,22 @@ impl RealCloud {
     /// What a zone of this cloud stands on.
     #[must_use]
     pub fn ground(&self) -> Ground {
-        self.ground_through(&self.socket())
+        let node = match &self.afar {
+            Some((_, address)) => address.clone(),
+            None => format!("unix:{}", self.socket().display()),
+        };
+        self.ground_of(node)
     }
 
     /// The same with the node behind another socket.
     #[must_use]
     pub fn ground_through(&self, socket: &Path) -> Ground {
+        self.ground_of(format!("unix:{}", socket.display()))
+    }
+
+    fn ground_of(&self, node: String) -> Ground {
         Ground::Real(RealGround {
-            node: format!("unix:{}", socket.display()),
+            node,
             pool: self.directory.path().join("pool"),
             images: self.directory.path().join("images"),
             bridge: self.bridge(),
@@ -158,7 +193,8 @@ impl RealCloud {
     pub async fn restart_node(&mut self) -> anyhow::Result<()> {
         let log = node_log(self.directory.path());
         self.node_log_from = std::fs::metadata(&log).map_or(0, |meta| meta.len());
-        self.node = start_node(self.directory.path())?;
+        let port = self.afar.as_ref().map(|(port, _)| *port);
+        self.node = start_node(self.directory.path(), port)?;
         wait_for_node(self.directory.path(), &mut self.node).await
     }
 
@@ -238,7 +274,7 @@ fn node_log(directory: &Path) -> PathBuf {
     directory.join("velum-node.log")
 }
 
-fn start_node(directory: &Path) -> anyhow::Result<Process> {
+fn start_node(directory: &Path, tls_port: Option<u16>) -> anyhow::Result<Process> {
     let mut command = Command::new(program("velum-node")?);
     command
         .arg("--socket")
@@ -249,6 +285,9 @@ fn start_node(directory: &Path) -> anyhow::Result<Process> {
         .arg("--directory-allow")
         .arg(directory)
         .env("RUST_LOG", "info,velum_node=debug");
+    if let Some(port) = tls_port {
+        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+    }
     Process::start("velum-node", &mut command, &node_log(directory))
 }
 

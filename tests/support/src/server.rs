@@ -1,6 +1,7 @@
 //! `velumd` itself: how the clouds of this harness start it, and how they know that it is there.
 
 use std::{
+    ffi::OsString,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
@@ -44,7 +45,26 @@ pub(crate) fn start_velumd(
     plugins: &Path,
     arguments: &[&str],
 ) -> anyhow::Result<Process> {
-    let mut command = Command::new(program("velumd")?);
+    start_velumd_under(&[], directory, port, plugins, arguments)
+}
+
+/// The same, with `velumd` and its arguments given to another program, which must become it: the process is velumd's.
+pub(crate) fn start_velumd_under(
+    under: &[OsString],
+    directory: &Path,
+    port: u16,
+    plugins: &Path,
+    arguments: &[&str],
+) -> anyhow::Result<Process> {
+    let velumd = program("velumd")?;
+    let mut command = match under.split_first() {
+        None => Command::new(velumd),
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(velumd);
+            command
+        }
+    };
     command
         .arg("--config")
         .arg(directory.join("velumd.toml"))

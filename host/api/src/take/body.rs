@@ -135,6 +135,14 @@ impl FromRequest<ApiState> for Chunk {
     }
 }
 
+/// A JSON body before it is read, for whoever must know what a request is about.
+///
+/// # Errors
+/// 408, 413, and a body that broke off: what an extractor would say.
+pub async fn whole(body: axum::body::Body, headers: &HeaderMap) -> Answered<Bytes> {
+    read(body, headers, JSON_MAX).await
+}
+
 /// A component to install: `application/wasm` alone, or JSON with its manifest.
 ///
 /// # Errors

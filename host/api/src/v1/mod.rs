@@ -13,7 +13,10 @@ mod ip_ranges;
 mod network_offerings;
 mod networks;
 mod nics;
+mod node_tokens;
+mod nodes;
 mod operations;
+mod orphans;
 mod plugins;
 mod pods;
 mod policies;
@@ -38,6 +41,8 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(ip_addresses::routes())
         .merge(networks::routes())
         .merge(nics::routes())
+        .merge(node_tokens::routes())
+        .merge(nodes::routes())
         .merge(compute_offerings::routes())
         .merge(disk_offerings::routes())
         .merge(network_offerings::routes())
@@ -45,6 +50,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(instances::routes())
         .merge(volumes::routes())
         .merge(operations::routes())
+        .merge(orphans::routes())
         .merge(events::routes())
         .merge(decisions::routes())
         .merge(plugins::routes())

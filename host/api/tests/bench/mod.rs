@@ -5,9 +5,12 @@
     reason = "a bench that cannot be set up is a failed test"
 )]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,7 +23,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tower::ServiceExt;
 use uuid::Uuid;
-use velum_api::{ApiState, Bounds};
+use velum_api::{ApiState, Bounds, Peers};
 use velum_model::{
     Timestamp, TokenId,
     chance::Ids,
@@ -38,7 +41,7 @@ use velum_model::{
     time::Clock,
 };
 use velum_service::{Parts, Services, Watch};
-use velum_store::{Store, StoreOptions};
+use velum_store::{Membership, Store, StoreOptions};
 
 /// The token that the store knows.
 pub const TOKEN: &str = "a-token-of-the-test";
@@ -119,34 +122,77 @@ impl Nodes for NoNodes {
 
 /// The API over a store of its own.
 pub struct Bench {
+    /// What it is over.
+    pub store: Store,
     router: Router,
-    _directory: tempfile::TempDir,
+    pub membership: Option<Membership>,
+    _directory: Arc<tempfile::TempDir>,
 }
+
+/// Long in calls of the clock, of which each takes a millisecond, and short in looks at the shards, which are real.
+const LEASE: Duration = Duration::from_secs(2);
 
 impl Bench {
     /// A fresh one.
     pub async fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
+        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
+        let bench = Self::over(directory, "test", None).await;
+        bench.know_token().await;
+        bench
+    }
+
+    /// Two servers on one database, each at an address of its own.
+    pub async fn two() -> [Self; 2] {
+        let directory = Arc::new(tempfile::tempdir().expect("a directory"));
+        let first = Self::served(Arc::clone(&directory), "first").await;
+        first.know_token().await;
+        [first, Self::served(directory, "second").await]
+    }
+
+    async fn know_token(&self) {
+        let token = TokenId::from_uuid(Uuid::from_u128(1));
+        let hash = Sha256::digest(TOKEN.as_bytes());
+        let stored = self.store.insert_token(token, "admin", &hash, Scope::All).await;
+        stored.expect("a token");
+    }
+
+    async fn served(directory: Arc<tempfile::TempDir>, called: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let bench = Self::over(directory, called, Some(&address)).await;
+        let router = bench.router.clone();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        bench
+    }
+
+    async fn over(directory: Arc<tempfile::TempDir>, called: &str, address: Option<&str>) -> Self {
         let counting = Arc::new(Counting::default());
+        // Ids of two servers are apart.
+        counting.ids.store(
+            called.bytes().map(u64::from).sum::<u64>() << 32,
+            Ordering::Relaxed,
+        );
         let watch = Watch::new();
         let options = StoreOptions {
             url: format!("sqlite:{}", directory.path().join("velum.db").display()),
-            holder: "test".into(),
+            holder: called.into(),
             clock: counting.clone(),
             ids: counting.clone(),
             observer: watch.clone(),
             lease_ms: 60_000,
         };
         let store = Store::open(options).await.expect("a store");
-        store.take_over(false).await.expect("the shards");
-        let token = TokenId::from_uuid(Uuid::from_u128(1));
-        let hash = Sha256::digest(TOKEN.as_bytes());
-        store
-            .insert_token(token, "admin", &hash, Scope::All)
-            .await
-            .expect("a token");
+        let membership = match address {
+            Some(address) => Some(store.join(address, LEASE).await.expect("joined")),
+            None => {
+                store.take_over(false).await.expect("the shards");
+                None
+            }
+        };
         let parts = Parts {
-            store,
+            store: store.clone(),
             plugins: Arc::new(NoPlugins),
             nodes: Arc::new(NoNodes),
             clock: counting.clone(),
@@ -154,6 +200,7 @@ impl Bench {
             watch,
         };
         let state = ApiState {
+            peers: address.map(|_| Peers::new().expect("a client")),
             services: Services::start(parts).await.expect("the use cases"),
             ids: counting,
             metrics: None,
@@ -161,7 +208,9 @@ impl Bench {
             bounds: Arc::new(Bounds::default()),
         };
         Self {
+            store,
             router: velum_api::router(state),
+            membership,
             _directory: directory,
         }
     }

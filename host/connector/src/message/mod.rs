@@ -1,4 +1,4 @@
-//! The plain messages between the server and `velum-node` over a Unix socket.
+//! The plain messages between the server and `velum-node` over a Unix socket, or over TLS between machines.
 //!
 //! The node speaks first: a [`Greeting`]. Then the server sends [`Request`]s, many in flight at a time, and the node
 //! answers each with a [`Reply`] of the same number, in any order. After a positive answer to [`Verb::ConsoleOpen`]
@@ -106,6 +106,8 @@ pub enum Verb {
         /// What is in it.
         seed: SeedSpec,
     },
+    /// The runs whose seeds lie on the node. Answers `Vec<RunId>`.
+    Seeds,
     /// Removes the seed of a run (effect). Answers `null`.
     SeedRemove(RunId),
     /// Copies an image into a published volume (effect). Answers `null`.
@@ -160,6 +162,7 @@ impl Verb {
             Self::Epochs(_)
             | Self::Image { .. }
             | Self::Links
+            | Self::Seeds
             | Self::VerifyAttachment(_)
             | Self::ConsoleOpen { .. }
             | Self::ConsoleLog { .. } => false,

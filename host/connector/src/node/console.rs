@@ -1,23 +1,20 @@
 //! A console: a connection of its own that carries nothing else once it is open.
 
-use std::{io, path::Path, pin::Pin};
+use std::{io, pin::Pin};
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::unix::{OwnedReadHalf, OwnedWriteHalf},
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use velum_model::{
     fault::{Fault, code},
     port::node::stream::{ByteStream, Reader, Writer},
 };
 
-use super::{QUESTION, link};
+use super::{QUESTION, link, place::Place};
 use crate::message::{Request, Verb};
 
 /// What one read takes at most: a serial line writes a few bytes at a time, a boot a few KiB.
 const READ: usize = 8 << 10;
 
-pub(super) async fn open(socket: &Path, verb: Verb) -> Result<ByteStream, Fault> {
+pub(super) async fn open(place: &Place, verb: Verb) -> Result<ByteStream, Fault> {
     let request = Request {
         id: 0,
         deadline_ms: u32::try_from(QUESTION.as_millis()).unwrap_or(u32::MAX),
@@ -26,21 +23,20 @@ pub(super) async fn open(socket: &Path, verb: Verb) -> Result<ByteStream, Fault>
         verb,
     };
     let opening = async {
-        let (mut stream, _) = link::greeted(socket).await?;
-        link::first_exchange(&mut stream, &request).await?;
-        Ok(stream)
+        let (mut halves, _) = link::greeted(place).await?;
+        link::first_exchange(&mut halves, &request).await?;
+        Ok(halves)
     };
-    let stream = tokio::time::timeout(QUESTION, opening)
+    let halves = tokio::time::timeout(QUESTION, opening)
         .await
         .map_err(|_| Fault::unchanged(code::DEADLINE, "velum-node did not open the console in time"))??;
-    let (reader, writer) = stream.into_split();
     Ok(ByteStream {
-        reader: Box::new(Reading(reader)),
-        writer: Box::new(Writing(writer)),
+        reader: Box::new(Reading(halves.reader)),
+        writer: Box::new(Writing(halves.writer)),
     })
 }
 
-struct Reading(OwnedReadHalf);
+struct Reading(Box<dyn AsyncRead + Send + Sync + Unpin>);
 
 impl Reader for Reading {
     fn read(&mut self) -> Pin<Box<dyn Future<Output = io::Result<Vec<u8>>> + Send + '_>> {
@@ -53,10 +49,13 @@ impl Reader for Reading {
     }
 }
 
-struct Writing(OwnedWriteHalf);
+struct Writing(Box<dyn AsyncWrite + Send + Sync + Unpin>);
 
 impl Writer for Writing {
     fn write<'a>(&'a mut self, bytes: &'a [u8]) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
-        Box::pin(async move { self.0.write_all(bytes).await })
+        Box::pin(async move {
+            self.0.write_all(bytes).await?;
+            self.0.flush().await
+        })
     }
 }

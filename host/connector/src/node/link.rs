@@ -1,8 +1,8 @@
-//! One connection to a node: a task that writes, a task that reads, and who waits for which answer.
+//! One connection to a node: a task that writes, a task that reads, and who waits for which answer. What is below (a
+//! socket of this machine, TLS to another) does not matter to either.
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,18 +12,20 @@ use std::{
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::{
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::{mpsc, oneshot},
     time::Instant,
 };
 use velum_model::fault::{Fault, code};
 
-use crate::message::{
-    Greeting, PROTOCOL, Reply, Request, ShardEpoch, Verb,
-    frame::{self, Frame},
+use super::place::Place;
+
+use crate::{
+    message::{
+        Greeting, PROTOCOL, Reply, Request, ShardEpoch, Verb,
+        frame::{self, Frame, FrameError},
+    },
+    tls,
 };
 
 /// Frames that may wait for the socket: enough to keep it busy, no more than a few MiB.
@@ -67,16 +69,23 @@ impl Drop for Shared {
     }
 }
 
+/// Both ways of a connection.
+pub(super) struct Halves {
+    pub(super) reader: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    pub(super) writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+}
+
 /// Connects and reads the greeting.
-pub(super) async fn greeted(socket: &Path) -> Result<(UnixStream, Greeting), Fault> {
-    let place = socket.display();
+pub(super) async fn greeted(place: &Place) -> Result<(Halves, Greeting), Fault> {
     let gone = |why: String| Fault::unchanged(code::UNREACHABLE, why);
-    let mut stream = UnixStream::connect(socket)
+    let mut halves = place
+        .connect()
         .await
-        .map_err(|e| gone(format!("no velum-node answers at {place}: {e}")))?;
-    let greeting: Greeting = frame::read(&mut stream)
+        .map_err(|why| gone(format!("no velum-node answers at {place}: {why}")))?;
+    // A node that refuses this server's certificate says so where its greeting would be.
+    let greeting: Greeting = frame::read(&mut halves.reader)
         .await
-        .map_err(|e| gone(format!("velum-node at {place} does not greet: {e}")))?
+        .map_err(|e| gone(format!("velum-node at {place} does not greet: {}", why(&e))))?
         .ok_or_else(|| gone(format!("velum-node at {place} closed the connection")))?
         .message()
         .map_err(|e| gone(format!("what greets at {place} is no velum-node: {e}")))?;
@@ -89,15 +98,22 @@ pub(super) async fn greeted(socket: &Path) -> Result<(UnixStream, Greeting), Fau
             ),
         ));
     }
-    Ok((stream, greeting))
+    Ok((halves, greeting))
+}
+
+fn why(error: &FrameError) -> String {
+    match error {
+        FrameError::Io(error) => tls::words(error),
+        other => other.to_string(),
+    }
 }
 
 /// Sends one request on a fresh connection and reads its answer.
-pub(super) async fn first_exchange(stream: &mut UnixStream, request: &Request) -> Result<Value, Fault> {
+pub(super) async fn first_exchange(halves: &mut Halves, request: &Request) -> Result<Value, Fault> {
     let broken = |e: frame::FrameError| Fault::unchanged(code::UNREACHABLE, format!("velum-node: {e}"));
     let frame = Frame::of(request).map_err(broken)?;
-    frame::write(stream, &frame).await.map_err(broken)?;
-    let reply: Reply = frame::read(stream)
+    frame::write(&mut halves.writer, &frame).await.map_err(broken)?;
+    let reply: Reply = frame::read(&mut halves.reader)
         .await
         .map_err(broken)?
         .ok_or_else(|| Fault::unchanged(code::UNREACHABLE, "velum-node closed the connection"))?
@@ -108,8 +124,8 @@ pub(super) async fn first_exchange(stream: &mut UnixStream, request: &Request) -
 
 impl Link {
     /// Connects, and tells the epochs before anything else can be sent.
-    pub(super) async fn connect(socket: &Path, epochs: &[ShardEpoch]) -> Result<Self, Fault> {
-        let (mut stream, greeting) = greeted(socket).await?;
+    pub(super) async fn connect(place: &Place, epochs: &[ShardEpoch]) -> Result<Self, Fault> {
+        let (mut halves, greeting) = greeted(place).await?;
         if !epochs.is_empty() {
             let request = Request {
                 id: 0,
@@ -118,9 +134,9 @@ impl Link {
                 effect: None,
                 verb: Verb::Epochs(epochs.to_vec()),
             };
-            first_exchange(&mut stream, &request).await?;
+            first_exchange(&mut halves, &request).await?;
         }
-        let (reader, writer) = stream.into_split();
+        let Halves { reader, writer } = halves;
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let shared = Arc::new(Shared {
             greeting,
@@ -189,19 +205,24 @@ impl Drop for Forget<'_> {
     }
 }
 
-async fn write_all(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Frame>, shared: Arc<Shared>) {
+async fn write_all(
+    mut writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    mut queue: mpsc::Receiver<Frame>,
+    shared: Arc<Shared>,
+) {
     while let Some(frame) = queue.recv().await {
         if let Err(error) = frame::write(&mut writer, &frame).await {
             tracing::debug!(%error, "writing to a node failed");
             break;
         }
     }
-    // Either nobody holds the link any more or the socket broke: in both cases nobody shall wait on it. Dropping the
-    // writing half tells the node, which then closes its own.
+    // Either nobody holds the link any more or the socket broke: in both cases nobody shall wait on it. The end of this
+    // half tells the node, which then closes its own.
     *shared.waiting.lock() = None;
+    let _ = writer.shutdown().await;
 }
 
-async fn read_all(mut reader: OwnedReadHalf, shared: Arc<Shared>) {
+async fn read_all(mut reader: Box<dyn AsyncRead + Send + Sync + Unpin>, shared: Arc<Shared>) {
     loop {
         let frame = match frame::read(&mut reader).await {
             Ok(Some(frame)) => frame,

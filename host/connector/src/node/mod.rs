@@ -5,6 +5,7 @@ mod files;
 mod libvirt;
 mod link;
 mod orders;
+pub(crate) mod place;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,6 +21,7 @@ pub use self::{files::FilesGrant, libvirt::LibvirtGrant};
 use self::{
     files::bad_answer,
     link::{Link, Lost},
+    place::Place,
 };
 use crate::message::{Request, ShardEpoch, Verb};
 
@@ -51,7 +53,7 @@ impl<'a> From<&'a Call> for Warrant<'a> {
     }
 }
 
-/// A `velum-node`, found by its socket. Connects when first needed and again after a loss; cheap to clone, all clones
+/// A `velum-node`, found by its address. Connects when first needed and again after a loss; cheap to clone, all clones
 /// share one connection.
 #[derive(Clone)]
 pub struct NodeClient {
@@ -59,7 +61,7 @@ pub struct NodeClient {
 }
 
 struct Inner {
-    socket: PathBuf,
+    place: Place,
     link: tokio::sync::Mutex<Option<Link>>,
     permits: Semaphore,
     epochs: Arc<Mutex<Vec<ShardEpoch>>>,
@@ -68,7 +70,7 @@ struct Inner {
 impl std::fmt::Debug for NodeClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NodeClient")
-            .field("socket", &self.inner.socket)
+            .field("place", &self.inner.place)
             .finish_non_exhaustive()
     }
 }
@@ -77,14 +79,14 @@ impl NodeClient {
     /// The node behind a Unix socket. Does not connect yet.
     #[must_use]
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self::announcing(socket.into(), Arc::default())
+        Self::announcing(Place::Socket(socket.into()), Arc::default())
     }
 
     /// The same, telling these epochs on each connection before anything else.
-    pub(crate) fn announcing(socket: PathBuf, epochs: Arc<Mutex<Vec<ShardEpoch>>>) -> Self {
+    pub(crate) fn announcing(place: Place, epochs: Arc<Mutex<Vec<ShardEpoch>>>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                socket,
+                place,
                 link: tokio::sync::Mutex::new(None),
                 permits: Semaphore::new(IN_FLIGHT),
                 epochs,
@@ -182,7 +184,7 @@ impl NodeClient {
     }
 
     fn lost(&self, lost: Lost, may_change: bool) -> Fault {
-        let socket = self.inner.socket.display();
+        let place = &self.inner.place;
         let (code, sent, what) = match lost {
             Lost::Unsendable(why) => return Fault::unchanged(code::INVALID, why),
             Lost::BeforeSending => (code::UNREACHABLE, false, "is gone"),
@@ -193,7 +195,7 @@ impl NodeClient {
             code,
             unchanged: !(sent && may_change),
             retry_after_ms: None,
-            detail: format!("velum-node at {socket} {what}"),
+            detail: format!("velum-node at {place} {what}"),
         }
     }
 
@@ -206,7 +208,7 @@ impl NodeClient {
             return Ok(link.clone());
         }
         let epochs = self.inner.epochs.lock().clone();
-        let link = tokio::time::timeout_at(until, Link::connect(&self.inner.socket, &epochs))
+        let link = tokio::time::timeout_at(until, Link::connect(&self.inner.place, &epochs))
             .await
             .map_err(|_| self.unreachable("does not greet"))??;
         *slot = Some(link.clone());
@@ -214,7 +216,7 @@ impl NodeClient {
     }
 
     fn unreachable(&self, what: &str) -> Fault {
-        let socket = self.inner.socket.display();
-        Fault::unchanged(code::UNREACHABLE, format!("velum-node at {socket} {what}"))
+        let place = &self.inner.place;
+        Fault::unchanged(code::UNREACHABLE, format!("velum-node at {place} {what}"))
     }
 }

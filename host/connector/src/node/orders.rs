@@ -48,6 +48,10 @@ impl Node for NodeClient {
             .await
     }
 
+    async fn written_seeds(&self) -> Result<Vec<RunId>, Fault> {
+        self.ask(Verb::Seeds, QUESTION).await
+    }
+
     async fn remove_seed(&self, fence: &Fence, effect: &Effect, run: RunId) -> Result<(), Fault> {
         self.act(Verb::SeedRemove(run), Warrant { fence, effect }).await
     }
@@ -82,7 +86,7 @@ impl Node for NodeClient {
             run,
             place: place.clone(),
         };
-        console::open(&self.inner.socket, verb).await
+        console::open(&self.inner.place, verb).await
     }
 
     async fn console_log(&self, run: RunId, limit: u32) -> Result<Vec<u8>, Fault> {

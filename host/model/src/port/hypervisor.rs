@@ -150,7 +150,7 @@ pub struct Inventory {
     pub boot_id: String,
     /// Grows with each report under one boot id.
     pub sequence: u64,
-    /// Whether everything was seen.
+    /// Whether everything that belongs on this page was seen.
     pub complete: bool,
     /// The runs.
     pub runs: Vec<Observed>,

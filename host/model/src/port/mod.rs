@@ -1,6 +1,7 @@
 //! Ports: what the rest of the server asks of plugins and nodes, in plain Rust. `velum-runtime` and
 //! `velum-connector` implement them; `velum-service` and `velum-operation` know nothing else of either.
 
+pub mod authority;
 pub mod hypervisor;
 pub mod image;
 pub mod node;

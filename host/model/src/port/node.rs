@@ -108,6 +108,8 @@ pub trait Node: Send + Sync {
         run: RunId,
         seed: &SeedSpec,
     ) -> Result<String, Fault>;
+    /// The runs whose seeds lie on the node.
+    async fn written_seeds(&self) -> Result<Vec<RunId>, Fault>;
     /// Removes it; done when it never was.
     async fn remove_seed(&self, fence: &Fence, effect: &Effect, run: RunId) -> Result<(), Fault>;
     /// Copies an image of the node's image store into a published, writable volume, converting to its format.
@@ -135,7 +137,7 @@ pub trait Node: Send + Sync {
 
 /// Where nodes and image stores are found by their address.
 pub trait Nodes: Send + Sync {
-    /// The node at an address (`unix:/run/velum/node.sock`); connects lazily and again after a loss.
+    /// The node at an address (`unix:/run/velum/node.sock`, `tls:NODE@HOST:PORT`); connects lazily and again after a loss.
     fn node(&self, address: &str) -> Result<std::sync::Arc<dyn Node>, Fault>;
     /// The image store in a directory of the node at `address`.
     fn directory_store(
@@ -145,4 +147,8 @@ pub trait Nodes: Send + Sync {
     ) -> Result<std::sync::Arc<dyn super::image::ImageStore>, Fault>;
     /// The image store behind an HTTP endpoint.
     fn http_store(&self, endpoint: &str) -> Result<std::sync::Arc<dyn super::image::ImageStore>, Fault>;
+    /// What makes certificates for nodes on machines of their own; none where there is no such thing.
+    fn authority(&self) -> Option<std::sync::Arc<dyn super::authority::Authority>> {
+        None
+    }
 }

@@ -108,6 +108,12 @@ pub trait Plugins: Send + Sync {
     /// Loads what an earlier process of this server installed. Compiles again if the cache has no usable artifact.
     async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused>;
 
+    /// The component that was installed under a digest, and the manifest that it came with: what another server installs
+    /// it from.
+    async fn component(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), PluginRefused> {
+        Err(PluginRefused::NotLoaded(digest.clone()))
+    }
+
     /// Forgets a component; running calls end first.
     async fn remove(&self, digest: &Digest) -> Result<(), PluginRefused>;
 

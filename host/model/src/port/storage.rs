@@ -147,7 +147,7 @@ pub struct VolumeInfo {
 pub struct VolumePage {
     /// The volumes.
     pub volumes: Vec<VolumeInfo>,
-    /// Whether everything was seen.
+    /// Whether everything that belongs on this page was seen.
     pub complete: bool,
     /// Where the next page begins.
     pub next: Option<String>,

@@ -6,7 +6,7 @@ use velum_model::{
 };
 use virt::{connect::Connect, domain::Domain, error::ErrorNumber, sys};
 
-use super::{existing, fault::faulted, is_active, lookup};
+use super::{existing, fault::faulted, is_active, leftovers, lookup};
 use crate::xml::view;
 
 /// Defines the run's domain or brings its definition to `text`.
@@ -73,11 +73,23 @@ pub fn attach(
     if flags == 0 {
         return Ok(());
     }
-    devices
-        .domain
-        .attach_device_flags(text, flags)
+    let domain = devices.domain;
+    let mut attached = domain.attach_device_flags(text, flags);
+    if let Err(error) = &attached
+        && flags & sys::VIR_DOMAIN_AFFECT_LIVE != 0
+        && has_leftovers(&domain, source)
+    {
+        tracing::warn!(%error, source, "QEMU still held the disk of an attach that libvirtd did not survive; trying again");
+        attached = domain.attach_device_flags(text, flags);
+    }
+    attached
         .map(drop)
         .map_err(|e| faulted("attaching the device", &e))
+}
+
+/// Whether something that nobody knew of kept a disk busy, and went.
+fn has_leftovers(domain: &Domain, source: &str) -> bool {
+    leftovers::remove(domain, source).is_ok_and(|removed| removed > 0)
 }
 
 /// Takes the device with this alias away; whether guest and definition are without it now. Asks the guest at each call

@@ -4,6 +4,7 @@ mod act;
 mod define;
 mod facts;
 mod fault;
+mod leftovers;
 mod pool;
 mod stats;
 mod sweep;

@@ -62,6 +62,25 @@ impl Seeds {
         Ok(path)
     }
 
+    /// The runs whose seeds lie here.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn written(&self) -> Result<Vec<RunId>, Fault> {
+        let failed = |e: std::io::Error| Fault {
+            unchanged: true,
+            ..io_fault("listing", &self.directory, &e)
+        };
+        let mut runs = Vec::new();
+        for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            // What a write that a crash cut off left behind is no seed; it goes with the next one of its run.
+            let id = name.to_str().and_then(|name| name.strip_suffix(".iso"));
+            runs.extend(id.and_then(|id| id.parse::<RunId>().ok()));
+        }
+        Ok(runs)
+    }
+
     /// Removes the seed of a run; done when it never was.
     ///
     /// # Errors

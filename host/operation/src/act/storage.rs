@@ -239,7 +239,7 @@ pub(crate) async fn unpublish(cx: &Cx<'_>, run: &Run, volume: &Volume) -> Result
 }
 
 /// Polls work to its end inside the step; bounded, then `DEADLINE`.
-async fn finish_inline(
+pub(crate) async fn finish_inline(
     pool: &Pool,
     call: &Call,
     token: &str,
@@ -282,7 +282,7 @@ pub(crate) async fn cache_template(
         }],
         ..Commit::default()
     };
-    cx.engine.parts.store.commit(commit).await?;
+    cx.engine.commit(commit).await?;
     cx.engine.drop_layer_lock(layer.id.uuid());
     Ok(Layer {
         ready: true,
@@ -403,15 +403,24 @@ async fn move_image(
     Ok(())
 }
 
-/// Removes a layer at its backend; nothing happens if it never was.
+/// Removes a layer at its backend; nothing happens if it never was. A filling that was cut off or refused has left it
+/// reached by the mover: it is taken back first, for no backend removes what is still reached.
 pub(crate) async fn delete_layer(cx: &Cx<'_>, layer: &Layer) -> Result<(), StepError> {
     let pool = cx.pool(layer.pool).await?;
     let id = layer.id.uuid();
     let Some(backend_id) = name_of(&pool, id, layer.backend_id.as_ref()).await? else {
         return Ok(());
     };
+    let reference = VolumeRef { id, backend_id };
+    if !layer.ready && !pool.has_feature(registry::FEATURE_FILLS_LAYERS) {
+        let call = cx.call(pool.target(), id, 0, &format!("layer-unpublish/{id}"));
+        let mover = pool.row.id.uuid();
+        if let Outcome::Working(job) = pool.provider.unpublish(&call, &reference, mover).await? {
+            finish_inline(&pool, &call, &job.token, job.poll_after_ms).await?;
+        }
+    }
     let call = cx.call(pool.target(), id, 0, &format!("layer-delete/{id}"));
-    if let Outcome::Working(job) = pool.provider.delete(&call, &VolumeRef { id, backend_id }).await? {
+    if let Outcome::Working(job) = pool.provider.delete(&call, &reference).await? {
         finish_inline(&pool, &call, &job.token, job.poll_after_ms).await?;
     }
     Ok(())

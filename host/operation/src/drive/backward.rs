@@ -72,7 +72,7 @@ impl Crank<'_> {
             }
             Err(StepError::Store(error)) => refused(error),
             Err(StepError::Fault(fault)) => {
-                if fault.code == code::FENCED && self.engine.parts.store.renew().await.is_err() {
+                if fault.code == code::FENCED && !self.is_ours(operation).await {
                     return Ok(Turn::Lost);
                 }
                 let attempt = operation
@@ -137,7 +137,7 @@ impl Crank<'_> {
         operation.due_at = now;
         let mut commit = self.commit_of(operation, replacement.changes.clone());
         commit.decision = Some(replacement.decision.clone());
-        match self.engine.parts.store.commit(commit).await {
+        match self.engine.commit(commit).await {
             Ok(_) => {
                 operation.generation += 1;
                 Ok(Some(Turn::On))

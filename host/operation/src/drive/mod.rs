@@ -1,7 +1,7 @@
 //! Drives one operation as far as it goes now: intent, act, record; backwards when it must.
 
 mod backward;
-mod journal;
+pub(crate) mod journal;
 
 use serde_json::Value;
 use velum_model::{
@@ -17,14 +17,16 @@ use crate::{
     step::{Acted, Cx, Kind, Step, StepError, current},
 };
 use journal::{
-    ended_event, exclude, excluded, has_done_pivot, is_past_pivot, percent, records_job, set_last,
-    subject_event,
+    ended_event, exclude, excluded, is_past_pivot, mark_direction, must_park, parked_note, percent,
+    records_job, set_last, subject_event,
 };
 
 /// What becomes of an operation in the engine.
 pub(crate) enum Next {
-    /// Nothing more to do here: it ended, is parked, or belongs to another owner.
+    /// Nothing more to do here: it ended or is parked.
     Ended,
+    /// Another server moves it on, or this one under a later epoch, from what the database holds.
+    Lost,
     /// It is to be driven again when it is due.
     Later(Box<Operation>),
 }
@@ -47,10 +49,14 @@ enum Turn {
 pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
     let mut fresh_from_database = true;
     let seen = Seen::default();
+    let Some(epoch) = engine.parts.store.epoch(operation.shard) else {
+        return Next::Lost;
+    };
     loop {
-        let Some(epoch) = engine.parts.store.epoch(operation.shard) else {
-            return Next::Ended;
-        };
+        // What is in hand was read under this epoch: under a later one somebody else may have moved the row on.
+        if engine.parts.store.epoch(operation.shard) != Some(epoch) {
+            return Next::Lost;
+        }
         operation.cancel_requested |= engine.is_cancelled(operation.id);
         let mut run = Crank {
             engine,
@@ -58,6 +64,7 @@ pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
             is_recovering: fresh_from_database,
             seen: &seen,
         };
+        let recorded = operation.clone();
         let turned = run.turn(&mut operation).await;
         fresh_from_database = false;
         match turned {
@@ -66,13 +73,26 @@ pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
             Ok(Turn::End) => return Next::Ended,
             Ok(Turn::Lost) => {
                 tracing::warn!(operation = %operation.id, "the shard has another owner: stopped working on it");
-                return Next::Ended;
+                return Next::Lost;
             }
-            Ok(Turn::Reload) => match reload(engine, &mut operation).await {
-                Some(next) => return next,
-                None => fresh_from_database = true,
-            },
+            Ok(Turn::Reload) => {
+                operation = recorded;
+                let refused_at = operation.generation;
+                if let Some(next) = reload(engine, &mut operation).await {
+                    return next;
+                }
+                // Nobody else has moved it on: what refuses it is another row, which gets some time to change.
+                if operation.generation == refused_at {
+                    let pause = engine.parts.limits.backoff_ms;
+                    operation.due_at = engine.parts.clock.now().plus_millis(pause);
+                    return Next::Later(Box::new(operation));
+                }
+                fresh_from_database = true;
+            }
             Err(error) => {
+                // What was not recorded is forgotten: while the database cannot be read, a journal that is kept in memory must
+                // not be ahead of the rows, for the next commit would write it.
+                operation = recorded;
                 tracing::warn!(operation = %operation.id, error = &error as &dyn std::error::Error,
                     "could not record a step; trying again");
                 operation.due_at = engine
@@ -220,6 +240,7 @@ impl Crank<'_> {
                 output: Value::Null,
                 job: None,
                 fault: None,
+                asserted: None,
                 at: now,
             });
             operation.note = step.note.into();
@@ -247,7 +268,7 @@ impl Crank<'_> {
         step: &'static Step,
         fault: Fault,
     ) -> Result<Turn, StoreError> {
-        if fault.code == code::FENCED && self.engine.parts.store.renew().await.is_err() {
+        if fault.code == code::FENCED && !self.is_ours(operation).await {
             return Ok(Turn::Lost);
         }
         let limits = self.engine.parts.limits;
@@ -256,7 +277,6 @@ impl Crank<'_> {
             .map_or(0, |r| r.attempt)
             .saturating_add(1);
         tracing::warn!(operation = %operation.id, kind = operation.kind.as_str(), step = step.name, attempt, %fault, "a step failed");
-        let is_certain = fault.unchanged;
         set_last(operation, |record| {
             record.attempt = attempt;
             record.fault = Some(fault.clone());
@@ -273,10 +293,7 @@ impl Crank<'_> {
             operation.note = format!("{}: trying again", step.note);
             return self.record(operation, Vec::new()).await.map(pause);
         }
-        if is_past && !is_certain {
-            return self.park(operation, kind, &fault).await;
-        }
-        if is_past && has_done_pivot(operation, kind) {
+        if is_past && must_park(operation, kind, &fault) {
             return self.park(operation, kind, &fault).await;
         }
         let tried = excluded(operation).len();
@@ -324,7 +341,14 @@ impl Crank<'_> {
         match more {
             Ok(more) => changes.extend(more),
             Err(StepError::Store(error)) => return refused(error),
-            Err(StepError::Fault(fault)) => return self.park(operation, kind, &fault).await,
+            Err(StepError::Fault(fault)) => {
+                // What the last step changed was not committed: it is to act again.
+                set_last(operation, |record| {
+                    record.state = StepState::Intent;
+                    record.fault = Some(fault.clone());
+                });
+                return self.park(operation, kind, &fault).await;
+            }
         }
         operation.progress = 100;
         self.end(operation, OperationState::Done, changes).await
@@ -353,8 +377,9 @@ impl Crank<'_> {
         fault: &Fault,
     ) -> Result<Turn, StoreError> {
         tracing::error!(operation = %operation.id, kind = operation.kind.as_str(), %fault, "an operation is parked: its claims are held until the operator decides");
+        mark_direction(operation);
+        operation.note = parked_note(operation);
         operation.state = OperationState::Parked;
-        operation.note = "parked: the operator decides".into();
         operation.error = Some((kind.explain)(fault));
         let mut commit = self.commit_of(operation, (kind.park)(operation));
         commit.events.push(ended_event(operation));
@@ -368,7 +393,7 @@ impl Crank<'_> {
     }
 
     async fn send(&self, operation: &mut Operation, commit: Commit) -> Result<Turn, StoreError> {
-        match self.engine.parts.store.commit(commit).await {
+        match self.engine.commit(commit).await {
             Ok(_) => {
                 operation.generation += 1;
                 Ok(Turn::On)
@@ -385,6 +410,12 @@ impl Crank<'_> {
             changes,
             ..Commit::default()
         }
+    }
+
+    /// Whether the shard is still owned under the epoch that is worked under, asked of the database.
+    async fn is_ours(&self, operation: &Operation) -> bool {
+        let store = &self.engine.parts.store;
+        store.still_owns(operation.shard, self.epoch).await
     }
 
     fn cx<'a>(&'a self, operation: &'a Operation, step: &'static Step, is_recovering: bool) -> Cx<'a> {

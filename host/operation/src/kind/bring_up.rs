@@ -7,6 +7,7 @@ use serde_json::json;
 use velum_model::{fault::Fault, id::*, instance::Run, port::storage::Attachment, storage::Volume};
 use velum_store::Change;
 
+use super::take_down;
 use crate::{
     act::{guest, rows::Host, storage, wiring},
     step::{Acted, Cx, Step, StepError, StepFuture},
@@ -22,7 +23,8 @@ struct WithRun {
 pub(super) const PUBLISH: Step = Step::plain("publish-volumes", "connecting its volumes", publish)
     .elsewhere()
     .intending(intend_publications)
-    .undone_by(unpublish);
+    .undone_by(unpublish)
+    .without(take_down::rows_of_publications);
 pub(super) const LINKS: Step = Step::plain("links", "connecting its networks", links).elsewhere();
 pub(super) const SEED: Step = Step::plain("seed", "writing its seed", seed)
     .elsewhere()

@@ -8,7 +8,7 @@ use velum_model::{
 };
 use velum_store::Change;
 
-use crate::step::{Acted, Cx, Kind, Step, StepError, StepFuture};
+use crate::step::{Acted, Cx, Kind, Step, StepError, StepFuture, TurnsBack};
 
 pub(super) const KIND: Kind = Kind {
     version: 1,
@@ -16,6 +16,10 @@ pub(super) const KIND: Kind = Kind {
     finish: nothing,
     abort: nothing,
     park: super::park_nothing,
+    instance_is: None,
+    turns_back: TurnsBack::BeforePivot(
+        "its intent changed with the accept; enable the compute host to end the maintenance",
+    ),
     explain: super::explain_guest,
 };
 

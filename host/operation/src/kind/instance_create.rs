@@ -10,7 +10,7 @@ use super::bring_up;
 use crate::{
     act::storage,
     params::InstanceCreate,
-    step::{Acted, Cx, Kind, Step, StepError, StepFuture},
+    step::{Acted, Cx, Kind, Step, StepError, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
@@ -32,6 +32,8 @@ pub(super) const KIND: Kind = Kind {
     finish,
     abort,
     park: super::park_instance,
+    instance_is: Some(InstanceState::Creating),
+    turns_back: TurnsBack::Always,
     explain: super::explain_guest,
 };
 

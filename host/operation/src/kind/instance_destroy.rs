@@ -1,13 +1,21 @@
 //! `instance-destroy`: whatever there is of an instance goes. It may have cancelled a create or start in the middle:
-//! then it waits for that to end first.
+//! then it waits for that to end first. An operation that is parked on the instance it ends: all that such a one could
+//! have made is what the destroy removes.
 
-use velum_model::{operation::OperationState, storage::VolumeUse, tenancy::Scope};
-use velum_store::{Change, OperationFilter};
+use velum_model::{
+    instance::InstanceState,
+    operation::{Operation, OperationError, OperationKindName, OperationState, Subject},
+    page::Page,
+    storage::VolumeUse,
+    tenancy::Scope,
+};
+use velum_store::{Change, Commit, OperationFilter, OperationWrite};
 
 use super::take_down;
 use crate::{
     act::storage,
-    step::{Acted, Cx, Kind, Step, StepFuture},
+    drive::journal::ended_event,
+    step::{Acted, Cx, Kind, Step, StepError, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
@@ -18,11 +26,15 @@ pub(super) const KIND: Kind = Kind {
         take_down::UNDEFINE,
         take_down::UNPUBLISH,
         take_down::UNSEED,
-        Step::plain("root-volume", "removing the root volume", remove_root_volume),
+        Step::plain("root-volume", "removing the root volume", remove_root_volume).taking_away(),
     ],
     finish,
     abort,
     park: super::park_instance,
+    instance_is: Some(InstanceState::Destroying),
+    turns_back: TurnsBack::Never(
+        "what is gone of the instance does not come back: retry, or say that what could not be reached is gone",
+    ),
     explain: super::explain_guest,
 };
 
@@ -31,32 +43,77 @@ const LOOK_EVERY_MS: u64 = 100;
 
 fn wait_for_others<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
     Box::pin(async move {
-        let filter = OperationFilter {
-            subject: Some(cx.operation.subject.uuid()),
-            ..OperationFilter::default()
-        };
-        let page = velum_model::page::Page {
-            limit: velum_model::page::Page::MAX_LIMIT,
-            after: None,
-        };
-        let others = cx
-            .engine
-            .parts
-            .store
-            .read()
-            .operations(Scope::All, &filter, page)
-            .await?;
-        let busy = others.items.iter().find(|o| {
-            o.id != cx.operation.id && matches!(o.state, OperationState::Running | OperationState::Undoing)
-        });
-        Ok(match busy {
-            Some(other) => Acted::Wait {
-                after_ms: LOOK_EVERY_MS,
-                note: format!("waiting for {} to end", other.kind.as_str()),
-            },
-            None => Acted::done(),
-        })
+        for state in [OperationState::Running, OperationState::Undoing] {
+            if let Some(other) = others(cx, state).await?.first() {
+                return Ok(Acted::Wait {
+                    after_ms: LOOK_EVERY_MS,
+                    note: format!("waiting for {} to end", other.kind.as_str()),
+                });
+            }
+        }
+        for parked in parked(cx).await? {
+            supersede(cx, parked).await?;
+        }
+        Ok(Acted::done())
     })
+}
+
+/// Other operations on the instance that are in this state: one that works, and one for each time that one was parked.
+async fn others(cx: &Cx<'_>, state: OperationState) -> Result<Vec<Operation>, StepError> {
+    let filter = OperationFilter {
+        subject: Some(cx.operation.subject.uuid()),
+        state: Some(state),
+        ..OperationFilter::default()
+    };
+    let page = Page {
+        limit: Page::MAX_LIMIT,
+        after: None,
+    };
+    let reader = cx.engine.parts.store.read();
+    let mut found = reader.operations(Scope::All, &filter, page).await?.items;
+    found.retain(|other| other.id != cx.operation.id);
+    Ok(found)
+}
+
+/// What is parked on the instance, or with a volume half in it.
+async fn parked(cx: &Cx<'_>) -> Result<Vec<Operation>, StepError> {
+    let mut found = others(cx, OperationState::Parked).await?;
+    let reader = cx.engine.parts.store.read();
+    for volume in reader.volumes_of(cx.instance_id()?).await? {
+        let Some(holder) = reader.holder_of(Subject::Volume(volume.id)).await? else {
+            continue;
+        };
+        let holder = reader.operation(Scope::All, holder).await?;
+        found.extend(holder.filter(|o| {
+            let is_half_in = matches!(
+                o.kind,
+                OperationKindName::VolumeAttach | OperationKindName::VolumeDetach
+            );
+            is_half_in && o.state == OperationState::Parked
+        }));
+    }
+    Ok(found)
+}
+
+/// Ends a parked operation: it has no lock any more, and what it left is the destroy's to remove.
+async fn supersede(cx: &Cx<'_>, mut parked: Operation) -> Result<(), StepError> {
+    tracing::info!(operation = %cx.operation.id, parked = %parked.id, "ends a parked operation: its instance goes");
+    parked.state = OperationState::Undone;
+    parked.note = format!("superseded by the operation {}", cx.operation.id);
+    parked.error = Some(OperationError {
+        code: "cancelled".into(),
+        message: "it was parked, and its instance was destroyed".into(),
+    });
+    parked.epoch = cx.epoch;
+    parked.ended_at = Some(cx.engine.parts.clock.now());
+    let commit = Commit {
+        fence: Some((parked.shard, cx.epoch)),
+        events: vec![ended_event(&parked)],
+        operation: Some(OperationWrite::Update(Box::new(parked))),
+        ..Commit::default()
+    };
+    cx.engine.parts.store.commit(commit).await?;
+    Ok(())
 }
 
 fn remove_root_volume<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
@@ -98,7 +155,7 @@ fn finish<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Vec<Change>> {
     })
 }
 
-/// It only goes forward.
+/// It never turns back.
 fn abort<'a>(_: &'a Cx<'a>) -> StepFuture<'a, Vec<Change>> {
     Box::pin(async { Ok(Vec::new()) })
 }

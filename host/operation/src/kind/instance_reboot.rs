@@ -7,7 +7,7 @@ use super::bring_up;
 use crate::{
     act::rows::handle,
     params::InstanceReboot,
-    step::{Acted, Cx, Kind, Step, StepFuture},
+    step::{Acted, Cx, Kind, Step, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
@@ -19,6 +19,8 @@ pub(super) const KIND: Kind = Kind {
     finish: running_again,
     abort: running_again,
     park: super::park_instance,
+    instance_is: Some(InstanceState::Rebooting),
+    turns_back: TurnsBack::Always,
     explain: super::explain_guest,
 };
 

@@ -6,7 +6,7 @@ use velum_store::Change;
 use super::bring_up;
 use crate::{
     params::InstanceStart,
-    step::{Cx, Kind, StepFuture},
+    step::{Cx, Kind, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
@@ -22,6 +22,8 @@ pub(super) const KIND: Kind = Kind {
     finish,
     abort,
     park: super::park_instance,
+    instance_is: Some(InstanceState::Starting),
+    turns_back: TurnsBack::Always,
     explain: super::explain_guest,
 };
 

@@ -10,13 +10,15 @@ use super::take_down;
 use crate::{
     act::{guest, rows::handle},
     params::InstanceStop,
-    step::{Acted, Cx, Kind, Step, StepFuture, current},
+    step::{Acted, Cx, Kind, Step, StepFuture, TurnsBack, current},
 };
 
 pub(super) const KIND: Kind = Kind {
     version: 1,
     steps: &[
-        Step::plain("shutdown", "asking the guest to shut down", shutdown).pivot(),
+        Step::plain("shutdown", "asking the guest to shut down", shutdown)
+            .pivot()
+            .taking_away(),
         take_down::KILL,
         take_down::UNDEFINE,
         take_down::UNPUBLISH,
@@ -25,6 +27,10 @@ pub(super) const KIND: Kind = Kind {
     finish,
     abort,
     park: super::park_instance,
+    instance_is: Some(InstanceState::Stopping),
+    turns_back: TurnsBack::BeforePivot(
+        "the guest was asked to end: retry, or say that what could not be reached is gone, then start the instance",
+    ),
     explain: super::explain_guest,
 };
 

@@ -8,6 +8,7 @@ mod instance_destroy;
 mod instance_reboot;
 mod instance_start;
 mod instance_stop;
+mod orphan_remove;
 mod take_down;
 mod template_delete;
 mod template_register;
@@ -21,9 +22,9 @@ use velum_model::{
     instance::InstanceState,
     operation::{Operation, OperationError, OperationKindName, Subject},
 };
-use velum_store::Change;
+use velum_store::{Change, Reader};
 
-use crate::step::Kind;
+use crate::step::{Kind, StepFuture};
 
 /// The table of a kind.
 pub(crate) const fn of(name: OperationKindName) -> &'static Kind {
@@ -40,6 +41,7 @@ pub(crate) const fn of(name: OperationKindName) -> &'static Kind {
         OperationKindName::VolumeDetach => &volume_detach::KIND,
         OperationKindName::VolumeDelete => &volume_delete::KIND,
         OperationKindName::ComputeHostMaintenance => &compute_host_maintenance::KIND,
+        OperationKindName::OrphanRemove => &orphan_remove::KIND,
     }
 }
 
@@ -55,10 +57,10 @@ pub fn steps_of(name: OperationKindName) -> Vec<&'static str> {
     of(name).steps.iter().map(|step| step.name).collect()
 }
 
-/// A parked operation on an instance leaves it failed, claims held.
+/// A parked operation on an instance leaves it failed, claims held; a destroy that waits for it has the last word.
 fn park_instance(operation: &Operation) -> Vec<Change> {
     match operation.subject {
-        Subject::Instance(id) => {
+        Subject::Instance(id) if !operation.cancel_requested => {
             vec![Change::InstanceState {
                 id,
                 from: InstanceState::ALL.to_vec(),
@@ -72,6 +74,17 @@ fn park_instance(operation: &Operation) -> Vec<Change> {
 /// A parked operation on anything else changes no row.
 const fn park_nothing(_: &Operation) -> Vec<Change> {
     Vec::new()
+}
+
+/// The publication of the volume that an attach or detach is about.
+fn row_of_publication<'a>(_: &'a Reader, operation: &'a Operation) -> StepFuture<'a, Vec<Change>> {
+    Box::pin(async move {
+        let run = crate::drive::journal::run_of(operation);
+        let (Subject::Volume(volume), Some(run)) = (operation.subject, run) else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![Change::DeletePublication { volume, run }])
+    })
 }
 
 /// What a tenant is told: the sort of trouble, never the far side's own words.

@@ -1,18 +1,45 @@
 //! The steps that take a run down: its guest, its volumes' publications, its seed. Shared by stop and destroy; each
 //! finds nothing to do where there is no run.
 
-use velum_model::{id::*, instance::Run};
-use velum_store::Change;
+use velum_model::{
+    id::*,
+    instance::Run,
+    operation::{Operation, Subject},
+};
+use velum_store::{Change, Reader};
 
 use crate::{
     act::{guest, storage, wiring},
     step::{Acted, Cx, Step, StepError, StepFuture},
 };
 
-pub(super) const KILL: Step = Step::plain("kill", "turning the guest off", kill);
-pub(super) const UNDEFINE: Step = Step::plain("undefine", "removing the guest", undefine);
-pub(super) const UNPUBLISH: Step = Step::plain("unpublish-volumes", "disconnecting its volumes", unpublish);
-pub(super) const UNSEED: Step = Step::plain("unseed", "removing its seed", unseed);
+pub(super) const KILL: Step = Step::plain("kill", "turning the guest off", kill).taking_away();
+pub(super) const UNDEFINE: Step = Step::plain("undefine", "removing the guest", undefine).taking_away();
+pub(super) const UNPUBLISH: Step = Step::plain("unpublish-volumes", "disconnecting its volumes", unpublish)
+    .taking_away()
+    .without(rows_of_publications);
+pub(super) const UNSEED: Step = Step::plain("unseed", "removing its seed", unseed).taking_away();
+
+/// The publications of every run that the instance has.
+pub(super) fn rows_of_publications<'a>(
+    reader: &'a Reader,
+    operation: &'a Operation,
+) -> StepFuture<'a, Vec<Change>> {
+    Box::pin(async move {
+        let Subject::Instance(instance) = operation.subject else {
+            return Ok(Vec::new());
+        };
+        let mut changes = Vec::new();
+        for run in reader.runs_of(instance).await? {
+            let publications = reader.publications_of(run.id).await?;
+            changes.extend(publications.into_iter().map(|p| Change::DeletePublication {
+                volume: p.volume,
+                run: run.id,
+            }));
+        }
+        Ok(changes)
+    })
+}
 
 /// The runs that the instance has: none, one, or two while it moves.
 pub(super) async fn runs(cx: &Cx<'_>) -> Result<Vec<Run>, StepError> {

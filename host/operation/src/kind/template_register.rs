@@ -3,7 +3,7 @@
 use velum_model::storage::TemplateState;
 use velum_store::Change;
 
-use crate::step::{Acted, Cx, Kind, Step, StepFuture};
+use crate::step::{Acted, Cx, Kind, Step, StepFuture, TurnsBack};
 
 pub(super) const KIND: Kind = Kind {
     version: 1,
@@ -15,6 +15,8 @@ pub(super) const KIND: Kind = Kind {
     finish,
     abort,
     park: super::park_nothing,
+    instance_is: None,
+    turns_back: TurnsBack::Always,
     explain: super::explain_image,
 };
 

@@ -12,7 +12,7 @@ use velum_store::Change;
 use crate::{
     act::{guest, rows::handle, storage},
     params::VolumeAttach,
-    step::{Acted, Cx, Kind, Step, StepError, StepFuture},
+    step::{Acted, Cx, Kind, Step, StepError, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
@@ -20,7 +20,8 @@ pub(super) const KIND: Kind = Kind {
     steps: &[
         Step::plain("publish", "connecting the volume", publish)
             .intending(intend)
-            .undone_by(unpublish),
+            .undone_by(unpublish)
+            .without(super::row_of_publication),
         Step::plain("plug", "handing the disk to the guest", plug)
             .pivot()
             .undone_by(unplug),
@@ -28,6 +29,8 @@ pub(super) const KIND: Kind = Kind {
     finish,
     abort,
     park: super::park_nothing,
+    instance_is: None,
+    turns_back: TurnsBack::Always,
     explain: super::explain_guest,
 };
 

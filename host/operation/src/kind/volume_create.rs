@@ -5,7 +5,7 @@ use velum_store::Change;
 
 use crate::{
     act::storage,
-    step::{Acted, Cx, Kind, Step, StepFuture},
+    step::{Acted, Cx, Kind, Step, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
@@ -14,6 +14,8 @@ pub(super) const KIND: Kind = Kind {
     finish,
     abort,
     park: super::park_nothing,
+    instance_is: None,
+    turns_back: TurnsBack::Always,
     explain: super::explain_storage,
 };
 

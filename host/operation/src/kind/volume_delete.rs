@@ -1,18 +1,23 @@
 //! `volume-delete`: a data volume that nothing has attached.
 
+use velum_model::storage::VolumeState;
 use velum_store::Change;
 
 use crate::{
     act::storage,
-    step::{Acted, Cx, Kind, Step, StepFuture},
+    step::{Acted, Cx, Kind, Step, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
     version: 1,
-    steps: &[Step::plain("delete", "removing the volume", delete).pivot()],
+    steps: &[Step::plain("delete", "removing the volume", delete)
+        .pivot()
+        .taking_away()],
     finish,
     abort,
     park: super::park_nothing,
+    instance_is: None,
+    turns_back: TurnsBack::BeforePivot("the volume may be gone already: retry, or say that it is"),
     explain: super::explain_storage,
 };
 
@@ -29,7 +34,13 @@ fn finish<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Vec<Change>> {
     Box::pin(async move { Ok(vec![Change::DeleteVolume(cx.volume_id()?)]) })
 }
 
-/// It only goes forward.
-fn abort<'a>(_: &'a Cx<'a>) -> StepFuture<'a, Vec<Change>> {
-    Box::pin(async { Ok(Vec::new()) })
+/// The provider refused, and changed nothing: the volume is what it was.
+fn abort<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Vec<Change>> {
+    Box::pin(async move {
+        Ok(vec![Change::VolumeState {
+            id: cx.volume_id()?,
+            from: VolumeState::Deleting,
+            to: VolumeState::Ready,
+        }])
+    })
 }

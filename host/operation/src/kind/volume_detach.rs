@@ -6,18 +6,26 @@ use velum_store::Change;
 use crate::{
     act::{guest, rows::handle, storage},
     params::VolumeDetach,
-    step::{Acted, Cx, Kind, Step, StepError, StepFuture},
+    step::{Acted, Cx, Kind, Step, StepError, StepFuture, TurnsBack},
 };
 
 pub(super) const KIND: Kind = Kind {
     version: 1,
     steps: &[
-        Step::plain("unplug", "waiting for the guest to let go of the disk", unplug).pivot(),
-        Step::plain("unpublish", "disconnecting the volume", unpublish),
+        Step::plain("unplug", "waiting for the guest to let go of the disk", unplug)
+            .pivot()
+            .taking_away(),
+        Step::plain("unpublish", "disconnecting the volume", unpublish)
+            .taking_away()
+            .without(super::row_of_publication),
     ],
     finish,
     abort,
     park: super::park_nothing,
+    instance_is: None,
+    turns_back: TurnsBack::BeforePivot(
+        "the guest may have let go of the disk already: retry, or say that what could not be reached is gone",
+    ),
     explain: super::explain_guest,
 };
 

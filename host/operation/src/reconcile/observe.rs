@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures::{StreamExt, stream};
 use velum_model::{
-    fault::Fault,
+    fault::{Fault, code},
     id::*,
     infrastructure::{ComputeHost, HostState},
     instance::{ObservedState, Run},
@@ -15,7 +15,10 @@ use velum_model::{
 };
 use velum_store::{Change, Commit, ComputeHostFilter, NewEvent, StoreError, ZoneFilter};
 
-use super::links;
+use super::{
+    inventory::{Reports, all_pages},
+    links,
+};
 use crate::{Engine, act::guest::observed_state};
 
 /// Bounds of the observer.
@@ -41,13 +44,18 @@ impl Default for ObserveLimits {
 pub struct Observer {
     engine: Engine,
     limits: ObserveLimits,
+    reports: Reports,
 }
 
 impl Observer {
     /// An observer at rest; [`Observer::run`] or [`Observer::look`] make it look.
     #[must_use]
-    pub const fn new(engine: Engine, limits: ObserveLimits) -> Self {
-        Self { engine, limits }
+    pub fn new(engine: Engine, limits: ObserveLimits) -> Self {
+        Self {
+            engine,
+            limits,
+            reports: Reports::default(),
+        }
     }
 
     /// Looks again and again, until the task is dropped.
@@ -131,7 +139,14 @@ impl Observer {
             endpoint: host.endpoint.clone(),
             secret: None,
         };
-        let answer = all_pages(driver.as_ref(), &target).await;
+        let answer = all_pages(driver.as_ref(), &target)
+            .await
+            .and_then(|report| self.reports.judge(host.id, report))
+            .inspect_err(|fault| {
+                if fault.code == code::NONSENSE {
+                    tracing::warn!(host = %host.name, %fault, "a compute host is not believed");
+                }
+            });
         let runs = self.runs_on(host.id).await?;
         Ok(Some(Look { host, runs, answer }))
     }
@@ -229,7 +244,10 @@ impl Look {
                 resource: self.host.id.uuid(),
                 operation: None,
                 caller: "observer".into(),
-                data: serde_json::Value::Null,
+                data: match &self.answer {
+                    Ok(_) => serde_json::Value::Null,
+                    Err(fault) => serde_json::json!({ "reason": fault.to_string() }),
+                },
             });
         }
         let Ok(inventory) = &self.answer else {
@@ -257,25 +275,4 @@ impl Look {
         }
         (changes, events)
     }
-}
-
-/// Every page of what a driver sees; incomplete when it says so or does not come to an end.
-async fn all_pages(
-    driver: &dyn velum_model::port::hypervisor::HypervisorDriver,
-    target: &Target,
-) -> Result<Inventory, Fault> {
-    /// A compute host with more guests than 64 pages of any size is not one host.
-    const PAGES: usize = 64;
-    let mut all = driver.observe(target, None).await?;
-    for _ in 0..PAGES {
-        let Some(after) = all.next.take() else {
-            return Ok(all);
-        };
-        let page = driver.observe(target, Some(&after)).await?;
-        all.complete &= page.complete && page.boot_id == all.boot_id;
-        all.runs.extend(page.runs);
-        all.next = page.next;
-    }
-    all.complete = false;
-    Ok(all)
 }

@@ -469,12 +469,12 @@ impl Cloud {
     }
 
     /// The fence of the zone's shard.
-    fn fence(&self) -> Option<(ShardId, u64)> {
+    pub fn fence(&self) -> Option<(ShardId, u64)> {
         let epoch = self.store.epoch(self.zone.shard).expect("the shard is ours");
         Some((self.zone.shard, epoch))
     }
 
-    fn operation(&self, kind: OperationKindName, subject: Subject, params: Value) -> Operation {
+    pub fn operation(&self, kind: OperationKindName, subject: Subject, params: Value) -> Operation {
         let now = self.clock.now();
         Operation {
             id: self.id(),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use velum_model::{
     fault::{Fault, code},
+    id::RunId,
     plugin::Digest,
     port::{
         hypervisor::{
@@ -46,6 +47,9 @@ struct Inside {
     volumes: BTreeMap<Uuid, u64>,
     published: BTreeSet<(Uuid, Uuid)>,
     defined: BTreeMap<Uuid, (bool, BTreeSet<u16>)>,
+    shows_a_part: bool,
+    reports: u64,
+    first_host: Option<Uuid>,
     troubles: Vec<(&'static str, Trouble)>,
     hits: BTreeMap<&'static str, u32>,
     calls: BTreeMap<&'static str, u32>,
@@ -65,6 +69,11 @@ impl FarSide {
     /// Guests power themselves off as soon as they are started.
     pub fn power_off_at_once(&self) {
         self.0.lock().off_at_once = true;
+    }
+
+    /// It never says that it showed everything.
+    pub fn shows_only_a_part(&self) {
+        self.0.lock().shows_a_part = true;
     }
 
     /// How often a trouble was met at a verb.
@@ -151,6 +160,11 @@ impl FarSide {
     }
 }
 
+fn reached(inside: &Inside, volume: Uuid) -> Vec<String> {
+    let to = inside.published.iter().filter(|(v, _)| *v == volume);
+    to.map(|(_, node)| node.to_string()).collect()
+}
+
 #[async_trait]
 impl StorageProvider for FarSide {
     async fn describe(&self, _: &Target) -> Result<ProviderDescriptor, Fault> {
@@ -215,7 +229,8 @@ impl StorageProvider for FarSide {
         }))
     }
     async fn find(&self, _: &Target, id: Uuid) -> Result<Option<VolumeInfo>, Fault> {
-        Ok(self.0.lock().volumes.get(&id).map(|size| VolumeInfo {
+        let inside = self.0.lock();
+        Ok(inside.volumes.get(&id).map(|size| VolumeInfo {
             volume: VolumeRef {
                 id,
                 backend_id: format!("v-{id}"),
@@ -224,11 +239,27 @@ impl StorageProvider for FarSide {
             allocated_bytes: None,
             parent: None,
             state: registry::STATE_READY,
-            published: Vec::new(),
+            published: reached(&inside, id),
         }))
     }
     async fn observe(&self, _: &Target, _: Option<&str>) -> Result<VolumePage, Fault> {
-        Err(Fault::unchanged(code::UNSUPPORTED, "not asked here"))
+        let inside = self.0.lock();
+        let volumes = inside.volumes.iter().map(|(id, size)| VolumeInfo {
+            volume: VolumeRef {
+                id: *id,
+                backend_id: format!("v-{id}"),
+            },
+            size_bytes: *size,
+            allocated_bytes: None,
+            parent: None,
+            state: registry::STATE_READY,
+            published: reached(&inside, *id),
+        });
+        Ok(VolumePage {
+            volumes: volumes.collect(),
+            complete: !inside.shows_a_part,
+            next: None,
+        })
     }
     async fn poll(&self, _: &Call, token: &str) -> Result<Outcome, Fault> {
         let attrs = if token == "create" { Vec::new() } else { vec![] };
@@ -295,8 +326,33 @@ impl HypervisorDriver for FarSide {
             }
         })
     }
-    async fn observe(&self, _: &Target, _: Option<&str>) -> Result<Inventory, Fault> {
-        Err(Fault::unchanged(code::UNSUPPORTED, "not asked here"))
+    async fn observe(&self, target: &Target, _: Option<&str>) -> Result<Inventory, Fault> {
+        let mut inside = self.0.lock();
+        inside.reports += 1;
+        // One machine stands for all: its guests are seen on the first host that asks.
+        let first = *inside.first_host.get_or_insert(target.id);
+        let here = inside.defined.iter().filter(|_| first == target.id);
+        let runs = here.map(|(run, (is_on, _))| Observed {
+            run: RunId::from_uuid(*run),
+            node: "far".into(),
+            state: if *is_on {
+                guest::STATE_RUNNING
+            } else {
+                guest::STATE_OFF
+            },
+            reason: 0,
+            generation: 1,
+            spec_digest: String::new(),
+            disks: Vec::new(),
+            attrs: Vec::new(),
+        });
+        Ok(Inventory {
+            boot_id: "one".into(),
+            sequence: inside.reports,
+            complete: !inside.shows_a_part,
+            runs: runs.collect(),
+            next: None,
+        })
     }
     async fn observe_run(&self, _: &Target, run: RunHandle) -> Result<Option<Observed>, Fault> {
         Ok(self.0.lock().defined.get(&run.id.uuid()).map(|(on, _)| Observed {

@@ -173,6 +173,14 @@ impl Registry {
         self.compiled(&mut inspected).await
     }
 
+    /// What is kept under a digest: the component, and the manifest that it came with.
+    ///
+    /// # Errors
+    /// [`PluginRefused::NotLoaded`] when it is not on the shelf.
+    pub fn kept(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), PluginRefused> {
+        Ok((self.shelf.component(digest)?, self.shelf.manifest(digest)?))
+    }
+
     /// Forgets a component.
     ///
     /// # Errors

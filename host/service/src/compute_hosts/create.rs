@@ -1,12 +1,9 @@
 //! `POST /v1/compute-hosts`
 
-use std::net::Ipv4Addr;
-
 use serde_json::Value;
 use velum_model::{
     ComputeHostId,
-    infrastructure::{Cluster, ComputeHost, HostAbilities, HostState, Intent, IpRangeUse},
-    page::Page,
+    infrastructure::{Cluster, ComputeHost, HostAbilities, HostState, Intent},
     plugin::{Digest, World},
     port::{
         hypervisor::NodeFacts,
@@ -15,9 +12,12 @@ use velum_model::{
     quantity::{MemoryMib, Vcpus},
     tenancy::Caller,
 };
-use velum_store::{Change, Commit, IpRangeFilter, Refused, StoreError};
+use velum_store::{Change, Commit, Refused, StoreError};
 
-use super::NewComputeHost;
+use super::{
+    NewComputeHost,
+    address::{ADDRESS_TRIES, Promise},
+};
 use crate::{
     error::ServiceError,
     request::{Answered, Keyed},
@@ -25,10 +25,6 @@ use crate::{
     targets::{check_addresses, check_attributes, probe, tidy_tags, unanswered},
     write::{administer, no_such, own_event},
 };
-
-/// How often another private address is tried when one was taken meanwhile. Registering hosts is not done by
-/// hundreds at once; 8 tries cover a script with as many workers.
-const ADDRESS_TRIES: u32 = 8;
 
 /// What the driver says of a host.
 pub(super) struct Found {
@@ -156,7 +152,8 @@ impl Services {
     ) -> Result<Answered<ComputeHost>, ServiceError> {
         let wanted = host.private_address;
         for _ in 0..ADDRESS_TRIES {
-            host.private_address = self.private_address(&host, wanted).await?;
+            let promise = self.private_address(&host, wanted).await?;
+            host.private_address = promise.as_ref().map(Promise::address);
             let commit = Commit {
                 fence: Some(self.fence(cluster.shard)?),
                 idempotency: keyed.map(|keyed| keyed.idempotency(&host)),
@@ -187,54 +184,6 @@ impl Services {
                 retry_after_s: crate::error::SOON_S,
             },
         })
-    }
-
-    async fn private_address(
-        &self,
-        host: &ComputeHost,
-        wanted: Option<Ipv4Addr>,
-    ) -> Result<Option<Ipv4Addr>, ServiceError> {
-        let failed = |error| ServiceError::from_store("read the pod's addresses", error);
-        let reader = self.read();
-        let of_pod = IpRangeFilter {
-            pod: Some(host.pod),
-            ..IpRangeFilter::default()
-        };
-        let page = Page {
-            limit: Page::MAX_LIMIT,
-            after: None,
-        };
-        let ranges = reader.ip_ranges(&of_pod, page).await.map_err(failed)?.items;
-        if let Some(address) = wanted {
-            return if ranges.iter().any(|range| range.range.contains(address)) {
-                Ok(Some(address))
-            } else {
-                Err(ServiceError::invalid(
-                    "/private_address",
-                    format!("{address} is in no private range of the pod"),
-                    "add a range to the pod (POST /v1/ip-ranges), or leave the address out",
-                ))
-            };
-        }
-        for range in &ranges {
-            let claimed = reader.claimed_addresses(range.id).await.map_err(failed)?;
-            let first = u32::from(range.range.first);
-            let last = u32::from(range.range.last);
-            let free = (first..=last)
-                .map(Ipv4Addr::from)
-                .find(|address| !claimed.contains(address));
-            if free.is_some() {
-                return Ok(free);
-            }
-        }
-        match ranges.first().map(|range| range.used_for) {
-            Some(IpRangeUse::Private(_)) => Err(ServiceError::InvalidState {
-                what: "pod",
-                id: host.pod.uuid(),
-                problem: "the pod has no free private address; add a range to it".into(),
-            }),
-            _ => Ok(None),
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Compute hosts.
 
+mod address;
 mod change;
 mod create;
 mod delete;
@@ -14,6 +15,7 @@ use velum_model::{
     quantity::{MemoryMib, Vcpus},
 };
 
+pub(crate) use address::PrivateAddresses;
 pub(crate) use create::{object, target_of};
 
 /// A compute host to be registered. It must answer: its driver probes it before anything is stored.

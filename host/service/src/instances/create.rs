@@ -120,6 +120,7 @@ impl Services {
         )?;
         let offering =
             offering.ok_or_else(|| no_such("/compute_offering_id", "compute offering", new.offering))?;
+        self.know_policy(&offering).await?;
         let template = template
             .filter(|template| template.zone == zone.id)
             .ok_or_else(|| no_such("/template_id", "template of the zone", new.template))?;

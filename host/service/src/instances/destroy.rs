@@ -35,7 +35,8 @@ impl Services {
             kind: OperationKindName::InstanceDestroy,
             event: "instance.destroying",
             from,
-            // What is Running or Stopped may be locked by an attach of a volume: that one is waited for, not cut.
+            // What is Running or Stopped may be locked by an attach of a volume: that one is waited for, not cut, unless
+            // it is parked.
             preempts: matches!(
                 from,
                 InstanceState::Creating | InstanceState::Starting | InstanceState::Failed

@@ -62,6 +62,14 @@ pub(super) fn root_disk(
 }
 
 impl Services {
+    /// Makes sure that the planners know the policy of an offering that another server may have changed a moment ago.
+    pub(super) async fn know_policy(&self, offering: &ComputeOffering) -> Result<(), ServiceError> {
+        match offering.policy {
+            Some(policy) if self.store().is_shared() => self.relearn_policy(policy).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The run that a plan made.
     pub(super) fn run_of(&self, instance: &Instance, id: RunId, plan: &Plan, generation: u64) -> Run {
         Run {

@@ -146,6 +146,7 @@ impl Services {
         let offering = reader.compute_offering(instance.offering).await.map_err(failed)?;
         let offering =
             offering.ok_or_else(|| ServiceError::not_found("compute offering", instance.offering))?;
+        self.know_policy(&offering).await?;
         let nics = reader.nics_of(instance.id).await.map_err(failed)?;
         let mut nic_kinds = Vec::with_capacity(nics.len());
         let networks: std::collections::BTreeSet<NetworkId> = nics.iter().map(|nic| nic.network).collect();

@@ -29,11 +29,11 @@ use velum_model::{
 use velum_placement::{Ask, Choice, DiskAsk, PoolChoice};
 use velum_store::{Reader, StoreError};
 
-pub(crate) use digest::digest;
+pub(crate) use digest::{Note, digest};
 pub(crate) use inbox::Inbox;
 pub(crate) use state::stand_in;
 
-use crate::error::{LEASE_S, SOON_S, ServiceError};
+use crate::error::{SOON_S, ServiceError};
 use inbox::Order;
 
 /// What a machine needs, with the identities that its claims will be committed under.
@@ -278,10 +278,8 @@ impl NoPlan {
                 problem: "too many placements wait".into(),
                 retry_after_s: SOON_S,
             },
-            Self::Gone => ServiceError::Unavailable {
-                problem: "the zone's planner has stopped".into(),
-                retry_after_s: LEASE_S,
-            },
+            // It ends when its shard goes to another server.
+            Self::Gone => ServiceError::NotOwner,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `DELETE /v1/plugins/{id}`
 
+use serde_json::json;
 use velum_model::{
     PluginId,
     page::Page,
@@ -46,8 +47,11 @@ impl Services {
             project: BUILT_IN_PROJECT,
             shard: None,
         };
-        self.remove(caller, expected, removal).await?;
+        // Other servers let go of it when they hear of it.
+        let data = json!({ "digest": plugin.digest });
+        self.remove_telling(caller, expected, removal, data).await?;
         self.plugins().remove(&plugin.digest).await?;
-        Ok(())
+        let forgotten = self.store().forget_component(&plugin.digest).await;
+        forgotten.map_err(|error| ServiceError::from_store("forget the component", error))
     }
 }

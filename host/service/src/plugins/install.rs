@@ -27,6 +27,10 @@ impl Services {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
+        let kept = self
+            .store()
+            .can_be_shared()
+            .then(|| (new.component.clone(), new.manifest.clone()));
         let found = self.plugins().install(new.component, new.manifest).await?;
         let known = self.read().plugin_by_digest(&found.digest).await;
         if let Some(plugin) = known.map_err(|error| ServiceError::from_store("look up the plugin", error))? {
@@ -41,6 +45,14 @@ impl Services {
             size_bytes: found.size_bytes,
             created_at: self.now(),
         };
+        if let Some((component, manifest)) = kept {
+            // Before the row: whoever sees that can load it.
+            let kept = self
+                .store()
+                .keep_component(&plugin.digest, component, manifest)
+                .await;
+            kept.map_err(|error| ServiceError::from_store("keep the component", error))?;
+        }
         let commit = Commit {
             changes: vec![Change::InsertPlugin(plugin.clone())],
             events: vec![own_event(
@@ -55,8 +67,16 @@ impl Services {
             .make("store the plugin", commit, keyed.as_ref(), plugin)
             .await;
         if let Err(ServiceError::NameTaken { .. }) = &stored {
+            let same = self.read().plugin_by_digest(&digest).await;
+            if let Some(plugin) =
+                same.map_err(|error| ServiceError::from_store("look up the plugin", error))?
+            {
+                // Another server installed the same bytes at the same time.
+                return Ok(Answered::Fresh(plugin));
+            }
             // Nothing refers to what was loaded just now; left loaded, it would only take memory.
             let _ = self.plugins().remove(&digest).await;
+            let _ = self.store().forget_component(&digest).await;
         }
         stored
     }

@@ -2,6 +2,9 @@
 
 mod delete;
 mod install;
+mod load;
+
+pub use load::load_plugin;
 
 /// A component to be installed.
 #[derive(Clone, Debug, PartialEq)]

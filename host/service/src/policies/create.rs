@@ -89,6 +89,7 @@ impl Services {
 
     /// The configuration against the schema, then against the component itself.
     pub(super) async fn check_policy(&self, digest: &Digest, config: &Value) -> Result<(), ServiceError> {
+        self.plugin_ready(digest).await?;
         let checked = self.plugins().check_config(digest, ConfigPart::Policy, config);
         checked.map_err(refused_config)?;
         self.try_policy(digest.clone(), config.clone()).await.map(drop)

@@ -12,10 +12,12 @@ use uuid::Uuid;
 use velum_model::{
     Name, Timestamp,
     chance::Ids,
+    enrolment::{HostPort, Identity},
     fault::{Fault, code},
     id::*,
     plugin::{Digest, Manifest, World},
     port::{
+        authority::Authority,
         hypervisor::*,
         image::{ImageStore, InspectedImage},
         node::{Node, Nodes},
@@ -38,7 +40,9 @@ impl Ids for Counting {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
     fn secret(&self) -> [u8; 32] {
-        [7; 32]
+        let mut bytes = [7; 32];
+        bytes[..8].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        bytes
     }
 }
 
@@ -353,6 +357,9 @@ impl Nodes for FakeNodes {
         }
         Ok(Arc::clone(&self.images) as Arc<dyn ImageStore>)
     }
+    fn authority(&self) -> Option<Arc<dyn Authority>> {
+        Some(Arc::new(FakeAuthority::default()))
+    }
 }
 
 #[async_trait]
@@ -389,4 +396,41 @@ pub fn settings() -> Value {
 
 pub fn any_token() -> TokenId {
     Id::from_uuid(Uuid::from_u128(99))
+}
+
+/// Signs nothing, and says what it would have.
+pub struct FakeAuthority {
+    fingerprint: String,
+}
+
+impl Default for FakeAuthority {
+    fn default() -> Self {
+        Self {
+            fingerprint: "f9".repeat(32),
+        }
+    }
+}
+
+impl Authority for FakeAuthority {
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+    fn certificate_pem(&self) -> String {
+        "the authority".into()
+    }
+    fn requested_key(&self, request_pem: &str) -> Result<Vec<u8>, String> {
+        match request_pem.strip_prefix("key ") {
+            Some(key) => Ok(key.as_bytes().to_vec()),
+            None => Err("this is no request".into()),
+        }
+    }
+    fn certify(
+        &self,
+        request_pem: &str,
+        node: &Identity,
+        at: &HostPort,
+        _: (Timestamp, Timestamp),
+    ) -> Result<String, String> {
+        Ok(format!("{request_pem} is {node} at {at}"))
+    }
 }

@@ -204,15 +204,17 @@ impl Cloud {
 
     /// Ends a create as the engine would: the guest was seen to run.
     pub async fn bring_up(&self, instance: &InstanceDetail) {
-        self.end_operation(
-            instance,
-            vec![Change::InstanceState {
-                id: instance.instance.id,
-                from: velum_model::instance::InstanceState::ALL.to_vec(),
-                to: velum_model::instance::InstanceState::Running,
-            }],
-        )
-        .await;
+        let mut changes = vec![Change::InstanceState {
+            id: instance.instance.id,
+            from: velum_model::instance::InstanceState::ALL.to_vec(),
+            to: velum_model::instance::InstanceState::Running,
+        }];
+        changes.extend(instance.volumes.iter().map(|volume| Change::VolumeReady {
+            id: volume.id,
+            backend_id: format!("b-{}", volume.id),
+            parent: None,
+        }));
+        self.end_operation(instance, changes).await;
     }
 
     /// Ends whatever holds an instance, with these changes.

@@ -109,7 +109,7 @@ fn one() -> usize {
 
 async fn step(State(sim): Held, Body(step): Body<StepBody>) -> Response {
     let mut world = sim.world();
-    let jobs = world.work.take(step.count, |job| {
+    let jobs = world.work.take_where(step.count, |job| {
         job.due_ms.is_none() && step.token.as_ref().is_none_or(|token| *token == job.token)
     });
     let stepped: Vec<String> = jobs.iter().map(|job| job.token.clone()).collect();

@@ -72,7 +72,7 @@ impl Columns<'_> {
     }
 }
 
-fn describe(cell: &Cell) -> String {
+pub(crate) fn describe(cell: &Cell) -> String {
     match cell {
         Cell::Null => "null".into(),
         Cell::Int(n) => n.to_string(),

@@ -1,18 +1,35 @@
 //! One connection to either database.
 
+use std::{future::Future, time::Duration};
+
 use sqlx::{
-    Column as _, Connection as _, Row as _, SqlSafeStr as _, SqlStr, TypeInfo as _, ValueRef as _,
+    AssertSqlSafe, Column as _, Connection as _, Row as _, SqlSafeStr as _, SqlStr, TypeInfo as _,
+    ValueRef as _,
     postgres::{PgArguments, PgConnection, PgRow},
     query::Query,
     sqlite::{SqliteArguments, SqliteConnection, SqliteRow},
 };
 
-use super::{Cell, Row, Statement, Value};
+use super::{
+    Cell, DatabaseAsk, Engine, Mark, Row, Simulation, Statement, Value, line::End, simulated::Pragmas,
+};
+use crate::sql::rest::write_mark;
 
 /// A connection, and how many statements it was sent.
 pub(crate) struct Connection {
     pub(super) inner: Inner,
     pub(crate) statements: u64,
+    /// How long an answer may take; none where no network is in between.
+    patience: Option<Duration>,
+    /// Where a network is in between.
+    line: Option<End>,
+    /// An answer did not come in time: the next one to come would be that.
+    is_lost: bool,
+    simulation: Simulation,
+    /// What its statements ask for.
+    asks: DatabaseAsk,
+    /// How it is set up beyond what all are.
+    pragmas: Pragmas,
 }
 
 pub(super) enum Inner {
@@ -21,8 +38,65 @@ pub(super) enum Inner {
 }
 
 impl Connection {
-    pub(super) fn new(inner: Inner) -> Self {
-        Self { inner, statements: 0 }
+    /// To a file on this machine.
+    pub(super) fn near(inner: Inner) -> Self {
+        Self {
+            inner,
+            statements: 0,
+            patience: None,
+            line: None,
+            is_lost: false,
+            simulation: Simulation::default(),
+            asks: DatabaseAsk::Read,
+            pragmas: &[],
+        }
+    }
+
+    /// The same in a simulation.
+    pub(super) fn within(self, simulation: Simulation, pragmas: Pragmas) -> Self {
+        Self {
+            simulation,
+            pragmas,
+            ..self
+        }
+    }
+
+    /// The same, with statements that write.
+    pub(super) fn that_writes(self) -> Self {
+        Self {
+            asks: DatabaseAsk::Write,
+            ..self
+        }
+    }
+
+    /// Over a network.
+    pub(super) fn far(inner: Inner, patience: Duration, line: End) -> Self {
+        Self {
+            patience: Some(patience),
+            line: Some(line),
+            ..Self::near(inner)
+        }
+    }
+
+    /// Not one of those that [`super::line::Line::came_back`] makes old: it was answered just now.
+    pub(crate) fn renew(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.renew();
+        }
+    }
+
+    /// Which database it leads to.
+    pub(crate) fn engine(&self) -> Engine {
+        match &self.inner {
+            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Waits for each answer as long as it takes: what reads or writes whole tables.
+    pub(crate) fn wait_for_long_work(&mut self) {
+        self.patience = None;
+        self.line = None;
     }
 
     /// Runs a statement and answers its rows.
@@ -31,51 +105,63 @@ impl Connection {
         statement: &Statement,
         values: &[Value],
     ) -> Result<Vec<Row>, sqlx::Error> {
-        let text = match &self.inner {
-            Inner::Sqlite(_) => statement.sqlite,
-            Inner::Postgres(_) => statement.postgres,
-        };
-        self.fetch_text(text.into_sql_str(), values).await
+        self.fetch_text(statement.text(self.engine()).into_sql_str(), values)
+            .await
     }
 
     /// Runs a text and answers its rows.
-    pub(super) async fn fetch_text(
+    pub(crate) async fn fetch_text(
         &mut self,
         text: SqlStr,
         values: &[Value],
     ) -> Result<Vec<Row>, sqlx::Error> {
         self.statements += 1;
-        match &mut self.inner {
-            Inner::Sqlite(connection) => fetch_sqlite(connection, text, values).await,
-            Inner::Postgres(connection) => fetch_postgres(connection, text, values).await,
-        }
+        let inner = &mut self.inner;
+        let work = async move {
+            match inner {
+                Inner::Sqlite(connection) => fetch_sqlite(connection, text, values).await,
+                Inner::Postgres(connection) => fetch_postgres(connection, text, values).await,
+            }
+        };
+        let met = self.simulation.meet(self.asks, work);
+        in_time((self.patience, &mut self.line), &mut self.is_lost, met).await
     }
 
     /// Runs several statements without values: a migration, the ends of a transaction.
-    pub(crate) async fn raw(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn raw(&mut self, text: impl Into<String>) -> Result<(), sqlx::Error> {
         self.statements += 1;
-        match &mut self.inner {
-            Inner::Sqlite(connection) => {
-                sqlx::raw_sql(text).execute(&mut **connection).await?;
+        let text = sqlx::raw_sql(AssertSqlSafe(text.into()));
+        let inner = &mut self.inner;
+        let work = async move {
+            match inner {
+                Inner::Sqlite(connection) => text.execute(&mut **connection).await.map(drop),
+                Inner::Postgres(connection) => text.execute(&mut **connection).await.map(drop),
             }
-            Inner::Postgres(connection) => {
-                sqlx::raw_sql(text).execute(&mut **connection).await?;
-            }
+        };
+        in_time((self.patience, &mut self.line), &mut self.is_lost, work).await
+    }
+
+    const fn begins(&self) -> &'static str {
+        match self.inner {
+            Inner::Sqlite(_) => "BEGIN IMMEDIATE",
+            Inner::Postgres(_) => "BEGIN",
         }
-        Ok(())
     }
 
     /// Begins a transaction that will write.
     pub(crate) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        let text = match self.inner {
-            Inner::Sqlite(_) => "BEGIN IMMEDIATE",
-            Inner::Postgres(_) => "BEGIN",
-        };
+        self.raw(self.begins()).await
+    }
+
+    /// Begins a transaction that will write, with its mark as the first that is written: whoever reads the mark waits for
+    /// the end of this transaction.
+    pub(crate) async fn begin_marked(&mut self, mark: &Mark) -> Result<(), sqlx::Error> {
+        let text = format!("{}; {}", self.begins(), write_mark(self.engine(), mark));
         self.raw(text).await
     }
 
     /// Begins a transaction that sees one instant and does not write.
-    pub(super) async fn begin_reading(&mut self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn begin_reading(&mut self) -> Result<(), sqlx::Error> {
         let text = match self.inner {
             Inner::Sqlite(_) => "BEGIN",
             Inner::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
@@ -84,7 +170,11 @@ impl Connection {
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.raw("COMMIT").await
+        if self.asks == DatabaseAsk::Read {
+            return self.raw("COMMIT").await;
+        }
+        let simulation = self.simulation.clone();
+        simulation.meet(DatabaseAsk::Commit, self.raw("COMMIT")).await
     }
 
     /// Ends a transaction without effect. Whether there was one is the same to the caller.
@@ -95,13 +185,57 @@ impl Connection {
         }
     }
 
+    /// Finds out whether the database can be written at all, before anybody counts on it.
+    pub(super) async fn probe(&mut self) -> Result<(), sqlx::Error> {
+        match self.begin().await {
+            // Another process writes just now: it can be written.
+            Err(error) if crate::writer::was_overtaken(&error) => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.roll_back().await,
+        }
+    }
+
     /// Ends the connection properly.
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
         match self.inner {
-            Inner::Sqlite(connection) => connection.close().await,
+            Inner::Sqlite(connection) => self.simulation.leave(self.pragmas, *connection).await,
             Inner::Postgres(connection) => connection.close().await,
         }
     }
+}
+
+/// Waits for an answer at most so long, and no longer than the line lasts. A connection whose answer did not come is of no
+/// more use.
+async fn in_time<T>(
+    (patience, line): (Option<Duration>, &mut Option<End>),
+    is_lost: &mut bool,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = || {
+        let late = "the database did not answer in time; the connection is given up";
+        sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, late))
+    };
+    if *is_lost {
+        return Err(late());
+    }
+    let Some(patience) = patience else {
+        return work.await;
+    };
+    let is_old = async {
+        match line {
+            Some(line) => line.is_old().await,
+            None => std::future::pending().await,
+        }
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = tokio::time::timeout(patience, work) => answer.ok(),
+        () = is_old => None,
+    };
+    answer.unwrap_or_else(|| {
+        *is_lost = true;
+        Err(late())
+    })
 }
 
 /// Runs a text on a SQLite connection.

@@ -1,15 +1,50 @@
 //! A thin face over both databases: statements with one text for each, values, rows, a connection.
 
+mod asking;
 mod cell;
 mod connection;
+mod faults;
+mod line;
 mod open;
 mod readers;
+mod refuse;
+mod simulated;
 
-pub(crate) use cell::{Cell, Columns, Json, Row, Word, word};
+pub(crate) use asking::Asking;
+pub use asking::block_on;
+pub(crate) use cell::{Cell, Columns, Json, Row, Word, describe, word};
 pub(crate) use connection::Connection;
+pub use faults::{DatabaseAsk, DatabaseFate, DatabaseFaults};
 pub(crate) use open::{Database, Engine};
+pub(crate) use refuse::{failed, postgres_version};
+pub(crate) use simulated::Simulation;
+pub use simulated::{Simulated, SimulatedFile};
+
+use std::{io, time::Duration};
 
 use uuid::Uuid;
+use velum_model::Timestamp;
+
+/// What a database that does not answer in time counts as.
+pub(crate) fn silence() -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(
+        io::ErrorKind::TimedOut,
+        "the database did not answer in time",
+    ))
+}
+
+/// Waits for so long at most. What was on its way is then in an unknown state: the connection is of no more use.
+pub(crate) async fn within<T>(
+    patience: Option<Duration>,
+    asking: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, asking)
+            .await
+            .unwrap_or_else(|_| Err(silence())),
+        None => asking.await,
+    }
+}
 
 /// A statement with its text for each database; the same wherever possible.
 #[derive(Debug)]
@@ -23,6 +58,14 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
+    /// Its text for a database.
+    pub(crate) const fn text(&self, engine: Engine) -> &'static str {
+        match engine {
+            Engine::Sqlite => self.sqlite,
+            Engine::Postgres => self.postgres,
+        }
+    }
+
     /// A statement that both databases read alike.
     pub(crate) const fn common(does: &'static str, text: &'static str) -> Self {
         Self {
@@ -33,12 +76,23 @@ impl Statement {
     }
 }
 
+/// What the row of a running store says while a transaction of it is open, and after it became durable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    /// The store.
+    pub(crate) writer: Uuid,
+    /// The number of the transaction.
+    pub(crate) seq: i64,
+    /// When it began.
+    pub(crate) at: Timestamp,
+}
+
 /// A value bound to a placeholder. A null has a type, because PostgreSQL wants one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
-    Blob(Vec<u8>),
+    Blob(Option<Vec<u8>>),
     Uuid(Option<Uuid>),
 }
 
@@ -70,7 +124,7 @@ impl From<&str> for Value {
 }
 impl From<&[u8]> for Value {
     fn from(value: &[u8]) -> Self {
-        Self::Blob(value.to_vec())
+        Self::Blob(Some(value.to_vec()))
     }
 }
 impl From<Uuid> for Value {

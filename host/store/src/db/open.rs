@@ -1,6 +1,6 @@
 //! Opening: which database a URL names, how its connections are set up.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, SqlSafeStr as _,
@@ -9,9 +9,13 @@ use sqlx::{
 };
 
 use super::{
-    Row, Statement, Value,
+    Asking, Row, Simulation, Statement, Value,
     connection::{Connection, Inner},
+    line::Line,
     readers::Readers,
+    refuse::{failed, opening},
+    simulated::Pragmas,
+    within,
 };
 use crate::commit::StoreError;
 
@@ -23,12 +27,34 @@ const BUSY: Duration = Duration::from_secs(1);
 const SQLITE_READERS: usize = 4;
 /// A PostgreSQL server has 100 connections by default, shared by several servers.
 const POSTGRES_READERS: usize = 8;
+/// A read of rows takes some 10 ms, the longest (a page of wide ones). What is silent for longer is a network that is gone:
+/// TCP itself would wait for minutes. What counts whole tables asks for more ([`READER_PATIENCE`]).
+const READ: Duration = Duration::from_secs(5);
 /// Every statement of the store, prepared once a connection.
 const STATEMENTS: usize = 512;
+/// Opening a connection to PostgreSQL takes some milliseconds, and half a second through a loaded network; a machine that
+/// is gone does not refuse, it is silent.
+const OPENED_WITHIN: Duration = Duration::from_secs(2);
+/// One statement of the writer takes some milliseconds, and a second where another server that stands still holds its rows
+/// ([`SILENT_WRITERS`]). What is silent for longer is a network that is gone.
+const WRITER_PATIENCE: Duration = Duration::from_secs(4);
+/// The longest reads recount every claim of a cloud at start: some seconds for a million rows.
+const READER_PATIENCE: Duration = Duration::from_secs(120);
+/// A writer never pauses inside a transaction for longer than it takes to build the next statement. PostgreSQL ends the
+/// transaction of one that is silent (its network is gone, its machine stands still), so that whoever wants to know what
+/// became of it need not wait for TCP to find out. A third of the default lease: whoever takes a shard over does not wait for
+/// one who stands still in the middle of a commit.
+const SILENT_WRITERS: &str = "SET idle_in_transaction_session_timeout = '1s'";
 /// A reader's page cache, KiB (negative: the PRAGMA's way to say so): with 4 readers under the server's memory budget.
 const CACHE: &str = "-4096";
 /// The writer's page cache, KiB: the random pages of a batch.
 const WRITER_CACHE: &str = "-32768";
+
+/// How the connections of SQLite differ.
+const READS: Pragmas = &[("cache_size", CACHE), ("query_only", "ON")];
+const WRITES: Pragmas = &[("wal_autocheckpoint", "0"), ("cache_size", WRITER_CACHE)];
+const CARES: Pragmas = &[("cache_size", WRITER_CACHE)];
+const CHECKPOINTS: Pragmas = &[("wal_autocheckpoint", "0"), ("cache_size", CACHE)];
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,49 +68,87 @@ pub(crate) enum Engine {
 pub(crate) struct Database {
     place: Place,
     readers: Arc<Readers>,
+    simulation: Simulation,
 }
 
 /// Where it is, and how a connection is set up.
 #[derive(Clone)]
 pub(super) enum Place {
     Sqlite(SqliteConnectOptions),
-    Postgres(PgConnectOptions),
+    Postgres(PgConnectOptions, Line),
 }
 
 impl Place {
-    /// A connection that only reads.
-    pub(super) async fn reader(&self) -> Result<Connection, sqlx::Error> {
-        self.connect(&[("cache_size", CACHE), ("query_only", "ON")]).await
+    /// How long a read may take.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        matches!(self, Self::Postgres(..)).then_some(READ)
     }
 
-    /// A connection; the pragmas are SQLite's.
-    async fn connect(&self, pragmas: &[(&'static str, &'static str)]) -> Result<Connection, sqlx::Error> {
-        Ok(Connection::new(match self {
+    /// A connection that only reads.
+    pub(super) async fn reader(&self, simulation: &Simulation) -> Result<Connection, sqlx::Error> {
+        self.connect(READS, READER_PATIENCE, simulation).await
+    }
+
+    /// A connection; the pragmas are SQLite's, the patience is for PostgreSQL.
+    async fn connect(
+        &self,
+        pragmas: Pragmas,
+        patience: Duration,
+        simulation: &Simulation,
+    ) -> Result<Connection, sqlx::Error> {
+        match self {
             Self::Sqlite(options) => {
+                if let Some(kept) = simulation.take(pragmas) {
+                    let kept = Connection::near(Inner::Sqlite(Box::new(kept)));
+                    return Ok(kept.within(simulation.clone(), pragmas));
+                }
                 let options = pragmas.iter().fold(options.clone(), |options, (name, value)| {
                     options.pragma(*name, *value)
                 });
-                Inner::Sqlite(Box::new(options.connect().await?))
+                let inner = Inner::Sqlite(Box::new(options.connect().await?));
+                Ok(Connection::near(inner).within(simulation.clone(), pragmas))
             }
-            Self::Postgres(options) => Inner::Postgres(Box::new(options.connect().await?)),
-        }))
+            Self::Postgres(options, line) => {
+                let mut end = line.end();
+                let opened = loop {
+                    tokio::select! {
+                        biased;
+                        opened = within(Some(OPENED_WITHIN), options.connect()) => break opened?,
+                        // The next try of the one that was begun before would come late.
+                        () = end.is_old() => {}
+                    }
+                };
+                let inner = Inner::Postgres(Box::new(opened));
+                Ok(Connection::far(inner, patience, end))
+            }
+        }
     }
+}
+
+/// The options of every connection to a file.
+fn sqlite(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .statement_cache_capacity(STATEMENTS)
+        .disable_statement_logging()
 }
 
 impl Database {
     /// Reads the URL; opens nothing yet.
     pub(crate) fn at(url: &str) -> Result<Self, StoreError> {
+        Self::asked(url, Asking::Waits, Simulation::default())
+    }
+
+    /// The same, for callers that wait in a way of their own.
+    pub(crate) fn asked(url: &str, asking: Asking, simulation: Simulation) -> Result<Self, StoreError> {
         let (place, readers) = if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            let options = SqliteConnectOptions::new()
-                .filename(path)
+            let options = sqlite(Path::new(path))
                 .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(BUSY)
-                .statement_cache_capacity(STATEMENTS)
-                .disable_statement_logging();
+                .journal_mode(SqliteJournalMode::Wal);
             (Place::Sqlite(options), SQLITE_READERS)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options: PgConnectOptions = url.parse().map_err(|_| {
@@ -95,16 +159,75 @@ impl Database {
             let options = options
                 .statement_cache_capacity(STATEMENTS)
                 .disable_statement_logging();
-            (Place::Postgres(options), POSTGRES_READERS)
+            (Place::Postgres(options, Line::new()), POSTGRES_READERS)
         } else {
             return Err(StoreError::Unusable(
                 "a database URL begins with sqlite: or postgres:".into(),
             ));
         };
         Ok(Self {
-            readers: Arc::new(Readers::new(place.clone(), readers)),
+            readers: Arc::new(Readers::new(
+                place.clone(),
+                asking.readers(readers),
+                asking,
+                simulation.clone(),
+            )),
             place,
+            simulation,
         })
+    }
+
+    /// The same, for a database that must be there already.
+    pub(crate) fn existing(url: &str) -> Result<Self, StoreError> {
+        let mut database = Self::at(url)?;
+        if let Place::Sqlite(options) = database.place {
+            if !options.get_filename().is_file() {
+                let shown = options.get_filename().display();
+                return Err(StoreError::Unusable(format!("there is no database file {shown}")));
+            }
+            // A backup keeps the journal mode that it has.
+            let place = Place::Sqlite(sqlite(options.get_filename()));
+            database = Self {
+                readers: Arc::new(Readers::new(
+                    place.clone(),
+                    SQLITE_READERS,
+                    Asking::Waits,
+                    Simulation::default(),
+                )),
+                place,
+                simulation: Simulation::default(),
+            };
+        }
+        Ok(database)
+    }
+
+    /// The file of a SQLite database.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Sqlite(options) => Some(options.get_filename()),
+            Place::Postgres(..) => None,
+        }
+    }
+
+    /// The line to it; none to a file.
+    pub(crate) fn line(&self) -> Option<&Line> {
+        match &self.place {
+            Place::Sqlite(_) => None,
+            Place::Postgres(_, line) => Some(line),
+        }
+    }
+
+    /// Where it is, for messages: without the password.
+    pub(crate) fn shown(&self) -> String {
+        match &self.place {
+            Place::Sqlite(options) => options.get_filename().display().to_string(),
+            Place::Postgres(options, _) => format!(
+                "{} on {}:{}",
+                options.get_database().unwrap_or_else(|| options.get_username()),
+                options.get_host(),
+                options.get_port()
+            ),
+        }
     }
 
     /// The same database with readers of its own.
@@ -116,6 +239,7 @@ impl Database {
         Self {
             place: self.place.clone(),
             readers: Arc::new(self.readers.aside(size)),
+            simulation: self.simulation.clone(),
         }
     }
 
@@ -125,29 +249,56 @@ impl Database {
         if self.engine() == Engine::Postgres {
             return Ok(());
         }
-        self.readers.open().await.map_err(|source| StoreError::Database {
-            attempt: "open the database for reading",
-            source,
-        })
+        let opened = self.readers.open().await;
+        opened.map_err(|source| failed("open the database for reading", source))
     }
 
     pub(crate) fn engine(&self) -> Engine {
         match &self.place {
             Place::Sqlite(_) => Engine::Sqlite,
-            Place::Postgres(_) => Engine::Postgres,
+            Place::Postgres(..) => Engine::Postgres,
         }
+    }
+
+    /// How long a statement of a writer may take before its connection is given up; SQLite is always there.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        (self.engine() == Engine::Postgres).then_some(WRITER_PATIENCE)
     }
 
     /// A connection for the writer. On SQLite it never checkpoints: that would make a commit wait.
     pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
-        let pragmas = [("wal_autocheckpoint", "0"), ("cache_size", WRITER_CACHE)];
-        self.place.connect(&pragmas).await
+        let opened = self
+            .place
+            .connect(WRITES, WRITER_PATIENCE, &self.simulation)
+            .await?;
+        let mut connection = opened.that_writes();
+        if connection.engine() == Engine::Postgres {
+            connection.raw(SILENT_WRITERS).await?;
+        }
+        Ok(connection)
+    }
+
+    /// The first connection, for migrations: what is wrong with the database is told in words.
+    pub(crate) async fn opened(&self) -> Result<Connection, StoreError> {
+        let mut connection = self.caretaker().await?;
+        let probed = connection.probe().await;
+        probed.map_err(|source| opening(&self.place, source))?;
+        Ok(connection)
+    }
+
+    /// A connection for what is done to the whole database at once: it waits for each answer as long as it takes.
+    pub(crate) async fn caretaker(&self) -> Result<Connection, StoreError> {
+        let opened = self.place.connect(CARES, READER_PATIENCE, &self.simulation).await;
+        let mut connection = opened.map_err(|source| opening(&self.place, source))?;
+        connection.wait_for_long_work();
+        Ok(connection)
     }
 
     /// A connection for checkpoints.
     pub(crate) async fn checkpointer(&self) -> Result<Connection, sqlx::Error> {
-        let pragmas = [("wal_autocheckpoint", "0"), ("cache_size", CACHE)];
-        self.place.connect(&pragmas).await
+        self.place
+            .connect(CHECKPOINTS, READER_PATIENCE, &Simulation::default())
+            .await
     }
 
     /// Runs a statement on a reader.
@@ -156,15 +307,20 @@ impl Database {
         statement: &Statement,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
-        let text = match self.engine() {
-            Engine::Sqlite => statement.sqlite,
-            Engine::Postgres => statement.postgres,
-        };
+        let text = statement.text(self.engine());
         let rows = self.readers.one(text.into_sql_str(), values).await;
-        rows.map_err(|source| StoreError::Database {
-            attempt: statement.does,
-            source,
-        })
+        rows.map_err(|source| failed(statement.does, source))
+    }
+
+    /// The same, however long it takes.
+    pub(crate) async fn fetch_patiently(
+        &self,
+        statement: &Statement,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let text = statement.text(self.engine());
+        let rows = self.readers.patiently(text.into_sql_str(), values).await;
+        rows.map_err(|source| failed(statement.does, source))
     }
 
     /// Runs a text that was put together from fixed parts on a reader; values only come bound.
@@ -175,10 +331,7 @@ impl Database {
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
         let rows = self.readers.one(AssertSqlSafe(text).into_sql_str(), values).await;
-        rows.map_err(|source| StoreError::Database {
-            attempt: does,
-            source,
-        })
+        rows.map_err(|source| failed(does, source))
     }
 
     /// Runs several texts, put together from fixed parts, on one reader as of one instant.
@@ -190,10 +343,7 @@ impl Database {
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         let texts = texts.map(|text| AssertSqlSafe(text).into_sql_str());
         let rows = self.readers.together(texts.into(), values).await;
-        rows.map_err(|source| StoreError::Database {
-            attempt: does,
-            source,
-        })
+        rows.map_err(|source| failed(does, source))
     }
 
     /// Statements that the readers were sent.

@@ -4,15 +4,18 @@
 //! ours is one short statement, so that made three ways to the connection's thread (or to the database's machine) of
 //! one. Here nothing is asked: a read that fails on a connection that was used before is tried once more on a new one.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use sqlx::SqlStr;
 use tokio::sync::Semaphore;
 
-use super::{Connection, Row, Value, open::Place};
+use super::{Asking, Connection, Row, Simulation, Value, open::Place, within};
 
 /// See the module.
 pub(super) struct Readers {
@@ -21,13 +24,17 @@ pub(super) struct Readers {
     /// As many as connections may be open at a time; closed with the database.
     permits: Semaphore,
     statements: Arc<AtomicU64>,
+    asking: Asking,
+    simulation: Simulation,
 }
 
 impl Readers {
     /// At most `size` connections to `place`; none is opened yet.
-    pub(super) fn new(place: Place, size: usize) -> Self {
+    pub(super) fn new(place: Place, size: usize, asking: Asking, simulation: Simulation) -> Self {
         Self {
             place,
+            asking,
+            simulation,
             idle: Mutex::new(Vec::with_capacity(size)),
             permits: Semaphore::new(size),
             statements: Arc::default(),
@@ -38,7 +45,7 @@ impl Readers {
     pub(super) fn aside(&self, size: usize) -> Self {
         Self {
             statements: Arc::clone(&self.statements),
-            ..Self::new(self.place.clone(), size)
+            ..Self::new(self.place.clone(), size, self.asking, self.simulation.clone())
         }
     }
 
@@ -48,7 +55,7 @@ impl Readers {
         let wanted = u32::try_from(self.permits.available_permits()).unwrap_or(1);
         let _permits = self.permits.acquire_many(wanted).await.map_err(closed)?;
         for _ in 0..wanted {
-            let connection = self.place.reader().await?;
+            let connection = self.place.reader(&self.simulation).await?;
             self.idle().push(connection);
         }
         Ok(())
@@ -56,7 +63,16 @@ impl Readers {
 
     /// Runs a text and answers its rows.
     pub(super) async fn one(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        let mut rows = self.run(Reads::One(text), values).await?;
+        let patience = self.place.patience();
+        let asked = self.run(Reads::One(text), values, patience);
+        let mut rows = self.asking.answer(asked).await?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// The same, however long it takes: what counts whole tables.
+    pub(super) async fn patiently(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        let asked = self.run(Reads::One(text), values, None);
+        let mut rows = self.asking.answer(asked).await?;
         Ok(rows.pop().unwrap_or_default())
     }
 
@@ -66,7 +82,10 @@ impl Readers {
         texts: Vec<SqlStr>,
         values: &[Value],
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
-        self.run(Reads::Together(texts), values).await
+        let patience = self.place.patience();
+        self.asking
+            .answer(self.run(Reads::Together(texts), values, patience))
+            .await
     }
 
     /// Statements sent so far.
@@ -85,12 +104,19 @@ impl Readers {
         }
     }
 
-    async fn run(&self, reads: Reads, values: &[Value]) -> Result<Vec<Vec<Row>>, sqlx::Error> {
+    async fn run(
+        &self,
+        reads: Reads,
+        values: &[Value],
+        patience: Option<Duration>,
+    ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
         let closed = |_| sqlx::Error::PoolClosed;
-        let _permit = self.permits.acquire().await.map_err(closed)?;
+        // A connection that does not come free is one on which nothing is answered.
+        let free = async { self.permits.acquire().await.map_err(closed) };
+        let _permit = within(patience, free).await?;
         let used = self.idle().pop();
         if let Some(connection) = used {
-            match self.run_on(connection, &reads, values).await {
+            match within(patience, self.run_on(connection, &reads, values)).await {
                 Ok(rows) => return Ok(rows),
                 // What broke this one (a restart of the database) broke the others too.
                 Err(error) => {
@@ -99,7 +125,8 @@ impl Readers {
                 }
             }
         }
-        self.run_on(self.place.reader().await?, &reads, values).await
+        let connection = self.place.reader(&self.simulation).await?;
+        within(patience, self.run_on(connection, &reads, values)).await
     }
 
     /// The connection is kept only if all went well: one that failed, or whose caller went away, is dropped.

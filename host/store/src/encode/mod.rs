@@ -1,6 +1,7 @@
 //! What a change looks like as a row of a batch: a JSON object with the columns of the statement that applies it.
 
 pub(crate) mod claims;
+pub(crate) mod nodes;
 pub(crate) mod operation;
 pub(crate) mod records;
 pub(crate) mod rest;

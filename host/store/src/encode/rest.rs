@@ -1,9 +1,37 @@
-//! Rows of offerings, plugins and policies.
+//! Rows of offerings, plugins and policies, and of orphans.
 
 use serde_json::json;
 
-use super::{Keyed, hex, hex_option, text};
+use uuid::Uuid;
+use velum_model::orphan::OrphanPlace;
+
+use super::{Keyed, bare, hex, hex_option, only, text};
 use crate::{commit::Change, db::word};
+
+pub(crate) fn see_orphan(change: &Change) -> Keyed {
+    let Change::SeeOrphan(orphan) = change else {
+        return None;
+    };
+    let (host, pool) = match orphan.place {
+        OrphanPlace::ComputeHost(id) => (Some(id), None),
+        OrphanPlace::StoragePool(id) => (None, Some(id)),
+    };
+    let row = json!({
+        "id": hex(orphan.id), "kind": orphan.kind.as_str(), "compute_host": hex_option(host),
+        "storage_pool": hex_option(pool), "object": bare(orphan.object),
+        "peer": bare(orphan.peer.map_or(Uuid::nil(), |id| id.uuid())), "name": orphan.name,
+        "generation": orphan.generation, "removed_at": orphan.removed_at, "first_seen": orphan.first_seen,
+        "last_seen": orphan.last_seen, "observations": orphan.observations, "reported": u8::from(orphan.reported),
+    });
+    Some((orphan.id.uuid(), row))
+}
+
+pub(crate) fn forget_orphan(change: &Change) -> Keyed {
+    let Change::ForgetOrphan(id) = change else {
+        return None;
+    };
+    only(*id)
+}
 
 pub(crate) fn insert_compute_offering(change: &Change) -> Keyed {
     let Change::InsertComputeOffering(offering) = change else {

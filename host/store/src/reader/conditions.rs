@@ -141,6 +141,11 @@ conditions! {
         zone: "decision.zone = ?" by |id| Value::from(*id);
         instance: "decision.instance = ?" by |id| Value::from(*id);
     }
+    OrphanFilter {
+        kind: "orphan.kind = ?" by named;
+        compute_host: "orphan.compute_host = ?" by |id| Value::from(*id);
+        storage_pool: "orphan.storage_pool = ?" by |id| Value::from(*id);
+    }
     PluginFilter {
         name: "plugin.name = ?" by name;
         version: "plugin.version = ?" by |version: &String| Value::from(version.as_str());

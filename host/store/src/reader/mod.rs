@@ -5,6 +5,8 @@
 
 mod conditions;
 mod hierarchy;
+mod nodes;
+mod orphans;
 mod tenant;
 mod work;
 
@@ -17,6 +19,7 @@ use velum_model::{
     infrastructure::*,
     instance::Instance,
     operation::Operation,
+    orphan::Orphan,
     page::{Page, Paged},
     plugin::{Plugin, Policy},
     storage::{Layer, Template, Volume},
@@ -26,15 +29,16 @@ use velum_model::{
 use crate::{
     commit::StoreError,
     db::{Database, Row, Value},
+    epochs::Epochs,
     filter::*,
-    writer::parking::Epochs,
 };
 use conditions::Conditions;
 
 /// Every fixed statement of the reader.
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<&'static crate::db::Statement> {
-    tenant::ALL.iter().chain(work::ALL).copied().collect()
+    let all = tenant::ALL.iter().chain(work::ALL).chain(orphans::ALL);
+    all.copied().collect()
 }
 
 /// The reading side of the store: cheap to clone, any number at once.
@@ -278,6 +282,10 @@ unscoped! {
     policy(PolicyId) -> Policy;
     /// Policies that match.
     policies(PolicyFilter);
+    /// Something that no row owns.
+    orphan(OrphanId) -> Orphan;
+    /// What no row owns and matches.
+    orphans(OrphanFilter);
 }
 
 scoped! {

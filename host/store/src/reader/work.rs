@@ -130,7 +130,10 @@ const HOLDER: Statement = Statement::common(
     "read who holds a lock",
     "SELECT operation FROM subject_lock WHERE subject = $1",
 );
-const SHARDS: Statement = Statement::common("read the shards", "SELECT id FROM shard ORDER BY id");
+const PARKED: Statement = Statement::common(
+    "count parked operations",
+    "SELECT COUNT(*) FROM operation WHERE state = 'parked'",
+);
 const END_OF_EVENTS: Statement = Statement::common(
     "read where the events end",
     "SELECT shard.id, shard.epoch, shard.next_seq - 1 FROM shard ORDER BY shard.id",
@@ -140,9 +143,44 @@ const TOKEN: Statement = Statement::common(
     "SELECT token.id, token.name, token.project FROM token WHERE token.hash = $1",
 );
 
-/// The fixed statements of this file.
-#[cfg(test)]
-pub(super) const ALL: &[&Statement] = &[&DUE, &UNFINISHED, &HOLDER, &SHARDS, &END_OF_EVENTS, &TOKEN];
+/// The shard of a row of each collection that shards own.
+macro_rules! shards_of {
+    ($($collection:literal $text:expr;)*) => {
+        const SHARD_OF: &[(&str, Statement)] = &[$(
+            ($collection, Statement::common("look up the shard of a row", $text)),
+        )*];
+        /// The fixed statements of this file.
+        #[cfg(test)]
+        pub(super) const ALL: &[&Statement] = {
+            &[&DUE, &UNFINISHED, &HOLDER, &PARKED, &END_OF_EVENTS, &TOKEN $(, &Statement::common($collection, $text))*]
+        };
+    };
+}
+
+macro_rules! by_zone {
+    ($table:literal) => {
+        concat!(
+            "SELECT zone.shard FROM ",
+            $table,
+            " t JOIN zone ON zone.id = t.zone WHERE t.id = $1"
+        )
+    };
+}
+
+shards_of! {
+    "zones" "SELECT zone.shard FROM zone WHERE zone.id = $1";
+    "pods" by_zone!("pod");
+    "clusters" by_zone!("cluster");
+    "compute-hosts" by_zone!("compute_host");
+    "storage-pools" by_zone!("storage_pool");
+    "image-stores" by_zone!("image_store");
+    "ip-ranges" by_zone!("ip_range");
+    "networks" by_zone!("network");
+    "templates" by_zone!("template");
+    "instances" by_zone!("instance");
+    "volumes" by_zone!("volume");
+    "operations" "SELECT operation.shard FROM operation WHERE operation.id = $1";
+}
 
 #[expect(clippy::missing_errors_doc, reason = "the module says it once for all")]
 impl Reader {
@@ -174,6 +212,12 @@ impl Reader {
             .transpose()
     }
 
+    /// How many operations wait for an operator.
+    pub async fn parked_operations(&self) -> Result<u64, StoreError> {
+        let rows = self.database.fetch(&PARKED, &[]).await?;
+        rows.first().map_or(Ok(0), |row| row.only("operation", "count"))
+    }
+
     /// Operations to run now: of shards that this server owns, not ended, not parked, due; oldest first.
     pub async fn due_operations(&self, now: Timestamp, limit: u32) -> Result<Vec<Operation>, StoreError> {
         let values = [self.owned(), Value::from(now.micros()), Value::from(limit)];
@@ -200,10 +244,22 @@ impl Reader {
         Value::from(Json_::Array(rows).to_string())
     }
 
-    /// Events after a position, in the order of their time; each shard's in the order of its numbers.
+    /// Events after a position, in the order of their time; each shard's in the order of its numbers. Where a number is
+    /// missing the shard's events end for now: what has it is on its way, and nothing may overtake it.
     pub async fn events_after(&self, cursor: &EventCursor, limit: u32) -> Result<Vec<Event>, StoreError> {
-        self.events(Scope::All, &EventFilter::default(), cursor, limit)
-            .await
+        let mut next: HashMap<ShardId, u64> = HashMap::new();
+        let mut events = self
+            .events(Scope::All, &EventFilter::default(), cursor, limit)
+            .await?;
+        events.retain(|event| {
+            let next = next
+                .entry(event.shard)
+                .or_insert_with(|| cursor.after(event.shard).1 + 1);
+            let follows = event.seq == *next;
+            *next += u64::from(follows);
+            follows
+        });
+        Ok(events)
     }
 
     /// Events that a scope sees and a filter matches, after a position.
@@ -215,9 +271,14 @@ impl Reader {
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
         let mut events: Vec<Event> = Vec::new();
-        for row in self.database.fetch(&SHARDS, &[]).await? {
-            let shard: ShardId = row.only("shard", "id")?;
+        for row in self.database.fetch(&END_OF_EVENTS, &[]).await? {
+            let mut columns = row.columns("shard");
+            let (shard, _): (ShardId, u64) = (columns.take("id")?, columns.take("epoch")?);
             let (epoch, seq) = cursor.after(shard);
+            // Most shards have nothing new.
+            if columns.take::<u64>("next_seq")? <= seq {
+                continue;
+            }
             let mut query = Query::of::<Event>();
             query.and("event.shard = ?", Value::from(shard));
             // Numbers go on from epoch to epoch, so that the pair is ordered as the number alone is.
@@ -245,6 +306,16 @@ impl Reader {
             cursor.advance_to(c.take("id")?, c.take("epoch")?, c.take("next_seq")?);
         }
         Ok(cursor)
+    }
+
+    /// The shard that owns a resource of a collection; none when there is no such resource, or its collection belongs to
+    /// no shard.
+    pub async fn shard_of(&self, collection: &str, id: Uuid) -> Result<Option<ShardId>, StoreError> {
+        let Some((_, statement)) = SHARD_OF.iter().find(|(known, _)| *known == collection) else {
+            return Ok(None);
+        };
+        let rows = self.database.fetch(statement, &[Value::from(id)]).await?;
+        rows.first().map(|row| row.only("zone", "shard")).transpose()
     }
 
     /// The token of a hash: its id, name and scope.

@@ -85,7 +85,7 @@ batch!(PUBLICATION_READY, "record how a volume is reached", { volume id, run id,
 batch!(IDENTITY_TAKEN, "look for identities of volumes that are taken", { volume id, identity text },
     "SELECT r.volume FROM r JOIN publication o ON o.identity = r.identity AND o.volume <> r.volume");
 batch!(DELETE_PUBLICATION, "delete from publication", { volume id, run id },
-    "DELETE FROM publication WHERE (volume, run) IN (SELECT volume, run FROM r) RETURNING volume");
+    "DELETE FROM publication WHERE (volume, run) IN (SELECT volume, run FROM r) RETURNING volume, compute_host");
 
 batch!(HOST_ROOM, "claim room on compute hosts",
     { host id, vcpus_claimed int, vcpus_released int, memory_claimed int, memory_released int },

@@ -41,10 +41,14 @@ batch!(UPDATE_OPERATION, "update operation", {
         journal = r.journal, progress = r.progress, note = r.note, error = r.error, due_at = r.due_at,
         ended_at = r.ended_at, generation = operation.generation + 1
      FROM r WHERE operation.id = r.id AND operation.generation = r.seen RETURNING operation.id");
+// A parked one is of a new generation then: an operator's verb that read it before does not bring it back to life.
 batch!(REQUEST_CANCEL, "ask operations to stop", { id id },
-    "UPDATE operation SET cancel_requested = 1 FROM r WHERE operation.id = r.id");
+    "UPDATE operation SET cancel_requested = 1,
+        generation = operation.generation + CASE WHEN operation.state = 'parked' THEN 1 ELSE 0 END
+     FROM r WHERE operation.id = r.id");
 batch!(LOCK_HOLDERS, "look who holds locks", { subject id },
-    "SELECT l.subject, l.operation FROM r JOIN subject_lock l ON l.subject = r.subject");
+    "SELECT l.subject, l.operation, o.state FROM r JOIN subject_lock l ON l.subject = r.subject
+     JOIN operation o ON o.id = l.operation");
 batch!(INSERT_LOCK, "insert into subject_lock", { subject id, subject_kind text, operation id },
     "INSERT INTO subject_lock (subject, subject_kind, operation)
      SELECT subject, subject_kind, operation FROM r WHERE true

@@ -5,6 +5,8 @@
 pub(crate) mod claims;
 pub(crate) mod guard;
 pub(crate) mod look;
+pub(crate) mod nodes;
+pub(crate) mod orphans;
 pub(crate) mod records;
 pub(crate) mod rest;
 
@@ -131,12 +133,16 @@ pub(crate) fn registry() -> Vec<&'static crate::db::Statement> {
         claims::ALL,
         guard::ALL,
         rest::ALL,
+        orphans::ALL,
+        nodes::ALL,
         crate::audit::ALL,
+        crate::migrate::ALL,
     ]
     .into_iter()
     .flatten()
     .copied()
     .chain(look::all())
     .chain(crate::reader::statements())
+    .chain(crate::care::statements())
     .collect()
 }

@@ -26,6 +26,8 @@ pub(super) struct Applied {
     pub(super) lost_layers: HashSet<Uuid>,
     pub(super) new_shards: Vec<(ShardId, u64)>,
     pub(super) retired_shards: Vec<ShardId>,
+    /// When the transaction was begun, on the steady clock.
+    pub(super) since: std::time::Duration,
 }
 
 /// A transaction over a batch.
@@ -34,7 +36,6 @@ pub(super) struct Transaction<'t> {
     pub(super) commits: &'t [&'t Commit],
     pub(super) now: Timestamp,
     pub(super) holder: &'t str,
-    pub(super) lease_until: Timestamp,
     pub(super) applied: Applied,
     pub(super) claims: Claims,
     pub(super) host_rooms: BTreeMap<Uuid, HostRoom>,
@@ -50,7 +51,6 @@ impl<'t> Transaction<'t> {
         commits: &'t [&'t Commit],
         now: Timestamp,
         holder: &'t str,
-        lease_until: Timestamp,
     ) -> Self {
         let applied = Applied {
             replies: commits.iter().map(|_| None).collect(),
@@ -61,7 +61,6 @@ impl<'t> Transaction<'t> {
             commits,
             now,
             holder,
-            lease_until,
             applied,
             claims: Claims::default(),
             host_rooms: BTreeMap::new(),

@@ -1,6 +1,8 @@
 //! The order in which changes are applied: what goes before what comes, parents before what points to them, deletions
 //! of records at the end. One statement a kind.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -11,9 +13,28 @@ use super::{
 };
 use crate::{
     commit::{Change, Refused},
-    encode::{bare, claims},
-    sql::claims as hot,
+    db::Value,
+    encode::{bare, claims, nodes as of_nodes, rest},
+    sql::{claims as hot, nodes, orphans},
 };
+
+/// How long a token is known after it ended: whoever comes late is told why it is refused.
+const TOKEN_KEPT_US: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// What goes in a batch, each once: what a far side still has of it later was ours.
+#[derive(Default)]
+struct Graves(BTreeSet<(&'static str, Uuid, Uuid)>);
+
+impl Graves {
+    fn dig(&mut self, kind: &'static str, object: Uuid, peer: Uuid) {
+        self.0.insert((kind, object, peer));
+    }
+
+    fn rows(self) -> Vec<serde_json::Value> {
+        let row = |(kind, object, peer)| json!({ "kind": kind, "object": bare(object), "peer": bare(peer) });
+        self.0.into_iter().map(row).collect()
+    }
+}
 
 fn is_hot(change: &Change) -> bool {
     use Change as C;
@@ -40,6 +61,8 @@ fn is_hot(change: &Change) -> bool {
             | C::InsertLayer(_)
             | C::LayerReady { .. }
             | C::DeleteLayer(_)
+            | C::SeeOrphan(_)
+            | C::ForgetOrphan(_)
     )
 }
 
@@ -49,9 +72,16 @@ impl Transaction<'_> {
         if self.has(|change| !is_hot(change)) {
             self.write_hierarchy().await?;
             self.write_catalogue().await?;
+            self.write_nodes().await?;
         }
         self.write_instances().await?;
         self.write_volumes().await?;
+        if self.has(|change| matches!(change, Change::SeeOrphan(_) | Change::ForgetOrphan(_))) {
+            // The last sighting of a place that is gone changes nothing.
+            self.each(&orphans::SEE_ORPHAN, rest::see_orphan, None).await?;
+            self.each(&orphans::FORGET_ORPHAN, rest::forget_orphan, None)
+                .await?;
+        }
         if self.has(|change| matches!(change, Change::Delete { .. })) {
             self.delete_records().await?;
         }
@@ -60,8 +90,18 @@ impl Transaction<'_> {
 
     /// What goes: first, so that a commit can put something else in its place.
     async fn release(&mut self) -> Result<(), Failure> {
-        self.each(&hot::DELETE_PUBLICATION, claims::delete_publication, None)
-            .await?;
+        let mut gone = Graves::default();
+        for row in self
+            .each(&hot::DELETE_PUBLICATION, claims::delete_publication, None)
+            .await?
+        {
+            let mut columns = row.columns("publication");
+            gone.dig(
+                "publication",
+                columns.take("volume")?,
+                columns.take("compute_host")?,
+            );
+        }
         self.each(&hot::DELETE_ATTACHMENT, claims::detach, None).await?;
         self.each(&hot::DELETE_NIC, claims::delete_nic, None).await?;
         self.each(&hot::DELETE_ROOT_ATTACHMENT, claims::delete_volume, None)
@@ -71,7 +111,7 @@ impl Transaction<'_> {
             .await?
         {
             let mut columns = row.columns("volume");
-            columns.take::<Uuid>("id")?;
+            gone.dig("volume", columns.take("id")?, Uuid::nil());
             self.claims
                 .pools
                 .release(columns.take("pool")?, [columns.take("size")?, 0]);
@@ -79,7 +119,7 @@ impl Transaction<'_> {
         let mut left = Vec::new();
         for row in self.each(&hot::DELETE_RUN, claims::delete_run, None).await? {
             let mut columns = row.columns("run");
-            columns.take::<Uuid>("id")?;
+            gone.dig("run", columns.take("id")?, Uuid::nil());
             let (instance, host): (Uuid, Uuid) = (columns.take("instance")?, columns.take("compute_host")?);
             self.claims
                 .hosts
@@ -89,12 +129,39 @@ impl Transaction<'_> {
         self.run(&hot::INSTANCE_LAST_HOST, left, &[]).await?;
         for row in self.each(&hot::DELETE_LAYER, claims::delete_layer, None).await? {
             let mut columns = row.columns("layer");
-            columns.take::<Uuid>("id")?;
+            gone.dig("volume", columns.take("id")?, Uuid::nil());
             self.claims
                 .pools
                 .release(columns.take("pool")?, [columns.take("size")?, 0]);
         }
+        let now = [Value::from(self.now.micros())];
+        self.run(&orphans::INSERT_TOMBSTONE, gone.rows(), &now).await?;
         self.each(&hot::DELETE_INSTANCE, claims::delete_instance, None)
+            .await?;
+        Ok(())
+    }
+
+    /// The authority, tokens, and machines that join: the machine first, which its token points to.
+    async fn write_nodes(&mut self) -> Result<(), Failure> {
+        self.each(&nodes::KEEP_AUTHORITY, of_nodes::keep_authority, None)
+            .await?;
+        self.each(
+            &nodes::INSERT_NODE_TOKEN,
+            of_nodes::insert_node_token,
+            Some(stale),
+        )
+        .await?;
+        if self.has(|change| matches!(change, Change::InsertNodeToken(_))) {
+            let ended = Value::from(self.now.micros() - TOKEN_KEPT_US);
+            let expired = self.connection.fetch(&nodes::EXPIRE_NODE_TOKENS, &[ended]).await;
+            expired.map_err(|source| Failure::Database {
+                attempt: nodes::EXPIRE_NODE_TOKENS.does,
+                source,
+            })?;
+        }
+        self.each(&nodes::ENROL_NODE, of_nodes::enrol_node, Some(stale))
+            .await?;
+        self.each(&nodes::USE_NODE_TOKEN, of_nodes::use_node_token, Some(stale))
             .await?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::commit::{Refused, StoreError};
+use crate::error::{Refused, StoreError, Trouble};
 
 /// Why an attempt to commit a batch failed.
 #[derive(Debug)]
@@ -22,7 +22,10 @@ pub(crate) enum Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Unreadable(error)
+        match error {
+            StoreError::Database { attempt, source } => Self::Database { attempt, source },
+            other => Self::Unreadable(other),
+        }
     }
 }
 
@@ -33,6 +36,8 @@ pub(crate) enum Kind {
     Commit,
     /// Somebody else was faster: again.
     Again,
+    /// The connection is gone, or the database is just starting: again on a new one.
+    Lost,
     /// The database itself cannot: nobody is at fault.
     Database,
 }
@@ -40,15 +45,22 @@ pub(crate) enum Kind {
 /// Judges an error by its code: SQLite's numbers (the low byte is the kind), PostgreSQL's five characters (the first two
 /// are the class).
 pub(crate) fn kind(error: &sqlx::Error) -> Kind {
-    let sqlx::Error::Database(said) = error else {
-        return Kind::Database;
+    let said = match error {
+        sqlx::Error::Database(said) => said,
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => return Kind::Lost,
+        _ => return Kind::Database,
     };
     let code = said.code().unwrap_or_default();
     if code.len() == 5 {
         return match &*code {
             "40001" | "40P01" | "55P03" => Kind::Again,
+            // A backend that was ended, a server that stops or starts or has no backend left, a transaction that was
+            // silent for too long (this server stood still in the middle of it); a COMMIT of which a distributed engine does not know what became.
+            "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03" | "40003" => Kind::Lost,
             _ => match code.get(..2) {
-                Some("08" | "53" | "57" | "58" | "F0" | "XX") => Kind::Database,
+                Some("08") => Kind::Lost,
+                // The last ones: no such user, no such database.
+                Some("53" | "57" | "58" | "F0" | "XX" | "28" | "3D") => Kind::Database,
                 _ => Kind::Commit,
             },
         };
@@ -61,11 +73,48 @@ pub(crate) fn kind(error: &sqlx::Error) -> Kind {
     }
 }
 
+/// Whether a COMMIT that failed with this error certainly did not happen. Else it must be looked up: the connection may
+/// have broken on the way back, and SQLite may have written what it then could not make durable.
+pub(crate) fn is_certain(error: &sqlx::Error) -> bool {
+    let is_full = matches!(error, sqlx::Error::Database(said) if said.code().as_deref() == Some("13"));
+    is_full || matches!(kind(error), Kind::Again | Kind::Commit)
+}
+
 /// Whether a row that is pointed to, or is not there, was the reason.
 pub(crate) fn is_foreign_key(error: &sqlx::Error) -> bool {
     // SQLite says 1811 (a trigger's constraint) where a RESTRICT key refuses, PostgreSQL from 18 on 23001.
     matches!(error, sqlx::Error::Database(said) if said.is_foreign_key_violation()
         || matches!(said.code().as_deref(), Some("1811" | "23001")))
+}
+
+/// What keeps the database from being used, when that is what an error says.
+pub(crate) fn trouble(error: &sqlx::Error) -> Option<Trouble> {
+    let error = match error {
+        sqlx::Error::AnyDriverError(inner) => {
+            inner.downcast_ref::<Shared>().map_or(error, |shared| &shared.0)
+        }
+        other => other,
+    };
+    let code = match error {
+        sqlx::Error::Database(said) => said.code().unwrap_or_default().into_owned(),
+        // A handshake that was cut off, and a server that is just stopping.
+        sqlx::Error::Tls(_) | sqlx::Error::PoolClosed => return Some(Trouble::Away),
+        _ => String::new(),
+    };
+    match &*code {
+        "13" | "53100" => Some(Trouble::Full),
+        _ => match kind(error) {
+            Kind::Lost | Kind::Again => Some(Trouble::Away),
+            // What PostgreSQL lacks or is being done to it; SQLite's I/O.
+            Kind::Database if matches!(code.get(..2), Some("53" | "57" | "58")) => Some(Trouble::Away),
+            // It takes reads alone: the one that writes is another just now.
+            Kind::Commit if code == "25006" => Some(Trouble::Away),
+            Kind::Database if code.len() != 5 && code.parse::<u32>().is_ok_and(|code| code & 0xff == 10) => {
+                Some(Trouble::Away)
+            }
+            _ => None,
+        },
+    }
 }
 
 /// One error for several waiters.
@@ -88,4 +137,32 @@ pub(crate) fn shared(attempt: &'static str, source: sqlx::Error, count: usize) -
             source: sqlx::Error::AnyDriverError(Box::new(shared.clone())),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// What a server is told while it is cut off: by the kernel, by its own patience, in the middle of the protocol.
+    #[test]
+    fn a_network_that_is_gone_is_a_database_that_does_not_answer() {
+        let from_kernel = |number| sqlx::Error::Io(io::Error::from_raw_os_error(number));
+        // A black hole among the routes, a broken pipe, no network, a reset, a refusal, no route.
+        let seen = [22, 32, 101, 104, 111, 113].map(from_kernel);
+        let own = [
+            crate::db::silence(),
+            sqlx::Error::Protocol("cut off in the middle".into()),
+            sqlx::Error::Tls("cut off in the handshake".into()),
+            sqlx::Error::PoolClosed,
+        ];
+        for error in seen.into_iter().chain(own) {
+            let words = error.to_string();
+            assert_eq!(trouble(&error), Some(Trouble::Away), "{words}");
+            for told in shared("commit a transaction", error, 2) {
+                assert_eq!(told.trouble(), Some(Trouble::Away), "{words}");
+            }
+        }
+    }
 }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::json;
 use uuid::Uuid;
-use velum_model::{OperationId, ShardId, operation::Event};
+use velum_model::{
+    OperationId, ShardId,
+    operation::{Event, OperationState},
+};
 
 use super::{
     Failure,
@@ -20,6 +23,24 @@ use crate::{
     },
     sql::records::RETIRE_SHARD,
 };
+
+/// Whose locks an operation may take over.
+#[derive(Clone, Copy)]
+enum Preempts {
+    Nobody,
+    Parked,
+    Anyone,
+}
+
+impl Preempts {
+    const fn takes_from(self, is_parked: bool) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Parked => is_parked,
+            Self::Anyone => true,
+        }
+    }
+}
 
 /// A key answers the same for so long.
 const KEYS_LAST_MS: u64 = 24 * 60 * 60 * 1000;
@@ -161,7 +182,7 @@ impl Transaction<'_> {
 
     async fn take_locks(&mut self) -> Result<(), Failure> {
         let mut rows = Vec::new();
-        let mut wanted: Vec<(Uuid, usize, bool)> = Vec::new();
+        let mut wanted: Vec<(Uuid, usize, Preempts)> = Vec::new();
         for (n, commit) in self.alive() {
             if let Some(OperationWrite::Insert {
                 operation,
@@ -170,12 +191,17 @@ impl Transaction<'_> {
             }) = &commit.operation
                 && !operation.state.has_ended()
             {
+                let preempts = match (preempts, operation.kind.supersedes_parked()) {
+                    (true, _) => Preempts::Anyone,
+                    (false, true) => Preempts::Parked,
+                    (false, false) => Preempts::Nobody,
+                };
                 for subject in locks {
                     rows.push(json!({
                         "subject": bare(subject.uuid()), "subject_kind": subject.collection(),
                         "operation": hex(operation.id),
                     }));
-                    wanted.push((subject.uuid(), n, *preempts));
+                    wanted.push((subject.uuid(), n, preempts));
                 }
             }
         }
@@ -187,24 +213,25 @@ impl Transaction<'_> {
             .iter()
             .map(|(subject, ..)| json!({ "subject": bare(*subject) }))
             .collect();
-        let mut holders: HashMap<Uuid, OperationId> = HashMap::new();
+        let mut holders: HashMap<Uuid, (OperationId, bool)> = HashMap::new();
         for row in self.run(&LOCK_HOLDERS, asked, &[]).await? {
             let mut columns = row.columns("subject_lock");
-            holders.insert(columns.take("subject")?, columns.take("operation")?);
+            let (subject, holder): (Uuid, OperationId) =
+                (columns.take("subject")?, columns.take("operation")?);
+            let state: String = columns.take("state")?;
+            holders.insert(subject, (holder, state == OperationState::Parked.as_str()));
         }
         let guilty: Vec<_> = wanted
             .iter()
-            .filter(|(_, _, preempts)| !preempts)
-            .filter_map(|(subject, n, _)| {
-                holders
-                    .get(subject)
-                    .map(|holder| (*n, Refused::Locked { operation: *holder }))
+            .filter_map(|(subject, n, preempts)| {
+                let (holder, is_parked) = holders.get(subject)?;
+                (!preempts.takes_from(*is_parked)).then_some((*n, Refused::Locked { operation: *holder }))
             })
             .collect();
         if !guilty.is_empty() {
             return Err(Failure::Guilty(guilty));
         }
-        let cancelled: BTreeSet<OperationId> = holders.into_values().collect();
+        let cancelled: BTreeSet<OperationId> = holders.into_values().map(|(holder, _)| holder).collect();
         let cancelled = cancelled.into_iter().map(|id| json!({ "id": hex(id) })).collect();
         self.run(&REQUEST_CANCEL, cancelled, &[]).await?;
         self.run(&INSERT_LOCK, rows, &[]).await?;

@@ -108,6 +108,9 @@ fn of_change(change: &Change, keys: &mut Vec<Key>) {
             ]);
         }
         Change::InsertLayer(row) => keys.push(Key::Pair(row.pool.uuid(), row.template.uuid())),
+        Change::EnrolNode { node, token } => {
+            keys.extend([Key::Row(node.id.uuid()), Key::Row(token.uuid())]);
+        }
         other => keys.push(Key::Row(of_rest(other))),
     }
 }
@@ -130,6 +133,9 @@ fn of_rest(change: &Change) -> Uuid {
         Change::InsertPublication(row) => row.volume.uuid(),
         Change::PublicationReady { volume, .. } | Change::DeletePublication { volume, .. } => volume.uuid(),
         Change::LayerReady { id, .. } | Change::DeleteLayer(id) => id.uuid(),
+        Change::SeeOrphan(orphan) => orphan.id.uuid(),
+        Change::ForgetOrphan(id) => id.uuid(),
+        Change::InsertNodeToken(token) => token.id.uuid(),
         _ => Uuid::nil(),
     }
 }

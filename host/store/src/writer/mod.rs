@@ -6,6 +6,7 @@ mod diagnose;
 mod failure;
 mod guard;
 mod keys;
+pub(crate) mod outcome;
 mod records;
 mod room;
 mod rows;
@@ -19,17 +20,17 @@ use std::{
     },
 };
 
-use parking::Epochs;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 use velum_model::{ShardId, tenancy::Scope, time::Clock};
 
-pub(crate) use failure::Failure;
-pub(crate) use guard::read_answer;
+pub(crate) use failure::{Failure, trouble};
+pub(crate) use guard::{CLOUD, read_answer};
 
 use crate::{
     commit::{Commit, Committed, StoreError},
     db::{Connection, Database},
+    epochs::Epochs,
     store::Observer,
 };
 
@@ -49,6 +50,10 @@ pub(crate) enum Message {
     TakeOver(oneshot::Sender<Result<Vec<(ShardId, u64)>, StoreError>>),
     /// To keep what it owns.
     Renew(oneshot::Sender<Result<(), StoreError>>),
+    /// To give some of it away.
+    Release(Vec<(ShardId, u64)>, oneshot::Sender<Result<(), StoreError>>),
+    /// To keep a component, or to forget one.
+    Blob(BlobWrite, oneshot::Sender<Result<(), StoreError>>),
     /// To store a token.
     Token(NewToken, oneshot::Sender<Result<(), StoreError>>),
     /// To end.
@@ -59,6 +64,18 @@ pub(crate) enum Message {
 pub(crate) struct Waiting {
     pub(crate) commit: Commit,
     pub(crate) answer: oneshot::Sender<Result<Committed, StoreError>>,
+}
+
+/// What becomes of a component.
+pub(crate) enum BlobWrite {
+    /// It is kept.
+    Keep {
+        digest: String,
+        component: Vec<u8>,
+        manifest: Option<String>,
+    },
+    /// It is forgotten, unless a plugin's row has it.
+    Forget(String),
 }
 
 /// A token to be stored.
@@ -78,10 +95,34 @@ pub(crate) struct Counters {
     pub(crate) transactions: AtomicU64,
     /// Commits that became durable.
     pub(crate) commits: AtomicU64,
+    /// Transactions begun again, because another writer was faster or the connection was lost.
+    pub(crate) retries: AtomicU64,
+    /// COMMITs without an answer, after which was looked whether they had happened.
+    pub(crate) looks: AtomicU64,
+    /// Commits that were refused because their epoch was not the shard's any more.
+    pub(crate) fenced: AtomicU64,
+}
+
+impl Counters {
+    fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_look(&self) {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The task.
 pub(crate) struct Writer {
+    /// Its row among the marks.
+    pub(crate) id: Uuid,
+    /// The number of its last transaction.
+    pub(crate) seq: i64,
+    /// What may be durable and was answered with an error.
+    pub(crate) left: Option<outcome::Left>,
+    /// The database did not come back in time: until it does, nobody is kept waiting for it.
+    pub(crate) is_away: bool,
     pub(crate) database: Database,
     /// None after it broke: opened again for the next batch.
     pub(crate) connection: Option<Connection>,
@@ -95,49 +136,26 @@ pub(crate) struct Writer {
     pub(crate) wrote: watch::Sender<u64>,
 }
 
-pub(crate) mod parking {
-    //! The epochs that this server owns, shared with its readers.
-
-    use std::{
-        collections::HashMap,
-        sync::{Arc, PoisonError, RwLock},
-    };
-
-    use velum_model::ShardId;
-
-    /// Shard to epoch.
-    #[derive(Clone, Default)]
-    pub(crate) struct Epochs(Arc<RwLock<HashMap<ShardId, u64>>>);
-
-    impl Epochs {
-        pub(crate) fn get(&self, shard: ShardId) -> Option<u64> {
-            self.0
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(&shard)
-                .copied()
-        }
-
-        pub(crate) fn all(&self) -> Vec<(ShardId, u64)> {
-            let epochs = self.0.read().unwrap_or_else(PoisonError::into_inner);
-            let mut all: Vec<_> = epochs.iter().map(|(shard, epoch)| (*shard, *epoch)).collect();
-            all.sort_unstable();
-            all
-        }
-
-        pub(crate) fn change(&self, change: impl FnOnce(&mut HashMap<ShardId, u64>)) {
-            change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
-        }
-    }
-}
-
 impl Writer {
-    /// Runs until it is told to end or nobody can ask any more.
-    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+    /// Runs until it is told to end or nobody can ask any more. What is urgent (a renewal) waits for one batch and not for
+    /// the queue.
+    pub(crate) async fn run(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        mut urgent: mpsc::Receiver<Message>,
+    ) {
         let mut pending: VecDeque<Waiting> = VecDeque::new();
         loop {
+            while let Ok(message) = urgent.try_recv() {
+                self.other(message).await;
+            }
             if pending.is_empty() {
-                match messages.recv().await {
+                let message = tokio::select! {
+                    biased;
+                    Some(message) = urgent.recv() => Some(message),
+                    message = messages.recv() => message,
+                };
+                match message {
                     Some(Message::Commit(waiting)) => pending.push_back(waiting),
                     Some(other) => {
                         if self.other(other).await {
@@ -172,6 +190,9 @@ impl Writer {
                 self.write_some(&mut pending).await;
             }
         }
+        if self.left.is_some() {
+            tracing::error!("the store ends without knowing what became of its last transaction");
+        }
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
@@ -191,6 +212,8 @@ impl Writer {
             Message::Commit(waiting) => self.settle(vec![waiting]).await,
             Message::TakeOver(answer) => drop(answer.send(self.take_over().await)),
             Message::Renew(answer) => drop(answer.send(self.renew().await)),
+            Message::Release(shards, answer) => drop(answer.send(self.release(&shards).await)),
+            Message::Blob(blob, answer) => drop(answer.send(self.write_blob(blob).await)),
             Message::Token(token, answer) => drop(answer.send(self.insert_token(token).await)),
             Message::Close(answer) => {
                 // `closed` on the queue is what the asker waits for; this only says that it was heard.
@@ -207,6 +230,7 @@ impl Writer {
     pub(crate) async fn connected(&mut self) -> Result<&mut Connection, sqlx::Error> {
         if self.connection.is_none() {
             self.connection = Some(self.database.writer().await?);
+            self.is_away = false;
         }
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
@@ -221,7 +245,7 @@ impl Writer {
 }
 
 /// Whether an error means that another writer was faster.
-pub(crate) fn is_worth_another_try(error: &sqlx::Error) -> bool {
+pub(crate) fn was_overtaken(error: &sqlx::Error) -> bool {
     failure::kind(error) == failure::Kind::Again
 }
 

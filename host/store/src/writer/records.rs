@@ -37,13 +37,13 @@ impl Transaction<'_> {
             .await?;
         self.each(&sql::UPDATE_POLICY, rest::update_policy, Some(stale))
             .await?;
-        let (holder, lease_until) = (self.holder.to_owned(), self.lease_until);
+        let holder = self.holder.to_owned();
         let shard = move |change: &Change| -> Keyed {
             let Change::InsertZone(zone) = change else {
                 return None;
             };
             let row = json!({
-                "id": hex(zone.shard), "epoch": 1, "holder": holder, "lease_until": lease_until, "next_seq": 1,
+                "id": hex(zone.shard), "epoch": 1, "holder": holder, "lease_until": 0, "next_seq": 1,
                 "retired": 0,
             });
             Some((zone.shard.uuid(), row))

@@ -285,6 +285,11 @@ fn tenant_row_of(change: &Change) -> (&'static str, Uuid) {
         }
         Change::InsertLayer(row) => ("layer", row.id.uuid()),
         Change::LayerReady { id, .. } | Change::DeleteLayer(id) => ("layer", id.uuid()),
+        Change::SeeOrphan(orphan) => ("orphan", orphan.id.uuid()),
+        Change::ForgetOrphan(id) => ("orphan", id.uuid()),
+        Change::InsertNodeToken(row) => ("node token", row.id.uuid()),
+        // Two machines do not get the same id: it is the token that was used meanwhile.
+        Change::EnrolNode { token, .. } => ("node token", token.uuid()),
         _ => ("row", Uuid::nil()),
     }
 }

@@ -6,6 +6,7 @@ use super::{
     Failure, Waiting, Writer,
     apply::{Applied, Transaction},
     failure::{Kind, kind, shared},
+    outcome::{Attempt, LEARN, Lost, conclude, not_committed},
 };
 use crate::{
     commit::{Change, Commit, Committed, Refused, StoreError},
@@ -19,64 +20,89 @@ const TRIES: u32 = 8;
 struct Part {
     waiting: Vec<Waiting>,
     tries: u32,
+    /// Since when the database is away.
+    lost: Option<Lost>,
+}
+
+impl Part {
+    const fn of(waiting: Vec<Waiting>) -> Self {
+        Self {
+            waiting,
+            tries: 0,
+            lost: None,
+        }
+    }
 }
 
 impl Writer {
     /// Commits a batch and answers everyone in it.
     pub(super) async fn settle(&mut self, batch: Vec<Waiting>) {
-        let mut parts = VecDeque::from([Part {
-            waiting: batch,
-            tries: 0,
-        }]);
+        let mut parts = VecDeque::from([Part::of(batch)]);
         while let Some(part) = parts.pop_front() {
             if part.waiting.is_empty() {
                 continue;
             }
-            let outcome = self.attempt(&part.waiting).await;
+            let attempt = self.attempt(&part.waiting).await;
             self.count_statements();
-            match outcome {
-                Ok(applied) => self.publish(part.waiting, applied),
-                Err(failure) => {
-                    for part in self.divide(part, failure).await.into_iter().rev() {
-                        parts.push_front(part);
+            let failure = match attempt {
+                Attempt::Durable(applied) => {
+                    self.publish(part.waiting, applied);
+                    continue;
+                }
+                Attempt::Failed(failure) => failure,
+                Attempt::Unknown { seq, done, source } => {
+                    tracing::warn!(error = %source, "COMMIT was not answered: looking whether it happened");
+                    match self.look(seq).await {
+                        Some(true) => {
+                            self.publish(part.waiting, done);
+                            continue;
+                        }
+                        Some(false) => not_committed(source).into(),
+                        None => {
+                            let commits = part.waiting.iter().map(|w| w.commit.clone()).collect();
+                            self.leave(seq, commits, done);
+                            fail(part.waiting, LEARN, source);
+                            continue;
+                        }
                     }
                 }
+            };
+            for part in self.divide(part, failure).await.into_iter().rev() {
+                parts.push_front(part);
             }
         }
     }
 
     /// One transaction; rolled back unless it is durable.
-    async fn attempt(&mut self, waiting: &[Waiting]) -> Result<Applied, Failure> {
+    async fn attempt(&mut self, waiting: &[Waiting]) -> Attempt<Applied> {
         let failed = |source| Failure::Database {
             attempt: "begin a transaction",
             source,
         };
-        let now = self.clock.now();
-        let (holder, lease_until) = (self.holder.clone(), now.plus_millis(self.lease_ms));
-        let connection = self.connected().await.map_err(failed)?;
-        let commits: Vec<&Commit> = waiting.iter().map(|w| &w.commit).collect();
-        let outcome = match connection.begin().await {
-            Err(source) => Err(failed(source)),
-            Ok(()) => match Transaction::new(connection, &commits, now, &holder, lease_until)
-                .apply()
-                .await
-            {
-                Ok(applied) => match connection.commit().await {
-                    Ok(()) => return Ok(applied),
-                    Err(source) => Err(Failure::Database {
-                        attempt: "commit a transaction",
-                        source,
-                    }),
-                },
-                Err(failure) => Err(failure),
-            },
-        };
-        if let Err(error) = connection.roll_back().await {
-            tracing::warn!(%error, "the writer's connection is given up");
-            self.count_statements();
-            self.connection = None;
+        if let Err(error) = self.settle_left().await {
+            return Attempt::Failed(error.into());
         }
-        outcome
+        let (mark, since) = (self.next_mark(), self.epochs.now());
+        let holder = self.holder.clone();
+        let connection = match self.connected().await {
+            Ok(connection) => connection,
+            Err(source) => return Attempt::Failed(failed(source)),
+        };
+        let commits: Vec<&Commit> = waiting.iter().map(|w| &w.commit).collect();
+        let worked = match connection.begin_marked(&mark).await {
+            Err(source) => Err(failed(source)),
+            Ok(()) => {
+                let applied = Transaction::new(connection, &commits, mark.at, &holder)
+                    .apply()
+                    .await;
+                applied.map(|applied| Applied { since, ..applied })
+            }
+        };
+        let attempt = conclude(connection, mark.seq, worked).await;
+        if !matches!(attempt, Attempt::Durable(_)) {
+            self.abandon().await;
+        }
+        attempt
     }
 
     /// What remains to be tried of a part that failed; who is certainly refused is answered.
@@ -98,7 +124,7 @@ impl Writer {
                 }
                 vec![Part {
                     waiting: rest,
-                    tries: part.tries,
+                    ..part
                 }]
             }
             Failure::Unreadable(error) => {
@@ -111,29 +137,21 @@ impl Writer {
             }
             Failure::Database { attempt, source } => match kind(&source) {
                 Kind::Again if part.tries < TRIES => {
+                    self.counters.count_retry();
                     part.tries += 1;
                     vec![part]
                 }
+                Kind::Lost if self.may_try_again(&source, &mut part.lost).await => vec![part],
                 Kind::Commit if part.waiting.len() > 1 => {
                     let second = part.waiting.split_off(part.waiting.len() / 2);
-                    vec![
-                        part,
-                        Part {
-                            waiting: second,
-                            tries: 0,
-                        },
-                    ]
+                    vec![part, Part::of(second)]
                 }
                 Kind::Commit => {
                     self.refuse(part.waiting, attempt, source).await;
                     Vec::new()
                 }
                 _ => {
-                    tracing::error!(attempt, error = %source, commits = part.waiting.len(), "the database failed");
-                    let errors = shared(attempt, source, part.waiting.len());
-                    for (waiting, error) in part.waiting.into_iter().zip(errors) {
-                        answer(waiting, Err(error));
-                    }
+                    fail(part.waiting, attempt, source);
                     Vec::new()
                 }
             },
@@ -162,9 +180,34 @@ impl Writer {
 
     /// Tells of what is durable, then answers.
     fn publish(&mut self, waiting: Vec<Waiting>, applied: Applied) {
-        let mut commits = Vec::with_capacity(waiting.len());
-        let mut answers = Vec::with_capacity(waiting.len());
-        for (Waiting { mut commit, answer }, reply) in waiting.into_iter().zip(applied.replies) {
+        let (commits, waiters): (Vec<_>, Vec<_>) = waiting.into_iter().map(|w| (w.commit, w.answer)).unzip();
+        let replies = self.tell(commits, applied);
+        for (waiter, reply) in waiters.into_iter().zip(replies) {
+            // Whoever waited may have gone; what it wanted is durable all the same.
+            drop(waiter.send(reply));
+        }
+    }
+
+    /// What another owns by now is not worked on: who goes on regardless would be refused again and again, until the next
+    /// renewal says the same.
+    fn give_up_fenced(&self, commits: &[Commit], replies: &[Option<Result<Committed, Refused>>]) {
+        for (commit, reply) in commits.iter().zip(replies) {
+            let Some(Err(Refused::Fenced { epoch: now, .. })) = reply else {
+                continue;
+            };
+            self.counters.fenced.fetch_add(1, Ordering::Relaxed);
+            if let Some((shard, was)) = commit.fence {
+                self.epochs.found(shard, was, *now);
+            }
+        }
+    }
+
+    /// Tells of what is durable; answers what each commit is answered.
+    pub(super) fn tell(&mut self, all: Vec<Commit>, applied: Applied) -> Vec<Result<Committed, StoreError>> {
+        self.give_up_fenced(&all, &applied.replies);
+        let mut commits = Vec::with_capacity(all.len());
+        let mut replies = Vec::with_capacity(all.len());
+        for (mut commit, reply) in all.into_iter().zip(applied.replies) {
             match reply {
                 None => {
                     commit.changes.retain(|change| match change {
@@ -172,9 +215,9 @@ impl Writer {
                         _ => true,
                     });
                     commits.push(commit);
-                    answers.push((answer, Ok(Committed::Done)));
+                    replies.push(Ok(Committed::Done));
                 }
-                Some(reply) => answers.push((answer, reply.map_err(StoreError::from))),
+                Some(reply) => replies.push(reply.map_err(StoreError::from)),
             }
         }
         if !commits.is_empty() {
@@ -182,12 +225,12 @@ impl Writer {
             self.counters
                 .commits
                 .fetch_add(commits.len() as u64, Ordering::Relaxed);
-            self.epochs.change(|epochs| {
-                epochs.extend(applied.new_shards);
-                for shard in &applied.retired_shards {
-                    epochs.remove(shard);
-                }
-            });
+            for (shard, epoch) in &applied.new_shards {
+                self.epochs.hold(*shard, *epoch, applied.since);
+            }
+            for shard in &applied.retired_shards {
+                self.epochs.drop_shard(*shard);
+            }
             self.observer.committed(&CommittedBatch {
                 commits,
                 events: applied.events,
@@ -196,10 +239,16 @@ impl Writer {
             });
             self.wrote.send_modify(|count| *count += 1);
         }
-        for (waiter, reply) in answers {
-            // Whoever waited may have gone; what it wanted is durable all the same.
-            drop(waiter.send(reply));
-        }
+        replies
+    }
+}
+
+/// Answers an error of the database to all.
+fn fail(waiting: Vec<Waiting>, attempt: &'static str, source: sqlx::Error) {
+    tracing::error!(attempt, error = %source, commits = waiting.len(), "the database failed");
+    let errors = shared(attempt, source, waiting.len());
+    for (waiting, error) in waiting.into_iter().zip(errors) {
+        answer(waiting, Err(error));
     }
 }
 

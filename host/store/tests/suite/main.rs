@@ -4,7 +4,10 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+#[path = "../../../../tests/support/src/postgres.rs"]
 mod postgres;
+#[cfg(test)]
+mod relay;
 #[cfg(test)]
 mod world;
 
@@ -64,26 +67,56 @@ suite! {
     writer::a_newer_schema_is_refused;
     writer::a_full_queue_is_an_answer;
     writer::tokens_are_found_by_their_hash;
+    nodes::the_first_authority_stays;
+    nodes::a_join_token_is_used_once_and_in_time;
+    lost::old_marks_are_removed;
+    care::every_table_is_copied;
+    care::a_copy_refuses_what_is_held_or_not_empty;
+    care::a_backup_is_made_while_a_server_works;
+    start::another_programs_tables_are_refused;
+    start::a_migration_that_was_broken_off_is_refused;
+    servers::shards_spread_and_go_to_whoever_saw_them_stand_still;
+    servers::a_server_that_comes_back_takes_its_own_at_once;
+    servers::whoever_leaves_hands_over_at_once;
+    servers::a_key_sent_to_two_servers_has_one_effect;
+    servers::a_missing_number_is_waited_for;
+    servers::components_are_there_for_every_server;
+    orphans::what_goes_is_remembered_and_what_never_was_is_not;
+    orphans::an_orphan_is_one_row_and_goes_with_its_place;
+    orphans::a_row_on_its_way_that_no_operation_holds_is_an_alarm;
+    orphans::a_parked_operation_is_counted_and_gives_its_lock_to_a_destroy_alone;
+}
+
+/// A connection of the test's own.
+#[cfg(test)]
+async fn connect(url: &str) -> sqlx::PgConnection {
+    use sqlx::Connection as _;
+    sqlx::PgConnection::connect(url).await.expect("a connection")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgresql_passes_the_same_suite() {
-    let Some(postgres) = postgres::Postgres::start() else {
-        return;
-    };
-    for (n, (name, case)) in CASES.iter().enumerate() {
-        eprintln!("on PostgreSQL: {name}");
-        case(postgres.database(&format!("velum_{n}")).await).await;
-    }
+async fn a_backup_is_restored_above_every_epoch() {
+    cases::care::a_backup_is_restored_above_every_epoch().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgresql_that_drops_the_writer_is_asked_again() {
-    let Some(postgres) = postgres::Postgres::start() else {
-        return;
-    };
-    let url = postgres.database("velum").await;
-    cases::faults::a_lost_connection_is_opened_again(url, postgres.connect().await).await;
+async fn an_earlier_database_is_migrated_by_restoring_it() {
+    cases::care::an_earlier_database_is_migrated_by_restoring_it().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_is_found_and_refused() {
+    cases::care::damage_is_found_and_refused().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_database_is_refused_in_words() {
+    cases::start::what_is_no_database_is_refused().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_cannot_be_written_is_refused_in_words() {
+    cases::start::a_place_that_cannot_be_written_is_refused().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,4 +129,96 @@ async fn two_servers_share_one_sqlite_file() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let url = format!("sqlite:{}/velum.db", directory.path().display());
     cases::faults::two_writers_take_turns(url).await;
+}
+
+/// Those that start a PostgreSQL of their own: not many at a time.
+#[cfg(test)]
+mod on_postgres {
+    use crate::{CASES, cases, connect, postgres};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn postgresql_passes_the_same_suite() {
+        let Some(postgres) = postgres::Postgres::start().expect("a server") else {
+            return;
+        };
+        for (n, (name, case)) in CASES.iter().enumerate() {
+            eprintln!("on PostgreSQL: {name}");
+            case(postgres.create(&format!("velum_{n}")).expect("a database")).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_postgresql_that_drops_the_writer_is_asked_again() {
+        let Some(postgres) = postgres::Postgres::start().expect("a server") else {
+            return;
+        };
+        let url = postgres.create("velum").expect("a database");
+        let other = connect(&postgres.url("postgres")).await;
+        cases::faults::a_lost_connection_is_opened_again(url, other).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_connection_that_breaks_before_commit_arrives_costs_another_try() {
+        cases::lost::cut_before_commit_arrives().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_connection_that_breaks_after_commit_happened_costs_a_look() {
+        cases::lost::cut_after_commit_happened().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_that_is_still_on_its_way_is_waited_for() {
+        cases::lost::commit_arrives_after_the_question().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_token_whose_commit_was_not_answered_is_stored_once() {
+        cases::lost::a_token_is_stored_once().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_not_known_in_time_is_known_before_the_next() {
+        cases::lost::what_is_not_known_in_time_is_known_before_the_next().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_postgresql_that_is_killed_under_load_loses_nothing() {
+        cases::lost::a_server_that_is_killed_under_load_loses_nothing().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn after_a_silence_nothing_waits_on_an_older_connection() {
+        cases::servers::after_a_silence_nothing_waits_on_an_older_connection().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_server_that_cannot_write_claims_nothing() {
+        cases::servers::a_server_that_cannot_write_claims_nothing().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_was_overtaken_tries_again() {
+        cases::lost::who_was_overtaken_tries_again().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_cloud_moves_to_postgresql_and_back() {
+        cases::care::a_cloud_moves_to_postgresql_and_back().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_does_not_fit_another_engine_is_named() {
+        cases::care::what_does_not_fit_is_named().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_backup_crosses_engines() {
+        cases::care::a_backup_crosses_engines().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_postgresql_has_not_is_refused_in_words() {
+        cases::start::what_postgresql_has_not_is_refused().await;
+    }
 }

@@ -24,6 +24,9 @@ struct Arguments {
     /// Seconds that a boot may take: 5 under TCG on an idle machine, many more on a busy one.
     #[arg(long, default_value_t = 120)]
     boot: u64,
+    /// Reach the node over TLS, as if it were on another machine, and not by its socket.
+    #[arg(long)]
+    tls: bool,
 }
 
 const GUEST: &str = "guest-1";
@@ -35,10 +38,12 @@ const DISK: u64 = 64 << 20;
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let image = image()?;
+    let name = if arguments.tls { "guest-tls" } else { "guest" };
     let cloud = RealCloud::start(RealOptions {
-        name: "guest",
+        name,
         config: "[observe]\nevery_ms = 1000\n".into(),
         vcpus: 2,
+        tls: arguments.tls,
     })
     .await?;
     let client = cloud.client()?;
@@ -66,7 +71,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         story.keep_log("serial-at-failure.log").await;
     }
     told?;
-    Ok(Report::new("guest", 0.0, "failures", Aim::AtMost(0.0))
+    Ok(Report::new(name, 0.0, "failures", Aim::AtMost(0.0))
         .with("boot_limit_s", arguments.boot)
         .with("proved", story.seen)
         .print())

@@ -1,6 +1,7 @@
-//! `kill -9` of velum-node, again and again, on `qemu:///system`, while it works on many guests that halt at their boot
-//! sector. velumd runs on. A kill counts when the dead node's own log says that an effect had passed its gate and had not
-//! ended. What was acknowledged comes to an end; domains and files are what the books say; at last nothing is left.
+//! `kill -9` of velum-node, of libvirtd and of single guests' QEMU, again and again, on `qemu:///system`, while they work on
+//! many guests that halt at their boot sector. velumd runs on. A kill counts when the node's own log says that an effect
+//! (for QEMU: one on that very guest) had passed its gate and had not ended. What was acknowledged comes to an end; domains
+//! and files are what the books say; a guest that died is seen, and can be stopped; at last nothing is left.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,20 +15,26 @@ use futures::future::join_all;
 use uuid::Uuid;
 use velum_client::{Client, ClientError, Filter};
 use velum_support::{
-    Aim, Chance, Image, RealCloud, RealOptions, Report, Traces, World, WorldOptions, assert_books_empty,
-    destroy_all, run_until_idle,
+    Aim, Chance, Image, Libvirtd, RealCloud, RealOptions, Report, Traces, World, WorldOptions,
+    assert_books_empty, destroy_all, kill_guest, run_until_idle,
 };
 use velum_wire::{
-    CreateDiskOfferingBody, CreateVolumeBody, InstanceState, InstanceView, OperationState, VolumeKind,
-    VolumeState, VolumeView,
+    CreateDiskOfferingBody, CreateVolumeBody, InstanceState, InstanceView, ObservedState, OperationState,
+    VolumeKind, VolumeState, VolumeView,
 };
 
 /// Kills velum-node in the middle of effects.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Kills that hit an effect in flight.
+    /// Kills of velum-node that hit an effect in flight.
     #[arg(long, default_value_t = 40)]
     kills: u32,
+    /// Kills of libvirtd that do.
+    #[arg(long, default_value_t = 8)]
+    libvirtd: u32,
+    /// Kills of a guest's QEMU that hit an effect on that guest.
+    #[arg(long, default_value_t = 8)]
+    guests: u32,
     /// Requests of one round.
     #[arg(long, default_value_t = 6)]
     requests: usize,
@@ -49,6 +56,10 @@ struct Arguments {
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 /// Ten looks at the compute host.
 const SWEPT_WITHIN: Duration = Duration::from_secs(10);
+/// Three looks at the compute host.
+const SEEN_WITHIN: Duration = Duration::from_secs(3);
+/// What does not wait for libvirtd ends within this.
+const FROZEN: Duration = Duration::from_millis(100);
 /// A round whose requests lead to no effect within this is no round: all of them were refused.
 const BEGUN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -59,10 +70,22 @@ struct Acknowledged {
     verb: &'static str,
 }
 
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Victim {
+    Node,
+    Libvirtd,
+    Guest,
+}
+
 #[derive(Default)]
 struct Tally {
     kills: u32,
-    effective: u32,
+    effective: BTreeMap<Victim, u32>,
+    /// Runs whose QEMU was killed since the last audit.
+    dead: BTreeSet<String>,
+    /// Instances that ran and were seen to be off.
+    seen_off: u32,
     in_flight: usize,
     acknowledged: Vec<Acknowledged>,
     ended: BTreeMap<String, u32>,
@@ -79,53 +102,84 @@ async fn main() -> anyhow::Result<ExitCode> {
         name: "node-kill",
         config: "[operations]\nbackoff_ms = 200\n\n[observe]\nevery_ms = 1000\n".into(),
         vcpus: 64,
+        tls: false,
     })
     .await?;
     let client = cloud.client()?;
     let world = world(&cloud, &client).await?;
     let mut tally = Tally::default();
     let mut chance = Chance(arguments.seed);
-    // A kill that hits nothing in flight does not count; thrice the wanted number must be enough.
-    for round in 0..arguments.kills * 3 {
-        if tally.effective >= arguments.kills {
-            break;
-        }
-        one_kill(&mut cloud, &world, (&arguments, round), &mut chance, &mut tally)
+    let mut libvirtd = Libvirtd::default();
+    let wanted = [
+        (Victim::Node, arguments.kills),
+        (Victim::Libvirtd, arguments.libvirtd),
+        (Victim::Guest, arguments.guests),
+    ];
+    let mut round = 0;
+    for (victim, wanted) in wanted {
+        // A kill that hits nothing in flight does not count; a few times the wanted number must be enough.
+        for _ in 0..wanted * 5 {
+            if tally.effective.get(&victim) >= Some(&wanted) {
+                break;
+            }
+            let kill = (victim, &mut libvirtd);
+            one_kill(
+                &mut cloud,
+                &world,
+                (&arguments, round),
+                kill,
+                &mut chance,
+                &mut tally,
+            )
             .await
-            .with_context(|| format!("kill {round} (seed {})", arguments.seed))?;
-        if tally.kills.is_multiple_of(arguments.audit) {
-            audit(&cloud, &client, &mut tally).await?;
+            .with_context(|| format!("kill {round} of {victim:?} (seed {})", arguments.seed))?;
+            round += 1;
+            if tally.kills.is_multiple_of(arguments.audit) {
+                audit(&cloud, &client, &mut tally).await?;
+            }
         }
+        audit(&cloud, &client, &mut tally).await?;
     }
-    audit(&cloud, &client, &mut tally).await?;
     let left = nothing_is_left(&cloud, &client, &world).await?;
     tally.problems.extend(left);
+    let late = cloud
+        .node
+        .printed()
+        .matches("removed a definition that came after")
+        .count();
+    let report = report(&arguments, &tally, &wanted)?;
+    Ok(report
+        .with("late_definitions_removed", late)
+        .with("elapsed_s", began.elapsed().as_secs())
+        .print())
+}
+
+fn report(arguments: &Arguments, tally: &Tally, wanted: &[(Victim, u32)]) -> anyhow::Result<Report> {
+    let effective = |victim| tally.effective.get(&victim).copied().unwrap_or_default();
     Ok(Report::new(
         "node-kill",
         tally.problems.len() as f64,
         "violations",
         Aim::AtMost(0.0),
     )
-    .with("effective_kills", tally.effective)
+    .with("effective_kills", effective(Victim::Node))
+    .with("effective_kills_of_libvirtd", effective(Victim::Libvirtd))
+    .with("effective_kills_of_guests", effective(Victim::Guest))
+    .with("guests_seen_off", tally.seen_off)
     .with("kills", tally.kills)
     .with("effects_in_flight_at_kills", tally.in_flight)
     .with("acknowledged", tally.ended.values().sum::<u32>())
     .with("ended", serde_json::to_value(&tally.ended)?)
     .with("audits", tally.audits)
-    .with(
-        "late_definitions_removed",
-        cloud
-            .node
-            .printed()
-            .matches("removed a definition that came after")
-            .count(),
-    )
     .with("slowest_settling_ms", tally.slowest.as_millis() as u64)
-    .with("elapsed_s", began.elapsed().as_secs())
     .with("seed", arguments.seed)
     .with("problems", tally.problems.clone())
-    .require("every_kill_counted", tally.effective >= arguments.kills)
-    .print())
+    .require(
+        "every_kill_counted",
+        wanted
+            .iter()
+            .all(|(victim, wanted)| effective(*victim) >= *wanted),
+    ))
 }
 
 /// The zone, and a disk offering.
@@ -151,6 +205,7 @@ async fn one_kill(
     cloud: &mut RealCloud,
     world: &(World, Uuid),
     (arguments, round): (&Arguments, u32),
+    (victim, libvirtd): (Victim, &mut Libvirtd),
     chance: &mut Chance,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
@@ -159,40 +214,80 @@ async fn one_kill(
     let asks = choose(&client, (arguments, round), chance).await?;
     let answers = join_all(asks.iter().map(|ask| ask.send(&client, world))).await;
     tally.acknowledged.extend(answers.into_iter().flatten());
-    // The node dies at the n-th effect from now, or a moment after it.
+    // It dies at the n-th effect from now, or a moment after it.
     let wanted = before + 1 + chance.below(8) as usize;
     let began = Instant::now();
     while Effects::read(&cloud.node_printed()).begun < wanted && began.elapsed() < BEGUN_WITHIN {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     tokio::time::sleep(Duration::from_micros(chance.below(20_000))).await;
-    cloud.node.kill();
     tally.kills += 1;
-    let in_flight = Effects::read(&cloud.node_printed()).in_flight();
+    let in_flight = match victim {
+        Victim::Node => {
+            cloud.node.kill();
+            Effects::read(&cloud.node_printed()).in_flight.len()
+        }
+        Victim::Libvirtd => {
+            libvirtd.freeze()?;
+            // What waits for it now gets no answer; what did not, ends.
+            tokio::time::sleep(FROZEN).await;
+            let in_flight = Effects::read(&cloud.node_printed()).in_flight.len();
+            libvirtd.kill_and_start()?;
+            in_flight
+        }
+        Victim::Guest => {
+            let instances = client.instances().all(&Filter::new()).await?;
+            let objects = Effects::read(&cloud.node_printed()).in_flight;
+            let objects: BTreeSet<String> = objects.into_values().collect();
+            let mut hit = 0;
+            for instance in instances.iter().filter(|i| objects.contains(&i.id.to_string())) {
+                let Some(run) = instance.run.as_ref().map(|run| run.id.to_string()) else {
+                    continue;
+                };
+                if kill_guest(&run)? {
+                    hit += 1;
+                    tally.dead.insert(run);
+                }
+            }
+            hit
+        }
+    };
     tally.in_flight += in_flight;
-    tally.effective += u32::from(in_flight > 0);
-    cloud.restart_node().await
+    *tally.effective.entry(victim).or_default() += u32::from(in_flight > 0);
+    match victim {
+        Victim::Node => cloud.restart_node().await,
+        Victim::Libvirtd | Victim::Guest => Ok(()),
+    }
 }
 
 /// What the node's log says of effects.
 #[derive(Default)]
 struct Effects {
     begun: usize,
-    ended: usize,
+    /// What each that has not ended works on.
+    in_flight: BTreeMap<String, String>,
+}
+
+/// A field of a line of the log.
+fn field<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    line.split_whitespace()
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 impl Effects {
     fn read(log: &str) -> Self {
         let mut found = Self::default();
         for line in log.lines() {
-            found.begun += usize::from(line.contains(" an effect begins "));
-            found.ended += usize::from(line.contains(" an effect ended "));
+            let effect = field(line, "effect").unwrap_or_default().to_owned();
+            if line.contains(" an effect begins ") {
+                found.begun += 1;
+                let object = field(line, "object").unwrap_or_default();
+                found.in_flight.insert(effect, object.to_owned());
+            } else if line.contains(" an effect ended ") {
+                found.in_flight.remove(&effect);
+            }
         }
         found
-    }
-
-    fn in_flight(&self) -> usize {
-        self.begun.saturating_sub(self.ended)
     }
 }
 
@@ -344,9 +439,10 @@ async fn audit(cloud: &RealCloud, client: &Client, tally: &mut Tally) -> anyhow:
         };
         *tally.ended.entry(format!("{} {state:?}", ack.verb)).or_default() += 1;
     }
+    tally.seen_off += take_down_the_dead(client, std::mem::take(&mut tally.dead)).await?;
     problems.extend(differences(cloud, client).await?);
     eprintln!(
-        "{} kills, {} effective, {} effects in flight; settled in {:?}; problems: {problems:#?}",
+        "{} kills, effective: {:?}, {} effects in flight; settled in {:?}; problems: {problems:#?}",
         tally.kills,
         tally.effective,
         tally.in_flight,
@@ -354,6 +450,39 @@ async fn audit(cloud: &RealCloud, client: &Client, tally: &mut Tally) -> anyhow:
     );
     anyhow::ensure!(problems.is_empty(), "{problems:#?}");
     Ok(())
+}
+
+/// A guest that died while its instance is to run is seen to be off; then its instance is stopped, as a person would.
+/// Answers how many there were.
+async fn take_down_the_dead(client: &Client, dead: BTreeSet<String>) -> anyhow::Result<u32> {
+    let mut taken = 0;
+    for run in dead {
+        let began = Instant::now();
+        loop {
+            let instances = client.instances().all(&Filter::new()).await?;
+            let of_run = |i: &&InstanceView| i.run.as_ref().is_some_and(|r| r.id.to_string() == run);
+            let Some(instance) = instances.iter().find(of_run) else {
+                break;
+            };
+            // What was under way when it died may have started it anew.
+            let is_off = instance
+                .run
+                .as_ref()
+                .is_some_and(|r| r.observed == ObservedState::Off);
+            if is_off && instance.state == InstanceState::Running {
+                let stopped = client.instances().stop_within(instance.id, 0).await?;
+                let outcome = client.wait(stopped.operation.context("an operation")?).await?;
+                anyhow::ensure!(outcome.is_done(), "{:#?}", outcome.view());
+                taken += 1;
+                break;
+            }
+            if began.elapsed() > SEEN_WITHIN {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(taken)
 }
 
 /// What is there against the books. libvirtd may still finish what a dead node had asked of it; what comes so late goes

@@ -113,6 +113,7 @@ async fn takeover((name, wanted): Late) -> anyhow::Result<Found> {
         name: "takeover-real",
         config: "[lease]\nms = 1500\n".into(),
         vcpus: 8,
+        tls: false,
     })
     .await?;
     let socket = cloud.directory().join("relay.sock");

@@ -18,7 +18,8 @@ async fn velum(story: &Story, arguments: &[&str]) -> anyhow::Result<Output> {
     Ok(command.output().await?)
 }
 
-async fn ok(story: &Story, arguments: &[&str]) -> anyhow::Result<String> {
+/// Runs a command and answers what it printed.
+pub async fn ok(story: &Story, arguments: &[&str]) -> anyhow::Result<String> {
     let output = velum(story, arguments).await?;
     let errors = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
@@ -30,7 +31,8 @@ async fn ok(story: &Story, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-async fn fails(story: &Story, arguments: &[&str]) -> anyhow::Result<(i32, String)> {
+/// Runs a command that fails and answers its exit code and what it complained of.
+pub async fn fails(story: &Story, arguments: &[&str]) -> anyhow::Result<(i32, String)> {
     let output = velum(story, arguments).await?;
     let code = output.status.code().context("it was not killed")?;
     anyhow::ensure!(code != 0, "velum {} succeeded", arguments.join(" "));

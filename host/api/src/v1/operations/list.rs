@@ -23,7 +23,7 @@ list_query! {
         /// In this state.
         #[param(inline)]
         state: OperationState,
-        /// About resources of this collection: `instances`, `volumes`, `templates`, `compute-hosts`.
+        /// About resources of this collection: `instances`, `volumes`, `templates`, `compute-hosts`, `orphans`.
         subject: String,
         /// About the resource with this id.
         subject_id: Uuid,

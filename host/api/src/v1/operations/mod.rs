@@ -1,7 +1,10 @@
 //! Operations.
 
+mod assert_gone;
 mod get;
 mod list;
+mod retry;
+mod undo;
 mod view;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -12,4 +15,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
         .routes(routes!(get::get))
+        .routes(routes!(retry::retry))
+        .routes(routes!(undo::undo))
+        .routes(routes!(assert_gone::assert_gone))
 }

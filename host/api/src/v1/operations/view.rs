@@ -4,10 +4,26 @@ use velum_model::{
     operation::{Operation, OperationState, StepRecord, StepState},
     tenancy::{Caller, Scope},
 };
-use velum_wire::{OperationErrorView, OperationView, StepView, SubjectView};
+use velum_service::StoredAnswer;
+use velum_wire::{AssertionView, OperationErrorView, OperationView, StepView, SubjectView};
+
+use crate::answer;
+
+/// 202: it goes on, as an operator wants. Only the administrator is answered this.
+pub fn accepted(operation: &Operation) -> StoredAnswer {
+    answer::accepted(
+        operation.id,
+        operation.generation,
+        &view_for(operation, Scope::All),
+    )
+}
 
 /// An operation as it is shown to a caller: only the administrator sees what the far side said.
 pub fn view(operation: &Operation, caller: &Caller) -> OperationView {
+    view_for(operation, caller.scope)
+}
+
+fn view_for(operation: &Operation, scope: Scope) -> OperationView {
     let subject = operation.subject;
     OperationView {
         id: operation.id.uuid(),
@@ -24,7 +40,7 @@ pub fn view(operation: &Operation, caller: &Caller) -> OperationView {
         steps: operation
             .journal
             .iter()
-            .map(|record| step(record, caller.scope))
+            .map(|record| step(record, scope))
             .collect(),
         error: operation.error.as_ref().map(|error| OperationErrorView {
             code: error.code.clone(),
@@ -58,6 +74,15 @@ fn step(record: &StepRecord, scope: Scope) -> StepView {
             .as_ref()
             .filter(|_| scope == Scope::All)
             .map(ToString::to_string),
+        asserted: record
+            .asserted
+            .as_ref()
+            .filter(|_| scope == Scope::All)
+            .map(|word| AssertionView {
+                by: word.by.clone(),
+                reason: word.reason.clone(),
+                at: word.at.to_string(),
+            }),
         at: record.at.to_string(),
     }
 }

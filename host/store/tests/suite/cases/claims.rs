@@ -607,5 +607,5 @@ pub async fn sums_never_exceed_ceilings_whatever_comes(url: String) {
         done > 50 && refused > 50,
         "{done} done, {refused} refused: the mix does not test both"
     );
-    assert_eq!(OperationKindName::ALL.len(), 12);
+    assert_eq!(OperationKindName::ALL.len(), 13);
 }

@@ -4,8 +4,14 @@
     reason = "a case tells one story from its beginning to its end"
 )]
 
+pub mod care;
 pub mod claims;
 pub mod faults;
+pub mod lost;
+pub mod nodes;
+pub mod orphans;
 pub mod refusals;
 pub mod rows;
+pub mod servers;
+pub mod start;
 pub mod writer;

@@ -49,7 +49,7 @@ pub async fn every_row_reads_as_it_was_written(url: String) {
     w.well().await;
 }
 
-async fn records_read_back(w: &World) {
+pub async fn records_read_back(w: &World) {
     let read = w.store.read();
     let now = w.clock.now();
     let private = IpRange {
@@ -118,7 +118,7 @@ async fn records_read_back(w: &World) {
     reads!(read.newest_plugin(&name("driver")), newer);
 }
 
-async fn tenants_read_back(w: &World) {
+pub async fn tenants_read_back(w: &World) {
     let read = w.store.read();
     let host = w.add_host("host", 4, 8192).await;
     let (instance, commit) = w.accepting("web", host.id, 5);
@@ -932,6 +932,11 @@ pub fn step(at: velum_model::Timestamp) -> StepRecord {
         output: json!({"k": "v"}),
         job: None,
         fault: Some(Fault::new(5, "busy")),
+        asserted: Some(Assertion {
+            by: "admin".into(),
+            reason: "the rack burnt".into(),
+            at,
+        }),
         at,
     }
 }

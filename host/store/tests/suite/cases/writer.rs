@@ -266,6 +266,9 @@ pub async fn an_old_epoch_is_fenced(url: String) {
         }
         other => panic!("{other:?}"),
     }
+    // Whoever was refused does not try again and again; the renewal says it too, as often as it is asked.
+    assert_eq!(w.store.epoch(w.zone.shard), None);
+    assert!(!w.store.still_owns(w.zone.shard, 1).await);
     commit.fence = Some((w.zone.shard, 2));
     assert_eq!(
         second.commit(commit).await.expect("the new owner"),

@@ -1,0 +1,66 @@
+//! `velumd db`: what is done to the database beside serving. One file a verb.
+
+mod backup;
+mod check;
+mod copy;
+mod restore;
+mod show;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Subcommand;
+
+use crate::config::Config;
+
+/// What is done to the database.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Backs the configured database up into one file, while a server works on it.
+    ///
+    /// The file is a SQLite database whatever the engine is. Large databases on PostgreSQL are better backed up with its own
+    /// tools, pg_dump or pg_basebackup.
+    Backup {
+        /// Where the backup goes; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Makes the configured database from a backup. No server may work on it, and it must be empty.
+    ///
+    /// The restored database works under epochs that are far above all that were handed out since the backup, so that nodes
+    /// refuse a server that still works on the old one. What was made after the backup is not in it: guests that run are left
+    /// alone, and must be looked after by hand.
+    Restore {
+        /// A file that `velumd db backup` wrote, of this or an earlier version.
+        file: PathBuf,
+    },
+    /// Looks the configured database over: pages, keys, and the books. Nothing is written, and a server may work on it.
+    Check,
+    /// Moves a whole cloud into another, empty database, and compares every row there.
+    ///
+    /// No server may work on the source. Afterwards name the target in `database`; nodes refuse a server that is started on
+    /// the source again.
+    Copy {
+        /// The source: sqlite:PATH or postgres://USER@HOST:PORT/NAME.
+        #[arg(value_name = "FROM_URL")]
+        from: String,
+        /// The target, the same way.
+        #[arg(value_name = "TO_URL")]
+        to: String,
+    },
+}
+
+/// Does it, on a thread of its own without the server's.
+pub fn run(config: &Config, verb: Verb) -> anyhow::Result<ExitCode> {
+    // What it writes holds the key of the cloud's authority and the hashes of tokens: whoever runs this reads it, and nobody else.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match verb {
+            Verb::Backup { file } => backup::run(config, &file).await,
+            Verb::Restore { file } => restore::run(config, &file).await,
+            Verb::Check => check::run(config).await,
+            Verb::Copy { from, to } => copy::run(config, &from, &to).await,
+        }
+    })
+}

@@ -1,0 +1,47 @@
+//! Components on every server: one that was installed elsewhere is fetched from the database.
+
+use velum_model::{
+    plugin::Digest,
+    port::plugins::{PluginRefused, Plugins},
+};
+use velum_store::Store;
+
+use crate::{error::ServiceError, services::Services};
+
+/// Loads a plugin that has a row, from this server's own shelf or, where several servers share a database, from there. What
+/// only this server has, because it was installed before there were several, is put there.
+///
+/// # Errors
+/// The component is nowhere, or this server cannot run it.
+pub async fn load_plugin(store: &Store, plugins: &dyn Plugins, digest: &Digest) -> Result<(), PluginRefused> {
+    let failed = |error: velum_store::StoreError| PluginRefused::Server(error.to_string());
+    match plugins.load(digest).await {
+        Ok(_) if !store.can_be_shared() => Ok(()),
+        Ok(_) => {
+            if !store.has_component(digest).await.map_err(failed)? {
+                let (component, manifest) = plugins.component(digest).await?;
+                store
+                    .keep_component(digest, component, manifest)
+                    .await
+                    .map_err(failed)?;
+            }
+            Ok(())
+        }
+        Err(PluginRefused::NotLoaded(_)) if store.can_be_shared() => {
+            let kept = store.component(digest).await.map_err(failed)?;
+            let (component, manifest) = kept.ok_or_else(|| PluginRefused::NotLoaded(digest.clone()))?;
+            plugins.install(component, manifest).await.map(drop)
+        }
+        Err(refused) => Err(refused),
+    }
+}
+
+impl Services {
+    /// Makes sure that a plugin that has a row is loaded here: another server may have installed it just now.
+    pub(crate) async fn plugin_ready(&self, digest: &Digest) -> Result<(), ServiceError> {
+        if self.store().is_shared() {
+            load_plugin(self.store(), self.plugins().as_ref(), digest).await?;
+        }
+        Ok(())
+    }
+}
