@@ -18,6 +18,8 @@ cd "$(dirname "$0")/.."
 export CI=${CI:-true}
 # Build the whole workspace with its tests wherever something of it is built: once, with one set of features.
 export VELUM_WHOLE=yes
+# What went wrong is said in words; frames only bury them. VELUM_BACKTRACE=1 shows them all the same.
+export RUST_BACKTRACE=${VELUM_BACKTRACE:-0}
 
 LOGS=${VELUM_LOGS:-$CARGO_TARGET_DIR/logs}
 # Suites keep more there than their own output.
@@ -198,6 +200,15 @@ run_suite() {
   [ "$(tail -n 1 "$RUN/results" | jq .ok)" = true ] || say "FAILED: $suite (exit status $status; log: $log)"
 }
 
+# The end of every failed suite's log once more, so that whoever sees only the end of a run sees why.
+tell_failures() {
+  local suite
+  for suite in $(jq -r 'select(.ok | not) | .name' "$RUN/results"); do
+    step "FAILED: $suite; the end of its log:"
+    tail -n 12 "$LOGS/$suite.log" 2>/dev/null | cut -c 1-600
+  done
+}
+
 machine() {
   printf '%s, %s cores, %s GiB' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
     "$(awk '/^MemTotal/ {print int($2 / 1048576)}' /proc/meminfo)"
@@ -240,6 +251,7 @@ main() {
   esac
   for name in $suites; do run_suite "$name" "$@"; done
   is_told=yes
+  tell_failures
   if [ "$suite" = "$suites" ]; then
     tail -n 1 "$RUN/results"
   else

@@ -167,9 +167,9 @@ impl From<ServiceError> for Refused {
             ServiceError::WrongOffset { .. } => Self::new(Kind::WrongOffset, words),
             ServiceError::NoCapacity { decision } => no_room(words, &decision.refused),
             ServiceError::NoStorage { refused } => no_room(words, &refused),
-            ServiceError::NoAddresses { .. } => Self::new(
+            ServiceError::NoAddresses { what, .. } => Self::new(
                 Kind::NoAddresses,
-                format!("{words}; add a range to it or use another network"),
+                format!("{words}; add a range to it or use another {what}"),
             ),
             ServiceError::AddressTaken { .. } => Self::new(
                 Kind::AddressTaken,

@@ -29,7 +29,7 @@ pub enum Kind {
     WrongOffset,
     /// No compute host or pool has the room.
     NoCapacity,
-    /// A network has no free address.
+    /// A network or a pod has no free address.
     NoAddresses,
     /// The address that was asked for is not free.
     AddressTaken,
@@ -163,7 +163,7 @@ impl Kind {
             Self::InvalidState => "Its state does not allow it",
             Self::WrongOffset => "The upload goes on elsewhere",
             Self::NoCapacity => "There is no room",
-            Self::NoAddresses => "The network has no free address",
+            Self::NoAddresses => "No address is free",
             Self::AddressTaken => "The address is not free",
             Self::Stale => "It has changed since it was read",
             Self::TooLarge => "The body is too large",

@@ -80,8 +80,17 @@ fn host_port(text: &str) -> Result<HostPort, String> {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match begin(Options::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("velum-node: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn begin(options: Options) -> anyhow::Result<ExitCode> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()

@@ -251,6 +251,25 @@ async fn hot_plug(machine: &Machine, run: RunHandle) {
     let seen = libvirt.domain(run).await.unwrap().unwrap();
     assert_eq!(seen.disks.len(), 2);
     assert!(libvirt.domain_xml(run).await.unwrap().contains("ua-disk-1"));
+    // An attach that is taken back, and not tried again, leaves nothing either.
+    files
+        .create(
+            paper(5, 14).warrant(),
+            "third.qcow2",
+            (volume::FORMAT_QCOW2, MIB),
+            None,
+        )
+        .await
+        .unwrap();
+    let third = files.locate("third.qcow2").await.unwrap();
+    leave_nodes(run, &third);
+    assert!(nodes(run).contains(&third));
+    libvirt
+        .detach_device(paper(4, 15).warrant(), run, "ua-disk-2", true)
+        .await
+        .unwrap();
+    assert!(!nodes(run).contains(&third), "QEMU holds the file still");
+    assert!(nodes(run).contains(&file), "what a disk lies on stays");
     // No guest runs that could let it go: that must be said, and be true of both.
     match libvirt
         .detach_device(paper(4, 13).warrant(), run, "ua-disk-1", true)
@@ -269,17 +288,27 @@ fn leave_nodes(run: RunHandle, file: &str) {
     let format = json!({ "driver": "qcow2", "file": "libvirt-9-storage", "node-name": "libvirt-9-format" });
     for node in [file, format] {
         let add = json!({ "execute": "blockdev-add", "arguments": node }).to_string();
-        let name = format!("velum-{}", run.id);
-        let asked = Command::new("virsh")
-            .args(["-c", SYSTEM, "qemu-monitor-command", &name, &add])
-            .output()
-            .unwrap();
-        let answer = String::from_utf8_lossy(&asked.stdout);
-        assert!(
-            asked.status.success() && answer.contains("return"),
-            "{answer} {asked:?}"
-        );
+        monitor(run, &add);
     }
+}
+
+/// All block nodes that QEMU has, as it tells them.
+fn nodes(run: RunHandle) -> String {
+    monitor(run, r#"{ "execute": "query-named-block-nodes" }"#)
+}
+
+fn monitor(run: RunHandle, command: &str) -> String {
+    let name = format!("velum-{}", run.id);
+    let asked = Command::new("virsh")
+        .args(["-c", SYSTEM, "qemu-monitor-command", &name, command])
+        .output()
+        .unwrap();
+    let answer = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(
+        asked.status.success() && answer.contains("return"),
+        "{answer} {asked:?}"
+    );
+    answer
 }
 
 #[tokio::test]

@@ -20,12 +20,13 @@ use velum_operation::{
 };
 use velum_runtime::{COMPILE_ARGUMENT, Limits, Runtime, RuntimeOptions};
 use velum_service::{Services, Watch};
-use velum_store::{EventCursor, Store, StoreOptions};
+use velum_store::{EventCursor, Store};
 
 use crate::{
     authority,
     config::Config,
     data::Data,
+    database,
     observer::Listeners,
     plugins,
     shards::{self, Followers, Ownership},
@@ -48,16 +49,19 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
         .await
         .with_context(|| format!("could not listen on {}; is another server there?", config.listen))?;
 
+    plugins::ensure_readable(&config.plugins)?;
+
     let watch = Watch::new();
     let listeners = Listeners::new(watch.clone());
-    let (store, shards) = open_store(config, &data, &clock, &ids, &listeners).await?;
+    let (store, shards) = database::open(config, &data, (&clock, &ids), &listeners).await?;
+    // Whoever was there before ends now that it has lost its shards: then this server keeps others out itself.
+    let _kept = data.rival.is_some().then(|| data.hold_when_free());
     // What other servers do from here on is followed; what they did before is read below.
     let seen = store
         .read()
         .end_of_events()
         .await
         .context("could not read the log of events")?;
-    data.ensure_admin_token(&store, ids.as_ref()).await?;
 
     let http = HttpConnector::new().context("could not set up the HTTP connector")?;
     let dialler = authority::dialler(&store, &data.server_name(ids.as_ref())?, &clock).await?;
@@ -152,41 +156,6 @@ impl Serving {
         anyhow::ensure!(!is_lost, TAKEN_OVER);
         Ok(())
     }
-}
-
-async fn open_store(
-    config: &Config,
-    data: &Data,
-    clock: &Arc<dyn Clock>,
-    ids: &Arc<dyn Ids>,
-    listeners: &Arc<Listeners>,
-) -> anyhow::Result<(Store, Vec<(ShardId, u64)>)> {
-    let store = Store::open(StoreOptions {
-        url: config.database_url(),
-        holder: data.server_name(ids.as_ref())?,
-        clock: clock.clone(),
-        ids: ids.clone(),
-        observer: listeners.clone(),
-        lease_ms: config.lease.ms,
-    })
-    .await
-    .context("could not open the database")?;
-    // Whoever held the lock of the data directory is gone: its leases need not be waited for. What several servers share is
-    // joined later.
-    let shards = match store.can_be_shared() {
-        true => Vec::new(),
-        false => store
-            .take_over(data.may_have_rival)
-            .await
-            .context("could not take over the shards")?,
-    };
-    for (shard, epoch) in &shards {
-        tracing::info!(%shard, epoch, "owns a shard");
-    }
-    for difference in store.audit().await.context("could not audit the claims")? {
-        tracing::error!(table = difference.table, row = %difference.id, problem = %difference.problem, "the books are wrong");
-    }
-    Ok((store, shards))
 }
 
 fn runtime_options(

@@ -92,12 +92,20 @@ impl Config {
                 .with_context(|| format!("{} is not valid TOML", file.display()))?;
             lay_over(&mut table, over);
         }
-        let config: Self = table.try_into().context("the configuration does not fit")?;
-        config.check()?;
+        let named = || match file {
+            Some(file) => format!("{} does not fit", file.display()),
+            None => "the configuration does not fit".into(),
+        };
+        let config: Self = table.try_into().with_context(named)?;
+        config.check().with_context(named)?;
         Ok(config)
     }
 
-    fn check(&self) -> anyhow::Result<()> {
+    /// Whether the values go together. Asked again when arguments have changed some.
+    pub fn check(&self) -> anyhow::Result<()> {
+        if let Err(error) = velum_store::shown(&self.database_url()) {
+            anyhow::bail!("database: {error}");
+        }
         anyhow::ensure!(
             (500..=600_000).contains(&self.lease.ms),
             "lease.ms must be between 500 and 600000"

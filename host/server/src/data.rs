@@ -2,14 +2,16 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 use velum_model::{
     chance::{Ids, fresh},
     tenancy::Scope,
@@ -21,36 +23,62 @@ const NAME: &str = "server.id";
 
 /// Name of the administrator's token.
 const ADMIN: &str = "admin";
+/// Where it is kept.
+const TOKEN: &str = "admin.token";
+
+/// A server that lost its shards ends within a lease: nobody else comes in between.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A data directory that this process holds.
 pub struct Data {
     path: PathBuf,
     /// None when another process holds it and this one was told to take over.
     _lock: Option<File>,
-    /// Whether the process that held it before may still be there.
-    pub may_have_rival: bool,
+    /// The process that holds it instead, in words.
+    pub rival: Option<String>,
 }
 
 impl Data {
     /// Makes the directory if it is not there, and locks it. Another process on the same directory is an error, unless
     /// `take_over`: then its leases are waited for and its epoch is passed.
     pub fn open(path: &Path, take_over: bool) -> anyhow::Result<Self> {
-        let lock = lock(path)?;
+        let (lock, rival) = match lock(path)? {
+            Ok(lock) => (Some(lock), None),
+            Err(rival) => (None, Some(rival)),
+        };
         anyhow::ensure!(
             lock.is_some() || take_over,
-            "another velumd works on {}; stop it, or start this one with --take-over to take its shards from it",
+            "{} works on {}; stop it, or start this one with --take-over to take its shards from it",
+            rival.unwrap_or_default(),
             path.display()
         );
         Ok(Self {
             path: path.to_owned(),
-            may_have_rival: lock.is_none(),
+            rival,
             _lock: lock,
+        })
+    }
+
+    /// Locks the directory as soon as whoever holds it is gone; for as long as the answer is kept.
+    pub fn hold_when_free(&self) -> JoinHandle<Option<File>> {
+        let path = self.path.clone();
+        tokio::spawn(async move {
+            loop {
+                match lock(&path) {
+                    Ok(Ok(lock)) => return Some(lock),
+                    Ok(Err(_)) => tokio::time::sleep(LOOK).await,
+                    Err(error) => {
+                        tracing::error!(error = %format!("{error:#}"), "could not lock the data directory");
+                        return None;
+                    }
+                }
+            }
         })
     }
 
     /// Keeps every server away from the directory until the answer is dropped.
     pub fn keep_out(path: &Path) -> anyhow::Result<File> {
-        lock(path)?.with_context(|| format!("a velumd works on {}: stop it first", path.display()))
+        lock(path)?.map_err(|rival| anyhow::anyhow!("{rival} works on {}: stop it first", path.display()))
     }
 
     /// A path in it.
@@ -71,18 +99,19 @@ impl Data {
                 name
             }
         };
-        Ok(match self.may_have_rival {
-            true => format!("{name}-{}", std::process::id()),
-            false => name,
+        Ok(match self.rival {
+            Some(_) => format!("{name}-{}", std::process::id()),
+            None => name,
         })
     }
 
-    /// Makes the administrator's token at the first start: shown once, kept in a 0600 file, stored as a hash.
+    /// Makes the administrator's token at the first start: shown once, kept in a 0600 file, stored as a hash. A database that
+    /// has one already may be used without: whoever knows it is let in.
     pub async fn ensure_admin_token(&self, store: &Store, ids: &dyn Ids) -> anyhow::Result<()> {
-        let path = self.join("admin.token");
+        let path = self.join(TOKEN);
         let known = read_private(&path)?;
         let is_new = known.is_none();
-        let token = known.unwrap_or_else(|| format!("velum_{}", hex::encode(ids.secret())));
+        let token = known.unwrap_or_else(|| new_token(ids));
         let hash = Sha256::digest(token.as_bytes());
         if store
             .read()
@@ -98,36 +127,97 @@ impl Data {
         }
         match store.insert_token(fresh(ids), ADMIN, &hash, Scope::All).await {
             Ok(()) => {}
-            // The first of several servers made it. One whose own does not fit has been there before, on another database.
-            Err(StoreError::Refused(Refused::NameTaken { .. })) if is_new && store.can_be_shared() => {
+            // The first of several servers made it, or the database comes from elsewhere.
+            Err(StoreError::Refused(Refused::NameTaken { .. })) if is_new => {
                 fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
                 tracing::info!(
-                    "the administrator's token is in the data directory of the server that made it"
+                    file = %path.display(),
+                    "the administrator's token is in the data directory of the server that made it; where that is lost, \
+                     `velumd token reset` makes a new one"
                 );
                 return Ok(());
             }
+            // This directory was used with another database.
+            Err(StoreError::Refused(Refused::NameTaken { .. })) => anyhow::bail!(
+                "the token in {} is not the administrator's of this database: is it the right one? If so, put the token there \
+                 that belongs to it, or make a new one with `velumd token reset`",
+                path.display()
+            ),
             Err(error) => return Err(error).context("could not store the administrator's token"),
         }
-        println!(
-            "The administrator's token, shown this once and kept in {}:\n  {token}",
-            path.display()
-        );
+        show_token(&path, &token);
         Ok(())
+    }
+
+    /// Makes a new administrator's token in place of the one before, and shows it.
+    pub async fn reset_admin_token(data: &Path, url: &str, ids: &dyn Ids) -> anyhow::Result<()> {
+        make(data).with_context(|| format!("could not make the data directory {}", data.display()))?;
+        let path = data.join(TOKEN);
+        let kept = path.with_added_extension("before");
+        let token = new_token(ids);
+        // The other way round, a crash in between would leave a token that nobody knows.
+        if path.exists() {
+            fs::rename(&path, &kept).with_context(|| format!("could not write {}", kept.display()))?;
+        }
+        write_private(&path, &token).with_context(|| format!("could not write {}", path.display()))?;
+        let hash = Sha256::digest(token.as_bytes());
+        let replaced = velum_store::care::replace_token(url, ADMIN, &hash).await;
+        if let Ok(true) = replaced {
+            let _ = fs::remove_file(&kept);
+            show_token(&path, &token);
+            return Ok(());
+        }
+        if let Err(error @ StoreError::Database { .. }) = replaced {
+            return Err(error).context(
+                "it is not known whether the token is the new one now: run `velumd token reset` again",
+            );
+        }
+        // Nothing was changed: nor is the file.
+        fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
+        if kept.exists() {
+            fs::rename(&kept, &path).with_context(|| format!("the token is now in {}", kept.display()))?;
+        }
+        replaced.context("could not replace the administrator's token")?;
+        anyhow::bail!("the database has no administrator's token yet: the first start of velumd makes one")
     }
 }
 
-/// Makes a data directory if it is not there, and locks it; none when another process holds it.
-fn lock(path: &Path) -> anyhow::Result<Option<File>> {
+/// A token that nobody can guess.
+fn new_token(ids: &dyn Ids) -> String {
+    format!("velum_{}", hex::encode(ids.secret()))
+}
+
+fn show_token(path: &Path, token: &str) {
+    println!(
+        "The administrator's token, shown this once and kept in {}:\n  {token}",
+        path.display()
+    );
+}
+
+/// Makes a data directory if it is not there, and locks it; or says who holds it.
+fn lock(path: &Path) -> anyhow::Result<Result<File, String>> {
     make(path).with_context(|| format!("could not make the data directory {}", path.display()))?;
-    let file = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .mode(0o600)
         .open(path.join("velumd.lock"))
         .with_context(|| format!("could not open the lock in {}", path.display()))?;
-    let is_ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-    Ok(is_ours.then_some(file))
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        // For whoever comes next; a lock without a name is one, too.
+        let _ = file
+            .set_len(0)
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        return Ok(Ok(file));
+    }
+    let mut holder = String::new();
+    let _ = file.read_to_string(&mut holder);
+    Ok(Err(match holder.trim().parse::<u32>() {
+        Ok(process) => format!("another velumd (process {process})"),
+        Err(_) => "another velumd".into(),
+    }))
 }
 
 /// Makes a directory with those above it. What is acknowledged later is in it: its name is durable, too.

@@ -5,11 +5,13 @@ mod background;
 mod boot;
 mod config;
 mod data;
+mod database;
 mod db;
 mod observer;
 mod plugins;
 mod shards;
 mod sources;
+mod token;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -54,6 +56,9 @@ enum Command {
     /// Cares for the database: looks it over, backs it up, restores it, moves it to another engine.
     #[command(subcommand)]
     Db(db::Verb),
+    /// Cares for the administrator's token.
+    #[command(subcommand)]
+    Token(token::Verb),
 }
 
 fn main() -> ExitCode {
@@ -67,7 +72,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("velumd: {error:#}");
+            eprintln!("velumd: {}", database::Chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -79,8 +84,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.advertise = arguments.advertise.unwrap_or(config.advertise);
     config.plugins = arguments.plugins.unwrap_or(config.plugins);
+    config.check()?;
     match arguments.command {
         Some(Command::Db(verb)) => db::run(&config, verb),
+        Some(Command::Token(verb)) => token::run(&config, verb),
         None => serve(&config, arguments.take_over).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -37,6 +37,16 @@ pub async fn load_known(runtime: &Runtime, store: &Store) -> anyhow::Result<()> 
     }
 }
 
+/// Refuses a directory that cannot be read, before anything is taken over for it.
+pub fn ensure_readable(directory: &str) -> anyhow::Result<()> {
+    if directory.is_empty() {
+        return Ok(());
+    }
+    let read = std::fs::read_dir(directory);
+    read.map(drop)
+        .with_context(|| format!("could not read the plugins directory {directory}"))
+}
+
 /// Installs every component of a directory that is not installed yet; nothing for an empty path. What cannot be installed
 /// because its name and version are taken does not keep the server from starting: the installed one goes on working.
 pub async fn install_from(services: &Services, store: &Store, directory: &str) -> anyhow::Result<()> {

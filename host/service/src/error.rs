@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use velum_model::{
     decision::{Decision, RefusalCount},
-    id::{NetworkId, OperationId},
+    id::OperationId,
     port::plugins::PluginRefused,
 };
 use velum_store::{Refused, StoreError, Trouble};
@@ -91,11 +91,13 @@ pub enum ServiceError {
         /// Pools refused, counted by reason (`hosts` counts pools here).
         refused: Vec<RefusalCount>,
     },
-    /// The network has no free address: 409 `no-addresses`.
-    #[error("the network {name} has no free address")]
+    /// A network, or a pod for its compute hosts, has no free address: 409 `no-addresses`.
+    #[error("the {what} {name} has no free address")]
     NoAddresses {
-        /// Which network.
-        network: NetworkId,
+        /// The noun: `network`, `pod`.
+        what: &'static str,
+        /// Which.
+        id: Uuid,
         /// Its name.
         name: String,
     },

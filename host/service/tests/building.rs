@@ -178,7 +178,7 @@ async fn hosts_get_private_addresses_until_the_pod_has_none_left() {
     assert_eq!(lasts, [10, 12]);
     let full = create("d", None).await;
     assert!(
-        matches!(full, Err(ServiceError::InvalidState { what: "pod", .. })),
+        matches!(full, Err(ServiceError::NoAddresses { what: "pod", .. })),
         "{full:?}"
     );
     cloud.audit().await;

@@ -7,7 +7,7 @@ use velum_wire::{OperationState, OperationView};
 
 use crate::{
     failure::Failure,
-    kind::{self, One, Shown},
+    kind::{self, Shown},
     progress::{ended_badly, finish},
     session::{Most, Session, Wait},
     table::{Column, Kind, column, text},
@@ -34,9 +34,9 @@ pub enum Command {
     /// Lists operations.
     List(List),
     /// Shows one operation with its steps.
-    Show(One),
+    Show(Which),
     /// Waits for one operation; fails (4) when it is undone or parked.
-    Wait(WaitFor),
+    Wait(Which),
     /// Lets a parked operation try again the step that failed.
     ///
     /// Forward or backwards as it went, with its attempts counted anew. Use it when what was in the way is gone: a
@@ -66,6 +66,7 @@ const WHAT_NEXT: &str = "It waits for an operator: `velum operation retry` when 
 #[derive(Args, Debug)]
 pub struct Decide {
     /// Its id.
+    #[arg(value_parser = id)]
     pub id: Uuid,
     /// Why, for the event log.
     #[arg(long, value_name = "TEXT")]
@@ -78,6 +79,7 @@ pub struct Decide {
 #[derive(Args, Debug)]
 pub struct AssertGone {
     /// Its id.
+    #[arg(value_parser = id)]
     pub id: Uuid,
     /// How you know that it is gone.
     #[arg(long, value_name = "TEXT")]
@@ -104,9 +106,16 @@ pub struct List {
 
 /// Which operation.
 #[derive(Args, Debug)]
-pub struct WaitFor {
+pub struct Which {
     /// Its id.
+    #[arg(value_parser = id)]
     pub id: Uuid,
+}
+
+/// Operations have no names.
+fn id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse()
+        .map_err(|_| "it is no id of an operation; `velum operation list` shows them")
 }
 
 /// Shows an operation that goes on backwards or may: undone is what was wanted then.
@@ -130,8 +139,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
                 .with_some("subject_id", list.subject);
             kind::list_limited::<Operations>(session, list.most.limit, filter).await
         }
-        Command::Show(one) => {
-            let id = kind::resolve::<Operations>(session, &one.name, &Filter::new()).await?;
+        Command::Show(Which { id }) => {
             let view = session.client.operations().get(id).await?;
             kind::show_view::<Operations>(session, &view).await?;
             if view.state == OperationState::Parked {

@@ -140,15 +140,22 @@ impl TestCloud {
     /// # Errors
     /// When it cannot be started.
     pub fn db(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        self.velumd_aside(&[&["db"], arguments].concat())
+    }
+
+    /// Runs `velumd` with this cloud's configuration and data for something else than serving.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn velumd_aside(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         Command::new(program("velumd")?)
             .arg("--config")
             .arg(self.directory.path().join("velumd.toml"))
             .arg("--data")
             .arg(self.data())
-            .arg("db")
             .args(arguments)
             .output()
-            .context("could not start velumd db")
+            .context("could not start velumd")
     }
 
     /// `kill -9` of the server.
@@ -172,6 +179,11 @@ impl TestCloud {
         let port = self.port()?;
         self.velumd = start_velumd_under(&self.under, self.directory.path(), port, &self.plugins, &[])?;
         Ok(())
+    }
+
+    /// From the next start on the server is offered these components, none for an empty path.
+    pub fn offer_plugins(&mut self, directory: &Path) {
+        directory.clone_into(&mut self.plugins);
     }
 
     async fn start_again(&mut self, arguments: &[&str]) -> anyhow::Result<Duration> {

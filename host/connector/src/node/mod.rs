@@ -124,10 +124,13 @@ impl NodeClient {
         told
     }
 
-    /// Who the node is, by its greeting; connects if need be and finds out whether it still answers.
+    /// Who the node is, by its greeting; connects if need be and finds out whether it still answers, and obeys.
+    ///
+    /// # Errors
+    /// `FENCED` when a newer owner was there; the node is away.
     pub(crate) async fn greeting(&self) -> Result<NodeHello, Fault> {
-        // An empty list of epochs changes nothing and is answered at once: a ping.
-        self.ask::<()>(Verb::Epochs(Vec::new()), QUESTION).await?;
+        let epochs = self.inner.epochs.lock().clone();
+        self.ask::<()>(Verb::Epochs(epochs), QUESTION).await?;
         let link = self.connected(Instant::now() + QUESTION).await?;
         Ok(link.greeting().hello.clone())
     }

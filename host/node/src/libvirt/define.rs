@@ -89,7 +89,22 @@ pub fn attach(
 
 /// Whether something that nobody knew of kept a disk busy, and went.
 fn has_leftovers(domain: &Domain, source: &str) -> bool {
-    leftovers::remove(domain, source).is_ok_and(|removed| removed > 0)
+    leftovers::remove(domain, |file| file == source).is_ok_and(|removed| removed > 0)
+}
+
+/// An attach that libvirtd did not survive may be taken back instead of tried again: what QEMU holds of files that no disk
+/// of the running guest has goes, or the volume could not be given to anybody as long as that guest runs.
+fn let_go(domain: &Domain, now: &str) {
+    let used = view::disk_sources(now);
+    match leftovers::remove(domain, |file| !used.contains(file)) {
+        Ok(0) => {}
+        Ok(removed) => tracing::warn!(
+            removed,
+            "QEMU still held a disk of an attach that libvirtd did not survive"
+        ),
+        // Not every driver of libvirt has a QEMU behind it.
+        Err(error) => tracing::debug!(%error, "could not ask QEMU what it holds"),
+    }
 }
 
 /// Takes the device with this alias away; whether guest and definition are without it now. Asks the guest at each call
@@ -108,10 +123,13 @@ pub fn detach(connect: &Connect, run: RunHandle, alias: &str, live: bool) -> Res
             ));
         }
         ask_off(&devices.domain, &device.xml, sys::VIR_DOMAIN_AFFECT_LIVE)?;
-        let (_, now) = existing(connect, run)?;
+    }
+    if devices.live.is_some() {
+        let (domain, now) = existing(connect, run)?;
         if view::device(&now, alias).is_some() {
             return Ok(false);
         }
+        let_go(&domain, &now);
     }
     if let Some(device) = view::device(&devices.lasting, alias) {
         ask_off(&devices.domain, &device.xml, sys::VIR_DOMAIN_AFFECT_CONFIG)?;

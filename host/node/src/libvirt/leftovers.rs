@@ -15,18 +15,18 @@ const OURS: &str = "libvirt-";
 /// A node goes only after those that lie over it: format, storage, and what a later libvirt may put between.
 const LAYERS: usize = 4;
 
-/// Takes away what QEMU holds of a file without a device that uses it: what is in use QEMU does not let go. Answers how many
-/// block nodes went.
+/// Takes away what QEMU holds of the `unused` files without a device that uses it: what is in use QEMU does not let go. Answers
+/// how many block nodes went.
 ///
 /// # Errors
 /// As libvirt says.
-pub(super) fn remove(domain: &Domain, file: &str) -> Result<usize, Fault> {
+pub(super) fn remove(domain: &Domain, unused: impl Fn(&str) -> bool) -> Result<usize, Fault> {
     let mut removed = 0;
     for _ in 0..LAYERS {
         let before = removed;
         for node in nodes_of(
             &ask(domain, &json!({ "execute": "query-named-block-nodes" }))?,
-            file,
+            &unused,
         ) {
             let delete = json!({ "execute": "blockdev-del", "arguments": { "node-name": node } });
             removed += usize::from(ask(domain, &delete)?.get("return").is_some());
@@ -38,12 +38,12 @@ pub(super) fn remove(domain: &Domain, file: &str) -> Result<usize, Fault> {
     Ok(removed)
 }
 
-/// The names of the nodes that libvirt made over a file.
-fn nodes_of(answer: &Value, file: &str) -> Vec<String> {
+/// The names of the nodes that libvirt made over such files.
+fn nodes_of(answer: &Value, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let nodes = answer.get("return").and_then(Value::as_array);
     let names = nodes.into_iter().flatten().filter_map(|node| {
         let name = node.get("node-name")?.as_str()?;
-        (node.get("file")?.as_str()? == file && name.starts_with(OURS)).then(|| name.to_owned())
+        (name.starts_with(OURS) && wanted(node.get("file")?.as_str()?)).then(|| name.to_owned())
     });
     names.collect()
 }
@@ -71,9 +71,10 @@ mod tests {
             node("libvirt-1-storage", "/p/other.raw"), node("#block123", "/p/v.raw"), { "drv": "null-co" },
         ] });
         assert_eq!(
-            nodes_of(&answer, "/p/v.raw"),
+            nodes_of(&answer, |file| file == "/p/v.raw"),
             ["libvirt-6-format", "libvirt-6-storage"]
         );
-        assert!(nodes_of(&json!({ "error": { "class": "GenericError" } }), "/p/v.raw").is_empty());
+        let refused = json!({ "error": { "class": "GenericError" } });
+        assert!(nodes_of(&refused, |_| true).is_empty());
     }
 }

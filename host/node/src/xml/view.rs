@@ -1,6 +1,8 @@
 //! What the node reads out of libvirt's own text of a domain. That text is libvirt's, so it is read leniently: what is
 //! not looked for is passed over.
 
+use std::collections::BTreeSet;
+
 use roxmltree::{Document, Node};
 use velum_model::{id::RunId, port::hypervisor::RunHandle};
 
@@ -102,6 +104,20 @@ impl DomainView {
     }
 }
 
+/// The files and devices that a domain's disks lie on, with those below them.
+#[must_use]
+pub fn disk_sources(xml: &str) -> BTreeSet<String> {
+    let Ok(document) = Document::parse(xml) else {
+        return BTreeSet::new();
+    };
+    let disks = devices(&document).filter(|device| device.has_tag_name("disk"));
+    disks
+        .flat_map(|disk| disk.descendants().filter(|node| node.has_tag_name("source")))
+        .filter_map(|source| source.attribute("file").or(source.attribute("dev")))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The device with this alias.
 #[must_use]
 pub fn device(xml: &str, wanted: &str) -> Option<DeviceView> {
@@ -138,6 +154,8 @@ mod tests {
         assert_eq!(seen.source, "/a");
         assert!(seen.xml.starts_with("<disk>") && seen.xml.ends_with("</disk>"));
         assert_eq!(device(XML, "ua-disk-9"), None);
+        let sources = disk_sources(XML);
+        assert!(["/a", "/b", "/s"].iter().all(|file| sources.contains(*file)) && sources.len() == 3);
     }
 
     #[test]

@@ -271,6 +271,14 @@ impl Crank<'_> {
         if fault.code == code::FENCED && !self.is_ours(operation).await {
             return Ok(Turn::Lost);
         }
+        if fault.code == code::FENCED {
+            tracing::error!(
+                operation = %operation.id,
+                %fault,
+                "the far side knows a newer owner of this shard than the database does: was the database restored or copied, \
+                 and does a server work on the other one? One of the two must be stopped"
+            );
+        }
         let limits = self.engine.parts.limits;
         let attempt = current(&operation.journal)
             .last()

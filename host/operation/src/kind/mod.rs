@@ -94,6 +94,7 @@ fn explain(sort: &str, fault: &Fault) -> OperationError {
         code::UNREACHABLE | code::DEADLINE => "the far side did not answer in time",
         code::BUSY => "the far side was busy for too long",
         code::DENIED => "the far side refused access",
+        code::FENCED => "the far side obeys a newer owner of the zone than this server",
         code::NOT_FOUND => "something that it needs is gone",
         code::UNSUPPORTED => "the far side cannot do it",
         code::TRAPPED | code::NONSENSE | code::UNAVAILABLE => "a plugin did not work",

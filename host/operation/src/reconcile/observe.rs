@@ -139,16 +139,35 @@ impl Observer {
             endpoint: host.endpoint.clone(),
             secret: None,
         };
-        let answer = all_pages(driver.as_ref(), &target)
-            .await
-            .and_then(|report| self.reports.judge(host.id, report))
-            .inspect_err(|fault| {
-                if fault.code == code::NONSENSE {
-                    tracing::warn!(host = %host.name, %fault, "a compute host is not believed");
-                }
-            });
+        let answer = match self.greet(&host).await {
+            Ok(()) => all_pages(driver.as_ref(), &target)
+                .await
+                .and_then(|report| self.reports.judge(host.id, report)),
+            Err(fault) => Err(fault),
+        };
+        match &answer {
+            Err(fault) if fault.code == code::NONSENSE => {
+                tracing::warn!(host = %host.name, %fault, "a compute host is not believed");
+            }
+            Err(fault) if fault.code == code::FENCED => tracing::warn!(
+                host = %host.name,
+                %fault,
+                "a compute host obeys a newer owner of its zone; if this goes on, the database was restored or copied, and a \
+                 server works on the other one: stop one of the two"
+            ),
+            _ => {}
+        }
         let runs = self.runs_on(host.id).await?;
         Ok(Some(Look { host, runs, answer }))
+    }
+
+    /// Whether the compute host's node answers, and obeys this server: one that does not is of no use, whatever it shows.
+    async fn greet(&self, host: &ComputeHost) -> Result<(), Fault> {
+        let Some(address) = &host.node else {
+            return Ok(());
+        };
+        let node = self.engine.shared().parts.nodes.node(address)?;
+        node.hello().await.map(drop)
     }
 
     async fn runs_on(&self, host: ComputeHostId) -> Result<Vec<Run>, StoreError> {

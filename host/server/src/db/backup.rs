@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use velum_store::care;
 
-use super::show::Shown;
+use super::show::{Shown, line};
 use crate::config::Config;
 
 /// Backs up, beside a server if there is one.
@@ -12,10 +12,10 @@ pub async fn run(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
     let mut shown = Shown::new();
     let written = care::back_up(&config.database_url(), file, &mut |progress| shown.step(progress)).await;
     shown.finish();
-    println!(
+    line(format_args!(
         "{}: {} bytes, whole and read back",
         file.display(),
         written?.bytes
-    );
+    ));
     Ok(ExitCode::SUCCESS)
 }

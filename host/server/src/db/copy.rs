@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use velum_store::care;
 
-use super::show::{Shown, print_tables};
+use super::show::{Shown, line, print_tables};
 use crate::{config::Config, data::Data, sources::SystemClock};
 
 /// Copies, while no server can start on the data directory that a SQLite file lies in.
@@ -15,11 +15,11 @@ pub async fn run(config: &Config, from: &str, to: &str) -> anyhow::Result<ExitCo
     let copied = care::copy(from, to, &clock, &mut |progress| shown.step(progress)).await;
     shown.finish();
     print_tables(&copied?.tables);
-    println!(
+    line(format_args!(
         "{} is a copy of {}, compared row by row; name it in `database` and start velumd",
         velum_store::shown(to)?,
         velum_store::shown(from)?
-    );
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

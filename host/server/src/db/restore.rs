@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode};
 
 use velum_store::care;
 
-use super::show::{Shown, print_tables};
+use super::show::{Shown, line, print_tables};
 use crate::{config::Config, data::Data, sources::SystemClock};
 
 /// Restores, while no server can start on the data directory.
@@ -20,10 +20,10 @@ pub async fn run(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
     if let Some(copied) = restored? {
         print_tables(&copied.tables);
     }
-    println!(
+    line(format_args!(
         "{} is restored from {}; its epochs are above all that were handed out since",
         velum_store::shown(&url)?,
         file.display()
-    );
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! How far a long piece of work is: a moving line on a terminal, else a line for each table.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use velum_store::care::{Progress, TableCopied};
@@ -48,11 +48,19 @@ impl Shown {
     }
 }
 
+/// Prints a line. A reader that went away (`| head`) takes nothing from what was done.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
 /// One line a table: rows and the digest that both sides have.
 pub fn print_tables(tables: &[TableCopied]) {
     for table in tables {
-        println!("{:<20} {:>10}  {}", table.name, table.rows, table.sha256);
+        line(format_args!(
+            "{:<20} {:>10}  {}",
+            table.name, table.rows, table.sha256
+        ));
     }
     let rows: u64 = tables.iter().map(|table| table.rows).sum();
-    println!("{:<20} {rows:>10}", "all");
+    line(format_args!("{:<20} {rows:>10}", "all"));
 }

@@ -108,11 +108,14 @@ impl Services {
             }
         }
         match ranges.first().map(|range| range.used_for) {
-            Some(IpRangeUse::Private(_)) => Err(ServiceError::InvalidState {
-                what: "pod",
-                id: host.pod.uuid(),
-                problem: "the pod has no free private address; add a range to it".into(),
-            }),
+            Some(IpRangeUse::Private(_)) => {
+                let pod = reader.pod(host.pod).await.map_err(failed)?;
+                Err(ServiceError::NoAddresses {
+                    what: "pod",
+                    id: host.pod.uuid(),
+                    name: pod.map_or_else(|| host.pod.to_string(), |pod| pod.name.to_string()),
+                })
+            }
             _ => Ok(None),
         }
     }

@@ -263,7 +263,8 @@ impl NoPlan {
             Self::NoCapacity(decision) => ServiceError::NoCapacity { decision },
             Self::NoStorage(refused) => ServiceError::NoStorage { refused },
             Self::NoAddress(id) => ServiceError::NoAddresses {
-                network: id,
+                what: "network",
+                id: id.uuid(),
                 name: network(),
             },
             Self::AddressTaken(_, address) => ServiceError::AddressTaken {

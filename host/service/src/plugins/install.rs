@@ -27,10 +27,7 @@ impl Services {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
-        let kept = self
-            .store()
-            .can_be_shared()
-            .then(|| (new.component.clone(), new.manifest.clone()));
+        let (component, manifest) = (new.component.clone(), new.manifest.clone());
         let found = self.plugins().install(new.component, new.manifest).await?;
         let known = self.read().plugin_by_digest(&found.digest).await;
         if let Some(plugin) = known.map_err(|error| ServiceError::from_store("look up the plugin", error))? {
@@ -45,14 +42,12 @@ impl Services {
             size_bytes: found.size_bytes,
             created_at: self.now(),
         };
-        if let Some((component, manifest)) = kept {
-            // Before the row: whoever sees that can load it.
-            let kept = self
-                .store()
-                .keep_component(&plugin.digest, component, manifest)
-                .await;
-            kept.map_err(|error| ServiceError::from_store("keep the component", error))?;
-        }
+        // Before the row: whoever sees that, or restores it, can load it.
+        let kept = self
+            .store()
+            .keep_component(&plugin.digest, component, manifest)
+            .await;
+        kept.map_err(|error| ServiceError::from_store("keep the component", error))?;
         let commit = Commit {
             changes: vec![Change::InsertPlugin(plugin.clone())],
             events: vec![own_event(

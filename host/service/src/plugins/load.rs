@@ -1,4 +1,5 @@
-//! Components on every server: one that was installed elsewhere is fetched from the database.
+//! Components are in the database, so that every server and every backup has them: one that is not on this server's shelf is
+//! fetched from there.
 
 use velum_model::{
     plugin::Digest,
@@ -8,15 +9,14 @@ use velum_store::Store;
 
 use crate::{error::ServiceError, services::Services};
 
-/// Loads a plugin that has a row, from this server's own shelf or, where several servers share a database, from there. What
-/// only this server has, because it was installed before there were several, is put there.
+/// Loads a plugin that has a row, from this server's own shelf or from the database. What only this server has, because an
+/// earlier version installed it, is put there.
 ///
 /// # Errors
 /// The component is nowhere, or this server cannot run it.
 pub async fn load_plugin(store: &Store, plugins: &dyn Plugins, digest: &Digest) -> Result<(), PluginRefused> {
     let failed = |error: velum_store::StoreError| PluginRefused::Server(error.to_string());
     match plugins.load(digest).await {
-        Ok(_) if !store.can_be_shared() => Ok(()),
         Ok(_) => {
             if !store.has_component(digest).await.map_err(failed)? {
                 let (component, manifest) = plugins.component(digest).await?;
@@ -27,7 +27,7 @@ pub async fn load_plugin(store: &Store, plugins: &dyn Plugins, digest: &Digest) 
             }
             Ok(())
         }
-        Err(PluginRefused::NotLoaded(_)) if store.can_be_shared() => {
+        Err(PluginRefused::NotLoaded(_)) => {
             let kept = store.component(digest).await.map_err(failed)?;
             let (component, manifest) = kept.ok_or_else(|| PluginRefused::NotLoaded(digest.clone()))?;
             plugins.install(component, manifest).await.map(drop)

@@ -46,6 +46,16 @@ pub async fn back_up(url: &str, file: &Path, watch: Watch<'_>) -> Result<BackedU
             file.display()
         )));
     }
+    let directory = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if let Err(error) = directory.read_dir() {
+        return Err(StoreError::Unusable(format!(
+            "the backup cannot be written to the directory {}: {error}",
+            directory.display()
+        )));
+    }
     let part = beside(file, "part");
     remove(&part)?;
     let written = write(&source, &part, watch).await;

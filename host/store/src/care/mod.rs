@@ -11,20 +11,29 @@ mod copy;
 mod held;
 mod restore;
 mod rows;
+mod token;
 
 pub use backup::{BackedUp, back_up};
 pub use check::{Checked, check};
 pub use copy::{Copied, TableCopied, copy};
 pub use restore::{EPOCH_STEP, restore};
+pub use token::replace_token;
 
 /// Every statement of this folder.
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<&'static crate::db::Statement> {
-    [backup::ALL, catalog::ALL, check::ALL, held::ALL, restore::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect()
+    [
+        backup::ALL,
+        catalog::ALL,
+        check::ALL,
+        held::ALL,
+        restore::ALL,
+        token::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect()
 }
 
 /// How far a long piece of work is.
@@ -46,3 +55,5 @@ pub type Watch<'w> = &'w mut (dyn FnMut(Progress<'_>) + Send);
 /// Rows that are read, written or compared at a time: an instance carries at most 64 KiB of user data, so that a batch and
 /// its copies stay under 16 MiB.
 const BATCH: u64 = 100;
+/// A component alone may be as large as that.
+const ONE_BY_ONE: &[&str] = &["plugin_blob"];

@@ -1,6 +1,10 @@
 //! A backup becomes the database again, under epochs that nobody has seen.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use velum_model::time::Clock;
 
@@ -109,6 +113,12 @@ async fn prepare(
     staged: &Database,
     clock: &dyn Clock,
 ) -> Result<(), StoreError> {
+    if !is_sqlite(backup).map_err(|error| unread(backup, &error))? {
+        return Err(StoreError::Unusable(format!(
+            "{} is no backup: it is no SQLite database; name a file that `velumd db backup` wrote",
+            backup.display()
+        )));
+    }
     if let Err(error) = fs::copy(backup, stage) {
         return Err(StoreError::Unusable(format!(
             "could not copy {} to {}: {error}",
@@ -135,6 +145,21 @@ async fn prepare(
     migrate(&mut connection).await?;
     raise_epochs(&mut connection, clock).await?;
     close(connection).await
+}
+
+/// Whether a file begins as SQLite's do (<https://www.sqlite.org/fileformat.html>, 1.3).
+fn is_sqlite(file: &Path) -> io::Result<bool> {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut head = [0; MAGIC.len()];
+    match fs::File::open(file)?.read_exact(&mut head) {
+        Ok(()) => Ok(&head == MAGIC),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn unread(file: &Path, error: &io::Error) -> StoreError {
+    StoreError::Unusable(format!("the backup {} cannot be read: {error}", file.display()))
 }
 
 /// Refuses a database that a server holds, or that has anything in it.

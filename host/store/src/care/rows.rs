@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use uuid::Uuid;
 
 use super::{
-    BATCH,
+    BATCH, ONE_BY_ONE,
     catalog::{Kind, Table},
 };
 use crate::{
@@ -45,12 +45,16 @@ impl<'t> Pages<'t> {
         if self.is_over {
             return Ok(Vec::new());
         }
-        let text = self.table.page(connection.engine(), self.after.is_empty(), BATCH);
+        let batch = match ONE_BY_ONE.contains(&self.table.name.as_str()) {
+            true => 1,
+            false => BATCH,
+        };
+        let text = self.table.page(connection.engine(), self.after.is_empty(), batch);
         let read = connection
             .fetch_text(AssertSqlSafe(text).into_sql_str(), &self.after)
             .await;
         let mut rows = read.map_err(|source| failed("read the rows of a table", source))?;
-        self.is_over = (rows.len() as u64) < BATCH;
+        self.is_over = (rows.len() as u64) < batch;
         if let Some(last) = rows.last() {
             let key = self.table.key.iter().map(|n| self.value(last, *n));
             self.after = key.collect();

@@ -1,6 +1,6 @@
 //! Opening: which database a URL names, how its connections are set up.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, SqlSafeStr as _,
@@ -125,6 +125,19 @@ impl Place {
     }
 }
 
+/// Refuses what is no file that can be opened, by what it is instead.
+fn is_file(path: &Path) -> Result<(), StoreError> {
+    let shown = path.display();
+    let problem = match path.metadata() {
+        Ok(found) if found.is_file() => return Ok(()),
+        Ok(found) if found.is_dir() => format!("{shown} is a directory: name the database file in it"),
+        Ok(_) => format!("{shown} is no file"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("there is no database file {shown}"),
+        Err(error) => format!("the database file {shown} cannot be looked at: {error}"),
+    };
+    Err(StoreError::Unusable(problem))
+}
+
 /// The options of every connection to a file.
 fn sqlite(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
@@ -146,15 +159,20 @@ impl Database {
     pub(crate) fn asked(url: &str, asking: Asking, simulation: Simulation) -> Result<Self, StoreError> {
         let (place, readers) = if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() {
+                return Err(StoreError::Unusable(
+                    "sqlite: names no file; write sqlite:/var/lib/velum/velum.db, or nothing for velum.db in the data \
+                     directory"
+                        .into(),
+                ));
+            }
             let options = sqlite(Path::new(path))
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal);
             (Place::Sqlite(options), SQLITE_READERS)
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options: PgConnectOptions = url.parse().map_err(|_| {
-                StoreError::Unusable(
-                    "the database URL does not read as postgres://user@host:port/name".into(),
-                )
+                StoreError::Unusable("it does not read as postgres://user@host:port/name".into())
             })?;
             let options = options
                 .statement_cache_capacity(STATEMENTS)
@@ -162,7 +180,7 @@ impl Database {
             (Place::Postgres(options, Line::new()), POSTGRES_READERS)
         } else {
             return Err(StoreError::Unusable(
-                "a database URL begins with sqlite: or postgres:".into(),
+                "a database is named sqlite:PATH or postgres://USER@HOST:PORT/NAME".into(),
             ));
         };
         Ok(Self {
@@ -181,10 +199,7 @@ impl Database {
     pub(crate) fn existing(url: &str) -> Result<Self, StoreError> {
         let mut database = Self::at(url)?;
         if let Place::Sqlite(options) = database.place {
-            if !options.get_filename().is_file() {
-                let shown = options.get_filename().display();
-                return Err(StoreError::Unusable(format!("there is no database file {shown}")));
-            }
+            is_file(options.get_filename())?;
             // A backup keeps the journal mode that it has.
             let place = Place::Sqlite(sqlite(options.get_filename()));
             database = Self {

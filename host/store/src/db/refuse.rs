@@ -9,8 +9,8 @@ use crate::commit::StoreError;
 pub(crate) fn failed(attempt: &'static str, source: sqlx::Error) -> StoreError {
     if is_damaged(&source) {
         return StoreError::Unusable(format!(
-            "could not {attempt}: the database is damaged ({source}); stop the server, let `velumd db check` say how \
-             far it goes, and restore a backup with `velumd db restore`"
+            "could not {attempt}: the database is damaged ({source}); stop the server and restore a backup with `velumd db \
+             restore`; `velumd db check` lists the damage where anything can be read at all"
         ));
     }
     StoreError::Database { attempt, source }
@@ -61,7 +61,8 @@ fn opening_sqlite(kind: u32, path: &Path) -> Option<String> {
         // No permission, read-only, cannot open.
         3 | 8 | 14 => Some(unopened(path)),
         11 => Some(format!(
-            "{shown} is damaged: let `velumd db check` say how far it goes, and restore a backup with `velumd db restore`"
+            "{shown} is damaged: restore a backup with `velumd db restore`; `velumd db check` lists the damage where anything \
+             can be read at all"
         )),
         26 => Some(format!(
             "{shown} is no SQLite database: name another file in `database`, or move this one away"

@@ -1,6 +1,6 @@
 //! `velumd db`: a whole cloud is looked over, backed up while it works, restored, and moved to PostgreSQL and back.
 
-use std::process::Output;
+use std::{path::Path, process::Output};
 
 use anyhow::Context;
 use uuid::Uuid;
@@ -125,6 +125,60 @@ async fn a_backup_of_a_working_cloud_is_restored() -> anyhow::Result<()> {
     assert!(story.cloud.violations().await?.is_empty());
     story.destroy_all().await?;
     story.cloud.assert_nothing_left().await
+}
+
+/// A data directory is lost, its backup is not: nothing else is needed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_alone_brings_a_cloud_back() -> anyhow::Result<()> {
+    let mut story = Story::with_hosts(2).await?;
+    story.run_instance("web").await?;
+    let made = running(&story).await?;
+    let file = story.cloud.directory().join("backup.db");
+    let file = file.to_str().context("a path")?;
+    printed(&story.cloud.db(&["backup", file])?);
+    story.cloud.kill();
+    std::fs::remove_dir_all(story.cloud.data())?;
+    printed(&story.cloud.db(&["restore", file])?);
+    story.cloud.offer_plugins(Path::new(""));
+    story.cloud.restart().await?;
+    assert!(
+        story.cloud.token().is_err(),
+        "nobody can know the old token again"
+    );
+    let said = printed(&story.cloud.velumd_aside(&["token", "reset"])?);
+    assert!(said.contains(&story.cloud.token()?), "{said}");
+    story.client = story.cloud.client()?;
+    assert_eq!(running(&story).await?, made);
+    // The components came with the backup.
+    story.run_instance("after").await?;
+    assert!(story.cloud.violations().await?.is_empty());
+    story.destroy_all().await?;
+    story.cloud.assert_nothing_left().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_administrators_token_can_be_replaced_and_a_foreign_one_is_told() -> anyhow::Result<()> {
+    let mut story = Story::with_hosts(1).await?;
+    let before = story.client.clone();
+    printed(&story.cloud.velumd_aside(&["token", "reset"])?);
+    assert!(
+        before.zones().all(&Filter::new()).await.is_err(),
+        "the old one is no good"
+    );
+    let after = story.cloud.client()?;
+    assert_eq!(after.zones().all(&Filter::new()).await?.len(), 1);
+    story.cloud.velumd.stop(PATIENCE)?;
+    let token = story.cloud.data().join("admin.token");
+    let right = std::fs::read_to_string(&token)?;
+    std::fs::write(&token, "velum_another\n")?;
+    story.cloud.respawn()?;
+    assert!(!story.cloud.velumd.wait(PATIENCE)?.success());
+    let said = story.cloud.velumd.printed();
+    assert!(said.contains("velumd token reset"), "{said}");
+    std::fs::write(&token, right)?;
+    story.cloud.restart().await?;
+    assert_eq!(after.zones().all(&Filter::new()).await?.len(), 1);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

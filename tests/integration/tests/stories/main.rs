@@ -5,6 +5,7 @@ mod capacity;
 mod command_line;
 mod crash;
 mod database;
+mod elsewhere;
 mod events;
 mod idempotency;
 mod life;
