@@ -232,7 +232,8 @@ start_libvirt() {
 start_daemon() {
   local directory=$1 name=$2
   [ -r "/run/$name.pid" ] && kill -0 "$(cat "/run/$name.pid")" 2>/dev/null && return 0
-  as_root "$name" -d
+  # One that ended just now may still have the lock on the pid file.
+  wait_until 10 as_root "$name" -d || fail "$name did not start: run '$name -v' as root to see why"
   wait_until 10 test -s "/run/$name.pid" || fail "$name did not start: run '$name -v' as root to see why"
   remember_process "$directory/$name.pid" "$(cat "/run/$name.pid")"
 }

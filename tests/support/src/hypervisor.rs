@@ -42,11 +42,21 @@ impl Libvirtd {
     pub fn kill_and_start(&mut self) -> anyhow::Result<()> {
         end(process(Path::new(LIBVIRTD), "libvirtd")?)?;
         self.started = None;
-        let status = Command::new("libvirtd").arg("-d").status();
-        anyhow::ensure!(
-            status.context("could not start libvirtd")?.success(),
-            "libvirtd does not start"
-        );
+        let began = Instant::now();
+        loop {
+            let started = Command::new("libvirtd").arg("-d").output();
+            let started = started.context("could not start libvirtd")?;
+            if started.status.success() {
+                break;
+            }
+            // The last threads of the dead one may still have the lock on its pid file.
+            anyhow::ensure!(
+                began.elapsed() < GONE_WITHIN,
+                "libvirtd does not start: {}",
+                String::from_utf8_lossy(&started.stderr).trim()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let began = Instant::now();
         while !answers() {
             anyhow::ensure!(began.elapsed() < BACK_WITHIN, "libvirtd does not come back");

@@ -57,6 +57,8 @@ struct Tally {
     disk_faults: u64,
     fenced: u64,
     parked: u64,
+    moved: u64,
+    moved_and_done: u64,
     problems: Vec<String>,
 }
 
@@ -73,6 +75,8 @@ impl Tally {
                 self.disk_faults += u64::from(outcome.disk_faults);
                 self.fenced += outcome.fenced;
                 self.parked += u64::from(outcome.parked);
+                self.moved += u64::from(outcome.moved);
+                self.moved_and_done += u64::from(outcome.moved_and_done);
                 let found = outcome.violations.iter();
                 self.problems.extend(found.map(|v| format!("seed {seed}: {v}")));
             }
@@ -139,6 +143,8 @@ fn report(tally: &Tally, arguments: &Arguments, from: u64, began: Instant) -> Ex
     .with("database_faults", tally.disk_faults)
     .with("fenced_effects", tally.fenced)
     .with("parked", tally.parked)
+    .with("tried_on_another_compute_host", tally.moved)
+    .with("done_there", tally.moved_and_done)
     .with("seconds", began.elapsed().as_secs())
     .print()
 }

@@ -34,6 +34,12 @@ const PATIENCE: Duration = Duration::from_secs(3 * 3600);
 /// What is under way when faults stop has arrived after this.
 const LATEST: Duration = Duration::from_secs(150);
 
+/// How the journal marks an attempt on another compute host.
+const ELSEWHERE: &str = "elsewhere";
+
+/// What an operation says that did not find what it needs.
+const GONE: &str = "something that it needs is gone";
+
 /// What came of a seed.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -57,6 +63,10 @@ pub struct Outcome {
     pub fenced: u64,
     /// Operations that were parked.
     pub parked: u32,
+    /// Operations that were tried on another compute host.
+    pub moved: u32,
+    /// Those of them that were done there.
+    pub moved_and_done: u32,
 }
 
 /// Plays a seed. `tell` hears its trace, if anybody listens.
@@ -243,8 +253,21 @@ impl Play<'_> {
         self.idle().await?;
         for id in self.acknowledged.clone() {
             match operation(self.current()?, id) {
-                Ok(found) if found.state == OperationState::Parked => self.outcome.parked += 1,
-                Ok(_) => {}
+                Ok(found) => {
+                    self.outcome.parked += u32::from(found.state == OperationState::Parked);
+                    let is_moved = found.journal.iter().any(|record| record.step == ELSEWHERE);
+                    self.outcome.moved += u32::from(is_moved);
+                    self.outcome.moved_and_done += u32::from(is_moved && found.state == OperationState::Done);
+                    // Nothing goes by itself here: what an operation misses it has lost itself.
+                    if let Some(error) = found.error.as_ref().filter(|error| error.message == GONE) {
+                        let kind = found.kind.as_str();
+                        self.outcome.violations.push(format!(
+                            "{kind} {} was undone: {}",
+                            short(id),
+                            error.message
+                        ));
+                    }
+                }
                 Err(error) => self.outcome.violations.push(format!("{error:#}")),
             }
         }
