@@ -270,6 +270,22 @@ async fn hot_plug(machine: &Machine, run: RunHandle) {
         .unwrap();
     assert!(!nodes(run).contains(&third), "QEMU holds the file still");
     assert!(nodes(run).contains(&file), "what a disk lies on stays");
+    // Nor does one whose device was in the guest already: the guest has the disk, whatever libvirt knows.
+    let fourth = disk(3, &third, MIB);
+    leave_nodes(run, &third);
+    plug_behind_libvirt(run, "ua-disk-3");
+    let ordered = DeviceOrder::Disk(Box::new(fourth.clone()));
+    libvirt
+        .attach_device(paper(4, 16).warrant(), run, (&disk_xml(&fourth), true), &ordered)
+        .await
+        .unwrap();
+    assert!(nodes(run).contains(&third), "the guest has it");
+    // What hangs on USB needs no guest that lets it go.
+    libvirt
+        .detach_device(paper(4, 17).warrant(), run, "ua-disk-3", true)
+        .await
+        .unwrap();
+    assert!(!nodes(run).contains(&third), "QEMU holds the file still");
     // No guest runs that could let it go: that must be said, and be true of both.
     match libvirt
         .detach_device(paper(4, 13).warrant(), run, "ua-disk-1", true)
@@ -290,6 +306,13 @@ fn leave_nodes(run: RunHandle, file: &str) {
         let add = json!({ "execute": "blockdev-add", "arguments": node }).to_string();
         monitor(run, &add);
     }
+}
+
+/// Gives the guest a disk of the nodes that were left; its PCI ports are all taken.
+fn plug_behind_libvirt(run: RunHandle, id: &str) {
+    let device = json!({ "driver": "usb-storage", "id": id, "drive": "libvirt-9-format" });
+    let add = json!({ "execute": "device_add", "arguments": device });
+    monitor(run, &add.to_string());
 }
 
 /// All block nodes that QEMU has, as it tells them.

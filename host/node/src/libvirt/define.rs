@@ -77,10 +77,18 @@ pub fn attach(
     let mut attached = domain.attach_device_flags(text, flags);
     if let Err(error) = &attached
         && flags & sys::VIR_DOMAIN_AFFECT_LIVE != 0
-        && has_leftovers(&domain, source)
     {
-        tracing::warn!(%error, source, "QEMU still held the disk of an attach that libvirtd did not survive; trying again");
-        attached = domain.attach_device_flags(text, flags);
+        if leftovers::file_of(&domain, alias).is_ok_and(|file| file.as_deref() == Some(source)) {
+            tracing::warn!(%error, source, "the guest has the disk from an attach that libvirtd did not survive; libvirt shows it from the next start on");
+            flags &= !sys::VIR_DOMAIN_AFFECT_LIVE;
+            if flags == 0 {
+                return Ok(());
+            }
+            attached = domain.attach_device_flags(text, flags);
+        } else if has_leftovers(&domain, source) {
+            tracing::warn!(%error, source, "QEMU still held the disk of an attach that libvirtd did not survive; trying again");
+            attached = domain.attach_device_flags(text, flags);
+        }
     }
     attached
         .map(drop)
@@ -89,21 +97,32 @@ pub fn attach(
 
 /// Whether something that nobody knew of kept a disk busy, and went.
 fn has_leftovers(domain: &Domain, source: &str) -> bool {
-    leftovers::remove(domain, |file| file == source).is_ok_and(|removed| removed > 0)
+    leftovers::remove(domain, |file| file == source).is_ok_and(|removal| removal.removed > 0)
 }
 
 /// An attach that libvirtd did not survive may be taken back instead of tried again: what QEMU holds of files that no disk
-/// of the running guest has goes, or the volume could not be given to anybody as long as that guest runs.
-fn let_go(domain: &Domain, now: &str) {
-    let used = view::disk_sources(now);
-    match leftovers::remove(domain, |file| !used.contains(file)) {
-        Ok(0) => {}
-        Ok(removed) => tracing::warn!(
-            removed,
-            "QEMU still held a disk of an attach that libvirtd did not survive"
-        ),
+/// of the running guest has goes, or the volume could not be given to anybody as long as that guest runs. Answers whether
+/// all of it went.
+fn let_go(domain: &Domain, now: &str) -> bool {
+    let removal = leftovers::files_in_use(domain).and_then(|in_use| {
+        let known = view::disk_sources(now);
+        leftovers::remove(domain, |file| !known.contains(file) && !in_use.contains(file))
+    });
+    match removal {
+        Ok(leftovers::Removal { removed, left }) => {
+            if removed > 0 {
+                tracing::warn!(
+                    removed,
+                    "QEMU still held a disk of an attach that libvirtd did not survive"
+                );
+            }
+            left == 0
+        }
         // Not every driver of libvirt has a QEMU behind it.
-        Err(error) => tracing::debug!(%error, "could not ask QEMU what it holds"),
+        Err(error) => {
+            tracing::debug!(%error, "could not ask QEMU what it holds");
+            true
+        }
     }
 }
 
@@ -114,22 +133,25 @@ fn let_go(domain: &Domain, now: &str) {
 /// `NOT_FOUND` without the domain.
 pub fn detach(connect: &Connect, run: RunHandle, alias: &str, live: bool) -> Result<bool, Fault> {
     let devices = devices(connect, run)?;
-    let here = devices.live.as_deref().and_then(|xml| view::device(xml, alias));
-    if let Some(device) = here {
-        if !live {
+    if let Some(known) = &devices.live {
+        let known = view::device(known, alias);
+        // What libvirt does not know of, QEMU may have: see `leftovers`.
+        let has = |domain: &Domain| leftovers::file_of(domain, alias).is_ok_and(|file| file.is_some());
+        if !live && (known.is_some() || has(&devices.domain)) {
             return Err(Fault::unchanged(
                 code::BUSY,
                 format!("the running guest has {alias}: detach it live, or stop the guest"),
             ));
         }
-        ask_off(&devices.domain, &device.xml, sys::VIR_DOMAIN_AFFECT_LIVE)?;
-    }
-    if devices.live.is_some() {
+        match known {
+            Some(device) => ask_off(&devices.domain, &device.xml, sys::VIR_DOMAIN_AFFECT_LIVE)?,
+            None if has(&devices.domain) => leftovers::unplug(&devices.domain, alias)?,
+            None => {}
+        }
         let (domain, now) = existing(connect, run)?;
-        if view::device(&now, alias).is_some() {
+        if view::device(&now, alias).is_some() || has(&domain) || !let_go(&domain, &now) {
             return Ok(false);
         }
-        let_go(&domain, &now);
     }
     if let Some(device) = view::device(&devices.lasting, alias) {
         ask_off(&devices.domain, &device.xml, sys::VIR_DOMAIN_AFFECT_CONFIG)?;
