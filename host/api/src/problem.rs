@@ -153,7 +153,7 @@ impl Kind {
         match self {
             Self::Malformed => "The body is not JSON",
             Self::BadRequest => "The request does not read",
-            Self::Unauthenticated => "A token is needed",
+            Self::Unauthenticated => "A valid token is needed",
             Self::NotFound => "There is no such thing",
             Self::MethodNotAllowed => "The route does not take this method",
             Self::TooSlow => "The body did not arrive in time",

@@ -153,7 +153,14 @@ async fn send(url: reqwest::Url, ask: &Ask<'_>) -> anyhow::Result<Answer> {
         .context("HTTP could not be set up")?;
     let place = url.clone();
     let lost = || format!("{place} does not answer; if the token is refused the next time, make another");
-    let mut response = http.post(url).json(ask).send().await.with_context(lost)?;
+    let sent = http.post(url).json(ask).send().await;
+    let mut response = match sent {
+        // Nobody has seen the token.
+        Err(error) if error.is_connect() => {
+            return Err(error).with_context(|| format!("{place} cannot be reached; is velumd there?"));
+        }
+        other => other.with_context(lost)?,
+    };
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.with_context(lost)? {

@@ -47,7 +47,7 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
     // Bound before anything is taken over: an address in use must not cost another server its shards.
     let listener = TcpListener::bind(config.listen)
         .await
-        .with_context(|| format!("could not listen on {}; is another server there?", config.listen))?;
+        .with_context(|| unheard(config, &data))?;
 
     plugins::ensure_readable(&config.plugins)?;
 
@@ -104,6 +104,19 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
     }
     .run(config, background, seen)
     .await
+}
+
+/// Why an address cannot be listened on, most likely.
+fn unheard(config: &Config, data: &Data) -> String {
+    let listen = config.listen;
+    match &data.rival {
+        None => format!("could not listen on {listen}; is another server there?"),
+        Some(rival) => {
+            format!(
+                "could not listen on {listen}: {rival} most likely does; end it, or give this one another --listen"
+            )
+        }
+    }
 }
 
 /// All that was started, before anything is owned or asked.

@@ -48,7 +48,7 @@ impl Data {
         };
         anyhow::ensure!(
             lock.is_some() || take_over,
-            "{} works on {}; stop it, or start this one with --take-over to take its shards from it",
+            "{} works on {}; stop it, or start this one with --take-over, and --listen at another port, to take its shards from it",
             rival.unwrap_or_default(),
             path.display()
         );
@@ -131,18 +131,20 @@ impl Data {
             Err(StoreError::Refused(Refused::NameTaken { .. })) if is_new => {
                 fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
                 tracing::info!(
-                    file = %path.display(),
-                    "the administrator's token is in the data directory of the server that made it; where that is lost, \
-                     `velumd token reset` makes a new one"
+                    "the database has an administrator's token already, which is with the server that made it; where that is \
+                     lost, `velumd token reset` makes a new one"
                 );
                 return Ok(());
             }
-            // This directory was used with another database.
-            Err(StoreError::Refused(Refused::NameTaken { .. })) => anyhow::bail!(
-                "the token in {} is not the administrator's of this database: is it the right one? If so, put the token there \
-                 that belongs to it, or make a new one with `velumd token reset`",
-                path.display()
-            ),
+            // It was replaced elsewhere, or this directory was used with another database. Neither keeps a cloud from working.
+            Err(StoreError::Refused(Refused::NameTaken { .. })) => {
+                tracing::warn!(
+                    file = %path.display(),
+                    "the token in this file is not the administrator's of this database, and lets nobody in: replace the file by \
+                     the one of the server where `velumd token reset` was run, or run that here"
+                );
+                return Ok(());
+            }
             Err(error) => return Err(error).context("could not store the administrator's token"),
         }
         show_token(&path, &token);
@@ -151,34 +153,32 @@ impl Data {
 
     /// Makes a new administrator's token in place of the one before, and shows it.
     pub async fn reset_admin_token(data: &Path, url: &str, ids: &dyn Ids) -> anyhow::Result<()> {
+        let at = velum_store::shown(url)?;
+        let is_there = velum_store::care::has_token(url, ADMIN).await;
+        anyhow::ensure!(
+            is_there.with_context(|| format!("could not look for the token in the database {at}"))?,
+            "the database {at} has no administrator's token yet: the first start of velumd makes one"
+        );
         make(data).with_context(|| format!("could not make the data directory {}", data.display()))?;
         let path = data.join(TOKEN);
-        let kept = path.with_added_extension("before");
+        // Durable before the database knows of it, and beside the one that is good until then.
+        let beside = path.with_added_extension("reset");
         let token = new_token(ids);
-        // The other way round, a crash in between would leave a token that nobody knows.
-        if path.exists() {
-            fs::rename(&path, &kept).with_context(|| format!("could not write {}", kept.display()))?;
-        }
-        write_private(&path, &token).with_context(|| format!("could not write {}", path.display()))?;
-        let hash = Sha256::digest(token.as_bytes());
-        let replaced = velum_store::care::replace_token(url, ADMIN, &hash).await;
-        if let Ok(true) = replaced {
-            let _ = fs::remove_file(&kept);
-            show_token(&path, &token);
-            return Ok(());
-        }
-        if let Err(error @ StoreError::Database { .. }) = replaced {
-            return Err(error).context(
-                "it is not known whether the token is the new one now: run `velumd token reset` again",
-            );
-        }
-        // Nothing was changed: nor is the file.
-        fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
-        if kept.exists() {
-            fs::rename(&kept, &path).with_context(|| format!("the token is now in {}", kept.display()))?;
-        }
-        replaced.context("could not replace the administrator's token")?;
-        anyhow::bail!("the database has no administrator's token yet: the first start of velumd makes one")
+        write_private(&beside, &token).with_context(|| format!("could not write {}", beside.display()))?;
+        velum_store::care::replace_token(url, ADMIN, &Sha256::digest(token.as_bytes()))
+            .await
+            .with_context(|| {
+                format!(
+                    "the token is the one in {} or, if it was replaced all the same, the one in {}; run this again",
+                    path.display(),
+                    beside.display()
+                )
+            })?;
+        fs::rename(&beside, &path)
+            .and_then(|()| sync_name(&path))
+            .with_context(|| format!("the new token is in {}", beside.display()))?;
+        show_token(&path, &token);
+        Ok(())
     }
 }
 
@@ -204,7 +204,7 @@ fn lock(path: &Path) -> anyhow::Result<Result<File, String>> {
         .write(true)
         .mode(0o600)
         .open(path.join("velumd.lock"))
-        .with_context(|| format!("could not open the lock in {}", path.display()))?;
+        .with_context(|| format!("could not open {}", path.join("velumd.lock").display()))?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
         // For whoever comes next; a lock without a name is one, too.
         let _ = file

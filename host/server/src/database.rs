@@ -41,19 +41,21 @@ pub async fn open(
         })
     };
     let opened = patiently((&shown, until), is_away, open).await;
-    let store = opened
-        .with_context(|| hint(data))
-        .with_context(|| format!("could not open the database {shown}"))?;
+    let store = in_the_way(opened, data).with_context(|| format!("could not open the database {shown}"))?;
     // Before anything is taken over: a start that is refused costs nobody an epoch.
     data.ensure_admin_token(&store, ids.as_ref()).await?;
-    // Whoever held the lock of the data directory is gone: its leases need not be waited for. What several servers share is
-    // joined later.
+    // What several servers share is joined later.
     let shards = match store.can_be_shared() {
         true => Vec::new(),
-        false => take_over(&store, data, (&shown, until))
-            .await
-            .with_context(|| hint(data))
-            .context("could not take over the shards")?,
+        false => {
+            take_over(
+                &store,
+                data,
+                (&shown, until),
+                Duration::from_millis(config.lease.ms),
+            )
+            .await?
+        }
     };
     for (shard, epoch) in &shards {
         tracing::info!(%shard, epoch, "owns a shard");
@@ -64,34 +66,50 @@ pub async fn open(
     Ok((store, shards))
 }
 
-/// Takes the shards, at once or when the leases of whoever is at work have run out.
+/// Takes the shards: at once what this server held before, for whoever holds its data directory is the only one of its name;
+/// what another holds when that one's leases have run out.
 async fn take_over(
     store: &Store,
     data: &Data,
     (shown, until): (&str, Instant),
-) -> Result<Vec<(ShardId, u64)>, StoreError> {
-    let Some(rival) = &data.rival else {
-        return patiently((shown, until), is_away, || store.take_over(false)).await;
-    };
-    tracing::info!(%rival, "waiting until the leases of the other server have run out");
+    lease: Duration,
+) -> anyhow::Result<Vec<(ShardId, u64)>> {
+    let began = Instant::now();
     let taking = patiently((shown, until), is_away, || store.take_over(true));
     let mut taking = std::pin::pin!(taking);
+    let mut wait = TELL_EVERY;
+    if let Some(rival) = &data.rival {
+        tracing::info!(%rival, "waiting until the leases of the other server have run out");
+    } else {
+        // A lease that runs out has done so by then.
+        wait = lease * 2 + TELL_EVERY;
+    }
     loop {
         tokio::select! {
-            taken = &mut taking => return taken,
-            () = tokio::time::sleep(TELL_EVERY) => tracing::warn!(
+            taken = &mut taking => return in_the_way(taken, data).context("could not take over the shards"),
+            () = tokio::time::sleep(wait) => {}
+        }
+        match &data.rival {
+            Some(rival) => tracing::warn!(
                 %rival,
+                waited_s = began.elapsed().as_secs(),
                 "still waiting: the other server renews its leases or holds the database; stop it, or end this one"
+            ),
+            None => anyhow::bail!(
+                "another server works on {shown} from another data directory, and keeps renewing its leases: stop it first"
             ),
         }
     }
 }
 
-/// What helps where another process is in the way.
-fn hint(data: &Data) -> String {
-    match &data.rival {
-        None => "it did not answer in time, or is not one to work on".into(),
-        Some(rival) => format!("{rival} may hold its lock in the middle of a transaction: end it first"),
+/// Says what helps where another process may be in the way.
+fn in_the_way<T>(done: Result<T, StoreError>, data: &Data) -> anyhow::Result<T> {
+    match (&data.rival, done) {
+        (_, Ok(done)) => Ok(done),
+        (Some(rival), Err(error)) if is_away(&error) => Err(error).with_context(|| {
+            format!("{rival} may hold its lock in the middle of a transaction: end it first")
+        }),
+        (_, Err(error)) => Err(error.into()),
     }
 }
 

@@ -95,6 +95,8 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 fn serve(config: &Config, take_over: bool) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log.filter)
         .map_err(|problem| anyhow::anyhow!("log.filter does not parse: {problem}"))?;
+    // PostgreSQL remarks that what is there already is there already.
+    let filter = filter.add_directive("sqlx::postgres::notice=warn".parse()?);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -33,9 +33,12 @@ impl Services {
 
     async fn read_on<F: Future<Output = ()>>(&self, after: EventCursor, hear: impl Fn(Event) -> F) {
         let mut position = after;
+        // An outage is told once.
+        let mut is_told = false;
         loop {
             match self.read().events_after(&position, PAGE).await {
                 Ok(events) => {
+                    is_told = false;
                     let is_full = events.len() == PAGE as usize;
                     for event in events {
                         position.advance(&event);
@@ -45,10 +48,14 @@ impl Services {
                         continue;
                     }
                 }
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "could not read what other servers did"
-                ),
+                Err(error) if !is_told => {
+                    is_told = true;
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not read what other servers did; trying again"
+                    );
+                }
+                Err(_) => {}
             }
             tokio::time::sleep(EVERY).await;
         }

@@ -230,16 +230,23 @@ impl Keeper {
     async fn run(mut self) {
         let mut ticks = tokio::time::interval(self.lease / LOOKS_A_LEASE);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // An outage is told once; renewals that fail are told each time.
+        let mut is_told = false;
         loop {
             ticks.tick().await;
-            if let Err(error) = self.look().await {
-                self.connection = None;
+            let Err(error) = self.look().await else {
+                is_told = false;
+                continue;
+            };
+            self.connection = None;
+            if !is_told {
+                is_told = true;
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "could not look who owns the shards"
+                    "could not look who owns the shards; trying again"
                 );
-                self.publish();
             }
+            self.publish();
         }
     }
 

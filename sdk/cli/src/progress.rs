@@ -40,10 +40,16 @@ pub async fn finish(session: &Session, operation: Uuid) -> Result<OperationView,
 
 /// What to tell about an operation that did not do what was asked.
 pub fn ended_badly(view: &OperationView) -> Failure {
-    let why = view
+    let mut why = view
         .error
         .as_ref()
         .map_or_else(String::new, |e| format!(": {} ({})", e.message, e.code));
+    // Where it stands, and what the far side itself said there, for whoever may see that.
+    let stands = view.steps.iter().rev().find(|step| step.fault.is_some());
+    if let (Some(step), OperationState::Parked) = (stands, view.state) {
+        let fault = step.fault.as_deref().unwrap_or_default();
+        why = format!(" at its step {}{why}; last: {fault}", step.step);
+    }
     let next = if view.state == OperationState::Parked {
         "It keeps what it claimed until an operator decides (velum operation retry, undo or assert-gone)."
     } else {

@@ -4,7 +4,12 @@ use velum_model::{
     fault::{Fault, code},
     port::hypervisor::RunHandle,
 };
-use virt::{connect::Connect, domain::Domain, error::ErrorNumber, sys};
+use virt::{
+    connect::Connect,
+    domain::Domain,
+    error::{Error, ErrorNumber},
+    sys,
+};
 
 use super::{existing, fault::faulted, is_active, leftovers, lookup};
 use crate::xml::view;
@@ -74,25 +79,54 @@ pub fn attach(
         return Ok(());
     }
     let domain = devices.domain;
-    let mut attached = domain.attach_device_flags(text, flags);
-    if let Err(error) = &attached
-        && flags & sys::VIR_DOMAIN_AFFECT_LIVE != 0
-    {
-        if leftovers::file_of(&domain, alias).is_ok_and(|file| file.as_deref() == Some(source)) {
-            tracing::warn!(%error, source, "the guest has the disk from an attach that libvirtd did not survive; libvirt shows it from the next start on");
-            flags &= !sys::VIR_DOMAIN_AFFECT_LIVE;
-            if flags == 0 {
-                return Ok(());
-            }
-            attached = domain.attach_device_flags(text, flags);
-        } else if has_leftovers(&domain, source) {
-            tracing::warn!(%error, source, "QEMU still held the disk of an attach that libvirtd did not survive; trying again");
-            attached = domain.attach_device_flags(text, flags);
+    match domain.attach_device_flags(text, flags) {
+        Err(error) if flags & sys::VIR_DOMAIN_AFFECT_LIVE != 0 => {
+            attach_all_the_same(&domain, (alias, source, text), flags, error)
         }
+        attached => attached.map(drop),
     }
-    attached
-        .map(drop)
-        .map_err(|e| faulted("attaching the device", &e))
+    .map_err(|e| faulted("attaching the device", &e))
+}
+
+/// An attach to a running guest that failed, perhaps because an earlier libvirtd died in the middle of one and forgot it.
+fn attach_all_the_same(
+    domain: &Domain,
+    (alias, source, text): (&str, &str, &str),
+    flags: u32,
+    error: Error,
+) -> Result<(), Error> {
+    let lasting = |domain: &Domain| match flags & !sys::VIR_DOMAIN_AFFECT_LIVE {
+        0 => Ok(()),
+        lasting => domain.attach_device_flags(text, lasting).map(drop),
+    };
+    if leftovers::file_of(domain, alias).is_ok_and(|file| file.as_deref() == Some(source)) {
+        tracing::warn!(%error, source, "the guest has the disk from an attach that libvirtd did not survive; libvirt shows it from the next start on");
+        return lasting(domain);
+    }
+    if has_leftovers(domain, source) {
+        tracing::warn!(%error, source, "QEMU still held the disk of an attach that libvirtd did not survive; trying again");
+        return domain.attach_device_flags(text, flags).map(drop);
+    }
+    // Such a disk has a slot that libvirt takes for free.
+    if error.message().contains("PCI: slot")
+        && let Ok(Some(slot)) = leftovers::free_slot(domain)
+        && let Some(placed) = at_slot(text, slot)
+    {
+        tracing::warn!(%error, source, slot, "another disk has the slot that libvirt chose; taking another");
+        domain.attach_device_flags(&placed, sys::VIR_DOMAIN_AFFECT_LIVE)?;
+        return lasting(domain);
+    }
+    Err(error)
+}
+
+/// The disk at a slot of its own; none when it has an address already.
+fn at_slot(text: &str, slot: u64) -> Option<String> {
+    let (inside, _) = text.rsplit_once("</disk>")?;
+    (!inside.contains("<address")).then(|| {
+        format!(
+            "{inside}<address type='pci' domain='0x0000' bus='0x00' slot='{slot:#04x}' function='0x0'/></disk>"
+        )
+    })
 }
 
 /// Whether something that nobody knew of kept a disk busy, and went.

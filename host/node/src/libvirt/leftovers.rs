@@ -88,6 +88,27 @@ pub(super) fn file_of(domain: &Domain, alias: &str) -> Result<Option<String>, Fa
     Ok(file_in(&answer, alias))
 }
 
+/// A slot of the first PCI bus that QEMU has nothing in; none when all are taken, or the machine has another kind of bus.
+///
+/// # Errors
+/// As libvirt says.
+pub(super) fn free_slot(domain: &Domain) -> Result<Option<u64>, Fault> {
+    let answer = ask(domain, &json!({ "execute": "query-pci" }))?;
+    Ok(free_slot_in(&answer))
+}
+
+/// The last that is free: libvirt takes the first. Slots 0 to 2 are the chipset's and the graphics card's.
+fn free_slot_in(answer: &Value) -> Option<u64> {
+    let buses = answer.get("return").and_then(Value::as_array)?;
+    let first = buses.iter().find(|bus| bus.get("bus") == Some(&json!(0)))?;
+    let devices = first.get("devices").and_then(Value::as_array)?;
+    let taken: BTreeSet<u64> = devices
+        .iter()
+        .filter_map(|device| device.get("slot").and_then(Value::as_u64))
+        .collect();
+    (3..32).rev().find(|slot| !taken.contains(slot))
+}
+
 /// Asks the guest to let a device go that libvirt does not know of.
 ///
 /// # Errors
@@ -135,7 +156,7 @@ fn ask(domain: &Domain, command: &Value) -> Result<Value, Fault> {
 mod tests {
     use serde_json::json;
 
-    use super::{file_in, files_in, nodes_of};
+    use super::{file_in, files_in, free_slot_in, nodes_of};
 
     #[test]
     fn a_device_is_known_by_its_id() {
@@ -144,6 +165,17 @@ mod tests {
         assert_eq!(file_in(&answer, "ua-disk-1").as_deref(), Some("/p/v"));
         assert_eq!(file_in(&answer, "ua-disk"), None);
         assert_eq!(file_in(&json!({ "error": {} }), "ua-disk-1"), None);
+    }
+
+    #[test]
+    fn the_last_free_slot_is_taken() {
+        let bus = |slots: &[u64]| {
+            let devices: Vec<_> = slots.iter().map(|slot| json!({ "slot": slot })).collect();
+            json!({ "return": [{ "bus": 1, "devices": [] }, { "bus": 0, "devices": devices }] })
+        };
+        assert_eq!(free_slot_in(&bus(&[0, 1, 5, 31])), Some(30));
+        assert_eq!(free_slot_in(&bus(&(0..32).collect::<Vec<_>>())), None);
+        assert_eq!(free_slot_in(&json!({ "error": {} })), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
+use anyhow::Context;
 use velum_store::care;
 
 use super::show::{Shown, line, print_tables};
@@ -9,6 +10,7 @@ use crate::{config::Config, data::Data, sources::SystemClock};
 
 /// Restores, while no server can start on the data directory.
 pub async fn run(config: &Config, file: &Path) -> anyhow::Result<ExitCode> {
+    std::fs::metadata(file).with_context(|| format!("could not find the backup {}", file.display()))?;
     let _kept_out = Data::keep_out(&config.data)?;
     let (url, clock) = (config.database_url(), SystemClock::default());
     let mut shown = Shown::new();

@@ -17,7 +17,7 @@ pub use backup::{BackedUp, back_up};
 pub use check::{Checked, check};
 pub use copy::{Copied, TableCopied, copy};
 pub use restore::{EPOCH_STEP, restore};
-pub use token::replace_token;
+pub use token::{has_token, replace_token};
 
 /// Every statement of this folder.
 #[cfg(test)]

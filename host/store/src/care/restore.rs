@@ -126,11 +126,15 @@ async fn prepare(
             stage.display()
         )));
     }
-    let mut connection = staged
-        .caretaker()
-        .await
-        .map_err(|error| StoreError::Unusable(format!("{} cannot be restored: {error}", backup.display())))?;
-    if let Some(first) = pages(&mut connection).await?.first() {
+    // Damage is the backup's, not that of the copy that was read.
+    let damaged = |error: StoreError| match error {
+        StoreError::Unusable(why) if why.contains("damaged") => {
+            StoreError::Unusable(format!("{} is damaged; restore another backup", backup.display()))
+        }
+        other => other,
+    };
+    let mut connection = staged.caretaker().await.map_err(damaged)?;
+    if let Some(first) = pages(&mut connection).await.map_err(damaged)?.first() {
         return Err(StoreError::Unusable(format!(
             "{} is damaged: {first}; restore another backup",
             backup.display()
@@ -169,7 +173,8 @@ pub(super) async fn ensure_unused(
     clock: &dyn Clock,
 ) -> Result<(), StoreError> {
     let there = tables(connection).await?;
-    if there.is_empty() {
+    // The list of migrations alone is what a start or copy leaves that was broken off at once.
+    if there.iter().all(|table| table == LEDGER) {
         return Ok(());
     }
     if !there.is_subset(&known_tables()) || !there.contains(LEDGER) {

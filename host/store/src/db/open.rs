@@ -174,6 +174,11 @@ impl Database {
             let options: PgConnectOptions = url.parse().map_err(|_| {
                 StoreError::Unusable("it does not read as postgres://user@host:port/name".into())
             })?;
+            if options.get_database().is_none() {
+                return Err(StoreError::Unusable(
+                    "it names no database: write postgres://USER@HOST:PORT/NAME".into(),
+                ));
+            }
             let options = options
                 .statement_cache_capacity(STATEMENTS)
                 .disable_statement_logging();

@@ -9,11 +9,29 @@ use crate::commit::StoreError;
 pub(crate) fn failed(attempt: &'static str, source: sqlx::Error) -> StoreError {
     if is_damaged(&source) {
         return StoreError::Unusable(format!(
-            "could not {attempt}: the database is damaged ({source}); stop the server and restore a backup with `velumd db \
-             restore`; `velumd db check` lists the damage where anything can be read at all"
+            "could not {attempt}: the database is damaged ({source}); `velumd db check` lists the damage where anything can be \
+             read at all; stop the server, move the file away with what lies beside it, and restore a backup with `velumd db \
+             restore`"
+        ));
+    }
+    if let sqlx::Error::Database(said) = &source
+        && said.code().as_deref() == Some("42501")
+    {
+        return StoreError::Unusable(format!(
+            "could not {attempt}: PostgreSQL does not let this user ({}): make it the owner of the database with `ALTER \
+             DATABASE … OWNER TO …`",
+            said.message()
         ));
     }
     StoreError::Database { attempt, source }
+}
+
+/// What the database itself said, without where in its own source it did.
+fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(said) => said.message().to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// Whether the database found a page or an index that it cannot read: SQLite's CORRUPT and NOTADB (11, 26), PostgreSQL's
@@ -46,11 +64,12 @@ pub(super) fn opening(place: &Place, source: sqlx::Error) -> StoreError {
         }
         Place::Postgres(options, _) => {
             let name = options.get_database().unwrap_or_else(|| options.get_username());
-            opening_postgres(&code, name, options.get_username())
+            let at = (options.get_host(), options.get_port());
+            opening_postgres(&code, name, options.get_username(), at)
         }
     };
     match why {
-        Some(why) => StoreError::Unusable(format!("{why} ({source})")),
+        Some(why) => StoreError::Unusable(format!("{why} ({})", words(&source))),
         None => failed("open the database", source),
     }
 }
@@ -61,8 +80,8 @@ fn opening_sqlite(kind: u32, path: &Path) -> Option<String> {
         // No permission, read-only, cannot open.
         3 | 8 | 14 => Some(unopened(path)),
         11 => Some(format!(
-            "{shown} is damaged: restore a backup with `velumd db restore`; `velumd db check` lists the damage where anything \
-             can be read at all"
+            "{shown} is damaged beyond reading: move it away, with its -wal and -shm, and restore a backup with `velumd db \
+             restore`"
         )),
         26 => Some(format!(
             "{shown} is no SQLite database: name another file in `database`, or move this one away"
@@ -95,10 +114,10 @@ fn unopened(path: &Path) -> String {
     }
 }
 
-fn opening_postgres(code: &str, name: &str, user: &str) -> Option<String> {
+fn opening_postgres(code: &str, name: &str, user: &str, (host, port): (&str, u16)) -> Option<String> {
     match code {
         "3D000" => Some(format!(
-            "PostgreSQL has no database {name}: make it with `createdb {name}`"
+            "PostgreSQL has no database {name}: make it with `createdb -h {host} -p {port} -U {user} {name}`"
         )),
         _ if code.starts_with("28") => Some(format!(
             "PostgreSQL does not let user {user} in: look at the password in `database` and at pg_hba.conf"

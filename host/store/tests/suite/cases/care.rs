@@ -274,10 +274,26 @@ pub async fn a_copy_refuses_what_is_held_or_not_empty(url: String) {
     )
     .await);
     assert!(refused.contains("there is no database file"), "{refused}");
-    // Its lease has run out: now it can be.
+    // Its lease has run out: now it can be, also to where one was broken off at once.
+    begin(&directory.path().join("to.db")).await;
     care::copy(&url, &to, &w_later(&w), &mut |_| ())
         .await
         .expect("copied");
+}
+
+/// What a first start or a copy leaves that is ended within its first milliseconds.
+async fn begin(file: &Path) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options)
+        .await
+        .expect("a connection");
+    sqlx::raw_sql("CREATE TABLE velum_schema (version INTEGER PRIMARY KEY NOT NULL) STRICT")
+        .execute(&mut connection)
+        .await
+        .expect("made");
+    connection.close().await.expect("closed");
 }
 
 /// A clock by which the world's leases have run out.

@@ -161,7 +161,7 @@ pub async fn what_postgresql_has_not_is_refused() {
     };
     let why = refused(&server.url("nowhere")).await;
     assert!(
-        why.contains("has no database nowhere") && why.contains("createdb nowhere"),
+        why.contains("has no database nowhere") && why.contains("-U velum nowhere`"),
         "{why}"
     );
     let url = server.url("postgres").replace("velum@", "nobody@");
