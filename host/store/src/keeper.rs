@@ -35,6 +35,7 @@ use crate::{
     lease::rows,
     sql::rest::{CLAIM, RELEASE, SERVERS, SHARDS_HELD, SIGN_IN, SIGN_OUT},
     store::Store,
+    twins::Twins,
     writer::CLOUD,
 };
 
@@ -125,6 +126,7 @@ struct Keeper {
     owners: Owners,
     owned: watch::Sender<Vec<(ShardId, u64)>>,
     looks: u32,
+    twins: Twins,
     /// When the database last answered.
     answered: Duration,
 }
@@ -156,6 +158,7 @@ impl Store {
             owners: self.owners(),
             owned,
             looks: 0,
+            twins: Twins::default(),
             answered: now,
         };
         keeper.look().await?;
@@ -239,6 +242,7 @@ impl Keeper {
                 continue;
             };
             self.connection = None;
+            self.twins.lost();
             if !is_told {
                 is_told = true;
                 tracing::warn!(
@@ -263,7 +267,9 @@ impl Keeper {
                 Value::from(self.holder.as_str()),
                 Value::from(self.address.as_str()),
             ];
-            self.fetch(&SIGN_IN, &values).await?;
+            let signed = self.fetch(&SIGN_IN, &values).await?;
+            let times = signed.first().map(|row| row.only("server", "renewals"));
+            self.twins.signed_in(times.transpose()?, &self.holder);
         }
         self.looks = self.looks.wrapping_add(u32::from(can_write));
         let servers = self.read_servers().await?;

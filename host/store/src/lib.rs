@@ -22,6 +22,7 @@ mod prepared;
 pub mod reader;
 mod sql;
 mod store;
+mod twins;
 mod writer;
 
 pub use commit::*;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use velum_client::Client;
+use velum_client::{Client, Delay};
 
 use crate::failure::Failure;
 
@@ -76,6 +76,13 @@ impl Session {
     pub fn open(connection: &Connection) -> Result<Self, Failure> {
         let token = token(connection.token_file.as_deref())?;
         let client = Client::new(&connection.server, token.as_deref())?;
+        let server = client.server().to_owned();
+        let client = client.telling(move |delay| match delay {
+            Delay::NoAnswerYet => eprintln!("no answer from {server} yet"),
+            Delay::TryingAgain(error) => {
+                eprintln!("{}; trying again", crate::text::plain_lines(&error.to_string()));
+            }
+        });
         Ok(Self {
             client,
             output: connection.output,

@@ -9,7 +9,7 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{ANSWER_TIMEOUT, Client, ClientError, Filter};
+use crate::{ANSWER_TIMEOUT, Client, ClientError, Delay, Filter, SLOW};
 
 /// What ordinary answers are made of.
 const JSON: &str = "application/json, application/problem+json";
@@ -167,6 +167,7 @@ impl Client {
             if !again || attempt >= self.patience().attempts {
                 return Err(error);
             }
+            self.tell(Delay::TryingAgain(&error));
             tokio::time::sleep(self.patience().pause(attempt, wait)).await;
             attempt += 1;
         }
@@ -174,7 +175,17 @@ impl Client {
 
     async fn send_once(&self, ask: &Ask) -> (Result<Reply, ClientError>, Option<Duration>) {
         let timeout = ask.timeout.unwrap_or(ANSWER_TIMEOUT);
-        let response = match self.request(ask).timeout(timeout).send().await {
+        let mut sending = std::pin::pin!(self.request(ask).timeout(timeout).send());
+        // Who asked to wait longer than usual knows why.
+        let slow = ask.timeout.map_or(SLOW, |_| timeout);
+        let sent = match tokio::time::timeout(slow, &mut sending).await {
+            Ok(sent) => sent,
+            Err(_) => {
+                self.tell(Delay::NoAnswerYet);
+                sending.await
+            }
+        };
+        let response = match sent {
             Ok(response) => response,
             Err(source) => return (Err(self.lost(source)), None),
         };

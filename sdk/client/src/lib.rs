@@ -54,7 +54,22 @@ struct Shared {
     token: Option<String>,
     http: reqwest::Client,
     patience: Patience,
+    hear: Option<Hear>,
 }
+
+type Hear = Arc<dyn Fn(Delay<'_>) + Send + Sync>;
+
+/// Why an answer takes longer than usual.
+#[derive(Clone, Copy, Debug)]
+pub enum Delay<'e> {
+    /// None has come yet, for [`SLOW`].
+    NoAnswerYet,
+    /// The request failed so and is sent again.
+    TryingAgain(&'e ClientError),
+}
+
+/// Whoever waits for so long wants to know that the program does, too.
+pub const SLOW: Duration = Duration::from_secs(5);
 
 /// The token is a secret: it is not shown.
 impl std::fmt::Debug for Shared {
@@ -118,8 +133,30 @@ impl Client {
                 token: token.map(str::to_owned),
                 http,
                 patience,
+                hear: None,
             }),
         })
+    }
+
+    /// The same client, which tells `hear` whenever an answer takes longer than usual.
+    #[must_use]
+    pub fn telling(&self, hear: impl Fn(Delay<'_>) + Send + Sync + 'static) -> Self {
+        let shared = &self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                server: shared.server.clone(),
+                token: shared.token.clone(),
+                http: shared.http.clone(),
+                patience: shared.patience,
+                hear: Some(Arc::new(hear)),
+            }),
+        }
+    }
+
+    pub(crate) fn tell(&self, delay: Delay<'_>) {
+        if let Some(hear) = &self.shared.hear {
+            hear(delay);
+        }
     }
 
     /// The address that was given, without a slash at its end.

@@ -20,8 +20,8 @@ use crate::{
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin";
 /// The bridge, and the addresses on it: the far side and the test, the database.
 const BRIDGE: &str = "velumsrv";
-const FAR_SIDE: &str = "10.213.0.1";
-const DATABASE: &str = "10.213.0.2";
+const FAR_SIDE: &str = "10.214.0.1";
+const DATABASE: &str = "10.214.0.2";
 /// Every server listens at this port of its own address.
 const PORT: u16 = 7070;
 
@@ -364,7 +364,7 @@ impl Drop for Servers {
 }
 
 fn address(number: usize) -> String {
-    format!("10.213.0.{}", 11 + number)
+    format!("10.214.0.{}", 11 + number)
 }
 
 fn namespace(number: usize) -> String {
@@ -479,7 +479,7 @@ impl Database {
         let trusted = std::fs::read_to_string(data.join("pg_hba.conf"))?;
         std::fs::write(
             data.join("pg_hba.conf"),
-            format!("{trusted}host all all 10.213.0.0/24 trust\n"),
+            format!("{trusted}host all all 10.214.0.0/24 trust\n"),
         )?;
         let port = free_port()?;
         let mut command = as_postgres("postgres");

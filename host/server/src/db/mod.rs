@@ -9,6 +9,7 @@ mod show;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Subcommand;
+use velum_store::{StoreError, Trouble};
 
 use crate::config::Config;
 
@@ -60,7 +61,19 @@ pub fn run(config: &Config, verb: Verb) -> anyhow::Result<ExitCode> {
             Verb::Backup { file } => backup::run(config, &file).await,
             Verb::Restore { file } => restore::run(config, &file).await,
             Verb::Check => check::run(config).await,
-            Verb::Copy { from, to } => copy::run(config, &from, &to).await,
+            Verb::Copy { from, to } => return copy::run(config, &from, &to).await,
         }
+        .map_err(|error| named(config, error))
     })
+}
+
+/// Says which database it is that does not answer.
+fn named(config: &Config, error: anyhow::Error) -> anyhow::Error {
+    let is_away = error
+        .downcast_ref::<StoreError>()
+        .is_some_and(|error| error.trouble() == Some(Trouble::Away));
+    match velum_store::shown(&config.database_url()) {
+        Ok(shown) if is_away => error.context(format!("the database {shown} does not answer")),
+        _ => error,
+    }
 }

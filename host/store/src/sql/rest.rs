@@ -66,7 +66,7 @@ pub(crate) const SERVERS: Statement = Statement::common(
 pub(crate) const SIGN_IN: Statement = Statement::common(
     "sign in as a server",
     "INSERT INTO server (id, address, renewals) VALUES ($1, $2, 1)
-     ON CONFLICT (id) DO UPDATE SET address = excluded.address, renewals = server.renewals + 1 RETURNING id",
+     ON CONFLICT (id) DO UPDATE SET address = excluded.address, renewals = server.renewals + 1 RETURNING renewals",
 );
 pub(crate) const SIGN_OUT: Statement = Statement::common(
     "sign a server out",
