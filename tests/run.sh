@@ -40,7 +40,7 @@ cleanup() {
   local home
   # A quickstart that was ended half-way.
   for home in "$RUN/real" "$RUN/sim"; do
-    if [ -d "$home/run" ]; then VELUM_HOME=$home bash config/quickstart.sh --stop || true; fi
+    if [ -d "$home/run" ]; then VELUM_HOME=$home bash config/quickstart.sh --stop >/dev/null || true; fi
   done
   stop_libvirt "$RUN" || true
   rm -rf "$RUN"
