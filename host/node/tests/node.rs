@@ -244,6 +244,9 @@ async fn an_older_owner_is_refused_from_the_moment_a_newer_one_announced_itself(
         .unwrap_err();
     assert_eq!((fault.code, fault.unchanged), (code::FENCED, true));
     assert!(std::path::Path::new(&path).exists());
+    // Looking at the compute host finds that out too, on the connection that stood before.
+    let fault = old_node.hello().await.unwrap_err();
+    assert_eq!(fault.code, code::FENCED);
     let fault = old.announce(epoch(1)).await.unwrap_err();
     assert_eq!(fault.code, code::FENCED);
     let newer = paper_of(3, 2, 2, 1);

@@ -19,7 +19,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// Opens the database and, where it is this server's alone, takes its shards over.
 ///
 /// # Errors
-/// It does not answer within a minute, is not one to work on, or has another administrator's token than `data`.
+/// It does not answer within a minute, is not one to work on, or another server keeps renewing its leases.
 pub async fn open(
     config: &Config,
     data: &Data,
@@ -42,7 +42,7 @@ pub async fn open(
     };
     let opened = patiently((&shown, until), is_away, open).await;
     let store = in_the_way(opened, data).with_context(|| format!("could not open the database {shown}"))?;
-    // Before anything is taken over: a start that is refused costs nobody an epoch.
+    // Before anything is taken over: a start that cannot keep the token costs nobody an epoch.
     data.ensure_admin_token(&store, ids.as_ref()).await?;
     // What several servers share is joined later.
     let shards = match store.can_be_shared() {

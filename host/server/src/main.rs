@@ -92,6 +92,16 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Does something else than serving, on this thread.
+fn aside(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    // What it writes holds the key of the cloud's authority, tokens or their hashes: whoever runs this reads it, and nobody else.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
+
 fn serve(config: &Config, take_over: bool) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log.filter)
         .map_err(|problem| anyhow::anyhow!("log.filter does not parse: {problem}"))?;

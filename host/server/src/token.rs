@@ -18,12 +18,9 @@ pub enum Verb {
 
 /// Does it.
 pub fn run(config: &Config, verb: Verb) -> anyhow::Result<ExitCode> {
-    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let Verb::Reset = verb;
-    let url = config.database_url();
-    let reset = Data::reset_admin_token(&config.data, &url, &SystemIds);
-    runtime.block_on(reset).map(|()| ExitCode::SUCCESS)
+    crate::aside(async {
+        Data::reset_admin_token(&config.data, &config.database_url(), &SystemIds).await?;
+        Ok(ExitCode::SUCCESS)
+    })
 }

@@ -49,14 +49,9 @@ pub enum Verb {
     },
 }
 
-/// Does it, on a thread of its own without the server's.
+/// Does it.
 pub fn run(config: &Config, verb: Verb) -> anyhow::Result<ExitCode> {
-    // What it writes holds the key of the cloud's authority and the hashes of tokens: whoever runs this reads it, and nobody else.
-    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    crate::aside(async {
         match verb {
             Verb::Backup { file } => backup::run(config, &file).await,
             Verb::Restore { file } => restore::run(config, &file).await,
