@@ -55,7 +55,9 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
     let listeners = Listeners::new(watch.clone());
     let (store, shards) = database::open(config, &data, (&clock, &ids), &listeners).await?;
     // Whoever was there before ends now that it has lost its shards: then this server keeps others out itself.
-    let _kept = data.rival.is_some().then(|| data.hold_when_free());
+    if data.rival.is_some() {
+        data.hold_when_free();
+    }
     // What other servers do from here on is followed; what they did before is read below.
     let seen = store
         .read()

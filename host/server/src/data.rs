@@ -5,13 +5,11 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
-use tokio::task::JoinHandle;
 use velum_model::{
     chance::{Ids, fresh},
     tenancy::Scope,
@@ -25,9 +23,6 @@ const NAME: &str = "server.id";
 const ADMIN: &str = "admin";
 /// Where it is kept.
 const TOKEN: &str = "admin.token";
-
-/// A server that lost its shards ends within a lease: nobody else comes in between.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// A data directory that this process holds.
 pub struct Data {
@@ -59,21 +54,24 @@ impl Data {
         })
     }
 
-    /// Locks the directory as soon as whoever holds it is gone; for as long as the answer is kept.
-    pub fn hold_when_free(&self) -> JoinHandle<Option<File>> {
+    /// Locks the directory as soon as whoever holds it is gone, for as long as this process lives. It stands in line for that:
+    /// starts that come again and again, each refused, would else be there first each time.
+    pub fn hold_when_free(&self) {
         let path = self.path.clone();
-        tokio::spawn(async move {
-            loop {
-                match lock(&path) {
-                    Ok(Ok(lock)) => return Some(lock),
-                    Ok(Err(_)) => tokio::time::sleep(LOOK).await,
-                    Err(error) => {
-                        tracing::error!(error = %format!("{error:#}"), "could not lock the data directory");
-                        return None;
-                    }
+        std::thread::spawn(move || {
+            let held = open_lock(&path).and_then(|mut file| {
+                flock(&file, FlockOperation::LockExclusive).context("could not wait for the lock")?;
+                sign(&mut file);
+                Ok(file)
+            });
+            match held {
+                // The end of the process lets it go.
+                Ok(file) => std::mem::forget(file),
+                Err(error) => {
+                    tracing::error!(error = %format!("{error:#}"), "could not lock the data directory");
                 }
             }
-        })
+        });
     }
 
     /// Keeps every server away from the directory until the answer is dropped.
@@ -196,20 +194,9 @@ fn show_token(path: &Path, token: &str) {
 
 /// Makes a data directory if it is not there, and locks it; or says who holds it.
 fn lock(path: &Path) -> anyhow::Result<Result<File, String>> {
-    make(path).with_context(|| format!("could not make the data directory {}", path.display()))?;
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .open(path.join("velumd.lock"))
-        .with_context(|| format!("could not open {}", path.join("velumd.lock").display()))?;
+    let mut file = open_lock(path)?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        // For whoever comes next; a lock without a name is one, too.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        sign(&mut file);
         return Ok(Ok(file));
     }
     let mut holder = String::new();
@@ -218,6 +205,26 @@ fn lock(path: &Path) -> anyhow::Result<Result<File, String>> {
         Ok(process) => format!("another velumd (process {process})"),
         Err(_) => "another velumd".into(),
     }))
+}
+
+fn open_lock(path: &Path) -> anyhow::Result<File> {
+    make(path).with_context(|| format!("could not make the data directory {}", path.display()))?;
+    let lock = path.join("velumd.lock");
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(&lock)
+        .with_context(|| format!("could not open {}", lock.display()))
+}
+
+/// Says who holds the lock, for whoever comes next; a lock without a name is one, too.
+fn sign(file: &mut File) {
+    let _ = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
 }
 
 /// Makes a directory with those above it. What is acknowledged later is in it: its name is durable, too.
