@@ -164,6 +164,9 @@ pub struct ComputeHost {
     pub boot_id: Option<String>,
     /// When it was last seen.
     pub observed_at: Option<Timestamp>,
+    /// Operations that were accepted before this instant keep the driver that it had then; none = it had no other that
+    /// any operation keeps.
+    pub driven_since: Option<Timestamp>,
     /// Grows with every change of the intent.
     pub generation: u64,
     /// When it was made.
@@ -232,6 +235,9 @@ pub struct StoragePool {
     pub abilities: PoolAbilities,
     /// What the operator wants.
     pub intent: Intent,
+    /// Operations that were accepted before this instant keep the provider that it had then; none = it had no other that
+    /// any operation keeps.
+    pub driven_since: Option<Timestamp>,
     /// Grows with every change.
     pub generation: u64,
     /// When it was made.

@@ -9,12 +9,13 @@ use velum_connector::{Connections, http::HttpConnector};
 use velum_model::{
     chance::Ids,
     fault::code,
+    grant::Capabilities,
     plugin::{Digest, World},
     port::{
         Target, TargetKind,
         hypervisor::HypervisorDriver,
         placement::{PlacementPolicy, PolicyFailure},
-        plugins::{ConfigPart, Inspected, PluginRefused, PluginStats, Plugins},
+        plugins::{ConfigPart, Inspected, Installing, PluginRefused, PluginStats, Plugins},
         storage::StorageProvider,
     },
     time::Clock,
@@ -76,6 +77,14 @@ struct Loaded {
     shared: Arc<Shared>,
     schemas: Schemas,
     code: Code,
+}
+
+impl Loaded {
+    /// Whether it works under this grant already.
+    fn is_granted(&self, grant: Option<&Capabilities>) -> bool {
+        let wanted = grant.unwrap_or(&self.inspected.manifest.capabilities);
+        self.shared.manifest.capabilities == *wanted
+    }
 }
 
 /// What a plugin can be instantiated from, by its world. The contract's version was settled when it was linked.
@@ -143,13 +152,17 @@ impl Runtime {
         })
     }
 
-    /// Links what the registry admitted.
-    fn linked(&self, admitted: Admitted) -> Result<Loaded, PluginRefused> {
+    /// Links what the registry admitted; it may do what is granted, or all that it asks for.
+    fn linked(&self, admitted: Admitted, grant: Option<&Capabilities>) -> Result<Loaded, PluginRefused> {
         let Admitted { inspected, component } = admitted;
-        let own = self.limits.of(inspected.world, &inspected.manifest.limits)?;
+        let own = self.limits.capped(inspected.world, &inspected.manifest.limits)?;
+        let mut granted = inspected.manifest.clone();
+        if let Some(grant) = grant {
+            granted.capabilities = grant.clone();
+        }
         let shared = Arc::new(Shared::new(
             inspected.digest.clone(),
-            inspected.manifest.clone(),
+            granted,
             own,
             Arc::clone(&self.limits),
             Arc::clone(&self.clock),
@@ -214,16 +227,25 @@ impl Runtime {
 
 #[async_trait]
 impl Plugins for Runtime {
-    async fn install(
+    async fn inspect(
         &self,
         component: Vec<u8>,
         manifest: Option<String>,
     ) -> Result<Inspected, PluginRefused> {
+        self.registry.inspect_only(component, manifest).await
+    }
+
+    async fn install_granted(&self, installing: Installing) -> Result<Inspected, PluginRefused> {
+        let Installing {
+            component,
+            manifest,
+            grant,
+        } = installing;
         let mut smoked = None;
         let smoke = async |admitted: Admitted| -> Result<Admitted, PluginRefused> {
             let inspected = admitted.inspected.clone();
             let component = admitted.component.clone();
-            let mut loaded = self.linked(admitted)?;
+            let mut loaded = self.linked(admitted, grant.as_ref())?;
             smoke(&mut loaded).await?;
             smoked = Some(loaded);
             Ok(Admitted { inspected, component })
@@ -231,21 +253,25 @@ impl Plugins for Runtime {
         let admitted = self.registry.install(component, manifest, smoke).await?;
         let loaded = match smoked {
             Some(loaded) => loaded,
-            // The same bytes as before: what is loaded goes on with its counters.
+            // The same bytes as before: what is loaded under the same grant goes on with its counters.
             None => match self.loaded(&admitted.inspected.digest) {
-                Ok(loaded) => return Ok(loaded.inspected.clone()),
-                Err(_) => self.linked(admitted)?,
+                Ok(loaded) if loaded.is_granted(grant.as_ref()) => return Ok(loaded.inspected.clone()),
+                _ => self.linked(admitted, grant.as_ref())?,
             },
         };
         Ok(self.keep(loaded))
     }
 
-    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused> {
+    async fn load_granted(
+        &self,
+        digest: &Digest,
+        grant: Option<Capabilities>,
+    ) -> Result<Inspected, PluginRefused> {
         if let Ok(loaded) = self.loaded(digest) {
             return Ok(loaded.inspected.clone());
         }
         let admitted = self.registry.load(digest).await?;
-        Ok(self.keep(self.linked(admitted)?))
+        Ok(self.keep(self.linked(admitted, grant.as_ref())?))
     }
 
     async fn component(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), PluginRefused> {

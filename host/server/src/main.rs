@@ -83,7 +83,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     config.data = arguments.data.unwrap_or(config.data);
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.advertise = arguments.advertise.unwrap_or(config.advertise);
-    config.plugins = arguments.plugins.unwrap_or(config.plugins);
+    config.plugins.directory = arguments.plugins.unwrap_or(config.plugins.directory);
     config.check()?;
     match arguments.command {
         Some(Command::Db(verb)) => db::run(&config, verb),

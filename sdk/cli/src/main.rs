@@ -24,6 +24,7 @@ mod plugin;
 mod pod;
 mod policy;
 mod progress;
+mod publisher;
 mod session;
 mod storage_pool;
 mod table;
@@ -101,6 +102,8 @@ enum Command {
     #[command(subcommand)]
     Plugin(plugin::Command),
     #[command(subcommand)]
+    Publisher(publisher::Command),
+    #[command(subcommand)]
     Policy(policy::Command),
     /// Prints a completion script for a shell.
     Completions {
@@ -163,6 +166,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Event(command) => event::run(session, command).await,
         Command::Decision(command) => decision::run(session, command).await,
         Command::Plugin(command) => plugin::run(session, command).await,
+        Command::Publisher(command) => publisher::run(session, command).await,
         Command::Policy(command) => policy::run(session, command).await,
         Command::Completions { .. } => Ok(()),
     }

@@ -188,7 +188,8 @@ async fn build(server: &Server) -> anyhow::Result<Things> {
             &caller,
             NewPlugin {
                 component: component.into(),
-                manifest: None,
+                is_operators: true,
+                ..NewPlugin::default()
             },
             None,
         ))?;

@@ -140,6 +140,27 @@ impl Registry {
         admitted
     }
 
+    /// All checks but compiling. Nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Registry::install`].
+    pub async fn inspect_only(
+        &self,
+        bytes: Vec<u8>,
+        manifest: Option<String>,
+    ) -> Result<Inspected, PluginRefused> {
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if size > self.limits.component_bytes {
+            return Err(PluginRefused::TooLarge {
+                got: size,
+                max: self.limits.component_bytes,
+            });
+        }
+        let digest = shelf::digest_of(&bytes);
+        let (_, inspected) = self.inspected(bytes, digest, manifest).await?;
+        Ok(inspected)
+    }
+
     /// What is kept under `digest`, if these are the same bytes with the same manifest.
     fn known(&self, digest: &Digest, manifest: Option<&str>) -> Result<Option<Admitted>, PluginRefused> {
         let Some(kept) = self.cached(digest) else {

@@ -43,8 +43,13 @@ impl Services {
         check_attributes(&new.attributes)?;
         let zone = self.zone_named(caller, new.zone, "/zone_id").await?;
         self.check_scope(&zone, new.scope).await?;
-        let provider = self
-            .newest_plugin(&new.provider, World::StorageProvider, "/provider")
+        let (provider, first) = self
+            .plugin_for(
+                caller,
+                zone.id,
+                &new.provider,
+                (World::StorageProvider, "/provider"),
+            )
             .await?;
         let id: StoragePoolId = self.fresh();
         let target = Target {
@@ -73,12 +78,15 @@ impl Services {
             attributes: new.attributes,
             abilities: abilities_of(descriptor),
             intent: Intent::Enabled,
+            driven_since: None,
             generation: 1,
             created_at: self.now(),
         };
+        let mut changes = vec![Change::InsertStoragePool(Box::new(pool.clone()))];
+        changes.extend(first);
         let commit = Commit {
             fence: Some(self.fence(zone.shard)?),
-            changes: vec![Change::InsertStoragePool(Box::new(pool.clone()))],
+            changes,
             events: vec![own_event(
                 caller,
                 "storage-pool.created",
@@ -144,7 +152,8 @@ fn capacity_of(wanted: Option<Bytes>, space: Space) -> Result<Bytes, ServiceErro
     }
 }
 
-fn abilities_of(descriptor: ProviderDescriptor) -> PoolAbilities {
+/// What is kept of what a provider says of a pool.
+pub(crate) fn abilities_of(descriptor: ProviderDescriptor) -> PoolAbilities {
     PoolAbilities {
         attachment_kinds: descriptor.attachment_kinds,
         formats: descriptor.formats,
@@ -152,5 +161,17 @@ fn abilities_of(descriptor: ProviderDescriptor) -> PoolAbilities {
         granularity_bytes: descriptor.granularity_bytes,
         min_bytes: descriptor.min_bytes,
         max_bytes: descriptor.max_bytes,
+    }
+}
+
+/// Handles of calls are made for a target; a description needs no more.
+pub(crate) fn target_of_pool(pool: &StoragePool) -> Target {
+    Target {
+        kind: TargetKind::StoragePool,
+        id: pool.id.uuid(),
+        config: pool.config.clone(),
+        node: pool.node.clone(),
+        endpoint: pool.endpoint.clone(),
+        secret: None,
     }
 }

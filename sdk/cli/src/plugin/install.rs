@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use velum_client::Plugins;
+use velum_wire::InstallPluginBody;
 
-use super::build::{component_of, package_name};
+use super::{
+    build::{component_of, package_name},
+    consent::{self, Consent},
+};
 use crate::{
     failure::Failure,
     kind,
@@ -20,6 +25,8 @@ pub struct Install {
     /// Its manifest [default: plugin.toml beside the component, if it is there].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 /// Runs `velum plugin install`.
@@ -45,11 +52,13 @@ pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
     if let Some(path) = &path {
         session.say(&format!("installing {} with {}", file.display(), path.display()));
     }
-    let answer = session
-        .client
-        .plugins()
-        .install(component.into(), manifest.as_deref())
-        .await?;
+    let digest = velum_bundle::digest(&component).to_string();
+    let body = InstallPluginBody {
+        component_base64: Some(STANDARD.encode(&component)),
+        manifest,
+        ..InstallPluginBody::default()
+    };
+    let answer = consent::install(session, body, digest, &install.consent).await?;
     kind::answered::<Plugins>(session, answer, NO_WAIT).await
 }
 

@@ -1,7 +1,9 @@
 //! `velum plugin`: components that the server loads at run time, and the tools to make them.
 
 mod build;
+mod consent;
 mod install;
+mod life;
 mod new;
 
 use clap::Subcommand;
@@ -21,6 +23,10 @@ impl Shown for Plugins {
         text("NAME", "name"),
         text("VERSION", "version"),
         text("WORLD", "world"),
+        column("STATE", "state", Kind::State),
+        text("ORIGIN", "origin"),
+        text("PUBLISHER", "publisher"),
+        column("KEY REVOKED", "key_revoked_at", Kind::Time),
         column("SIZE", "size_bytes", Kind::Bytes),
         column("DIGEST", "digest", Kind::Digest),
         column("INSTALLED", "created_at", Kind::Time),
@@ -39,8 +45,21 @@ pub enum Command {
     Install(install::Install),
     /// Lists installed plugins.
     List(Rows),
-    /// Shows one plugin: what it imports, exports, asks for.
+    /// Shows one plugin: what it imports, exports, asks for, was granted, and what uses it.
     Show(One),
+    /// Makes a version of a driver or provider the one that a zone works with.
+    ///
+    /// Compute hosts or pools that use another version go over at once; operations under way end with the version that they
+    /// began with. What is superseded drains: `velum plugin list` shows it.
+    Activate(life::Activate),
+    /// Puts the version back that was active in a zone before this one.
+    Rollback(life::Rollback),
+    /// Lets a placement plugin see what a policy is asked: its answers are counted and not used (velum policy shadow).
+    Shadow(life::Shadow),
+    /// Makes a policy of the plugin that is its shadow (velum policy promote).
+    Promote(life::Promote),
+    /// Shows what a plugin did on the server since that started.
+    Stats(life::Which),
     /// Removes a plugin that nothing uses.
     #[command(visible_alias = "delete")]
     Remove(One),
@@ -62,6 +81,11 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Install(install) => install::run(session, &install).await,
         Command::List(rows) => kind::list::<Plugins>(session, &rows, Filter::new()).await,
         Command::Show(one) => kind::show_id::<Plugins>(session, plugin(session, &one.name).await?).await,
+        Command::Activate(activate) => life::activate(session, &activate).await,
+        Command::Rollback(rollback) => life::rollback(session, &rollback).await,
+        Command::Shadow(shadow) => life::begin_shadow(session, &shadow).await,
+        Command::Promote(promote) => life::promote(session, &promote).await,
+        Command::Stats(which) => life::stats(session, &which).await,
         Command::Remove(one) => {
             let id = plugin(session, &one.name).await?;
             let operation = session.client.plugins().delete(id).await?;

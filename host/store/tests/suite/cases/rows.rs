@@ -114,7 +114,8 @@ pub async fn records_read_back(w: &World) {
     assert_eq!(addresses.items[0].holder, AddressHolder::ComputeHost(host.id));
     reads!(read.plugin_by_digest(&w.plugin.digest), w.plugin);
     let newer = plugin(&*w.ids, "driver", 2, now.plus_millis(1));
-    w.accept(vec![Change::InsertPlugin(newer.clone())]).await;
+    w.accept(vec![Change::InsertPlugin(Box::new(newer.clone()))])
+        .await;
     reads!(read.newest_plugin(&name("driver")), newer);
 }
 

@@ -1,5 +1,8 @@
 //! `velum policy`: names for a plugin and its configuration.
 
+pub mod shadow;
+mod versions;
+
 use clap::{Args, Subcommand, ValueEnum};
 use velum_client::{Filter, Plugins};
 use velum_wire::{CreatePolicyBody, PluginView, UpdatePolicyBody};
@@ -22,6 +25,7 @@ impl Shown for Policies {
         column("DIGEST", "digest", Kind::Digest),
         text("GENERATION", "generation"),
         text("FALLBACK", "fallback"),
+        text("HOW", "cause"),
         text("CONFIG", "config"),
         text("ID", "id"),
     ];
@@ -38,6 +42,20 @@ pub enum Command {
     Create(Create),
     /// Swaps plugin or configuration: the next decision is made under it.
     Update(Update),
+    /// Tries a plugin on what the policy is asked: its answers are counted and not used.
+    ///
+    /// Without options it shows what was seen so far: how often both would choose the same compute host, how alike they
+    /// order the best 16, what the shadow would refuse, how it fails, what it costs.
+    Shadow(shadow::Shadow),
+    /// Makes the shadow the policy; what it was stays in its history.
+    ///
+    /// For a while afterwards the server watches it: when it fails or refuses too often, the version before takes its
+    /// place again by itself, and `velum policy versions` says so.
+    Promote(One),
+    /// Lists what the policy was: every generation, how it came to be, by whom and why.
+    Versions(One),
+    /// Puts an earlier version back, plugin and configuration.
+    Rollback(versions::Rollback),
     /// Removes a policy that no zone or offering names.
     Delete(One),
 }
@@ -126,6 +144,10 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             };
             kind::answered::<Policies>(session, policies.update(id, &body, None).await?, NO_WAIT).await
         }
+        Command::Shadow(shadow) => shadow::run(session, &shadow).await,
+        Command::Promote(one) => shadow::promote(session, &one).await,
+        Command::Versions(one) => versions::list(session, &one).await,
+        Command::Rollback(back) => versions::rollback(session, back).await,
         Command::Delete(one) => kind::delete::<Policies>(session, &one, NO_WAIT).await,
     }
 }
