@@ -2,7 +2,7 @@
 //! dropped and counted: a request never waits for a shadow, and never learns that there is one.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     sync::{Arc, Weak},
     thread,
 };
@@ -13,7 +13,7 @@ use velum_model::{
     id::ShadowId,
     plugin::PolicyShadow,
     port::{
-        placement::{PlacementPolicy, PolicyFailure},
+        placement::{PlacementPolicy, PolicyDescriptor, PolicyFailure},
         plugins::Plugins,
     },
     shadow::ShadowCounts,
@@ -32,7 +32,14 @@ const INSTANCES: usize = 8;
 /// An ask that was decided, on its way to a shadow.
 pub(crate) struct Shadowed {
     pub shadow: Arc<PolicyShadow>,
-    pub ask: ShadowAsk,
+    /// None as long as nobody knows what the shadow wants to be shown: then it is asked for that.
+    pub ask: Option<ShadowAsk>,
+}
+
+impl Shadowed {
+    fn bytes(&self) -> usize {
+        self.ask.as_ref().map_or(0, ShadowAsk::bytes)
+    }
 }
 
 /// What a planner knows of an ask at once.
@@ -59,6 +66,9 @@ pub(crate) struct Desk {
     pile: Mutex<Pile>,
     ready: Condvar,
     counts: Mutex<BTreeMap<ShadowId, Counted>>,
+    /// What each shadow wants to be shown, once it has said so. An interpreter takes a second to start: that is not done
+    /// where requests wait.
+    wants: Mutex<HashMap<ShadowId, Arc<PolicyDescriptor>>>,
 }
 
 #[derive(Default)]
@@ -76,6 +86,7 @@ impl Desk {
             pile: Mutex::default(),
             ready: Condvar::new(),
             counts: Mutex::default(),
+            wants: Mutex::default(),
         })
     }
 
@@ -103,7 +114,7 @@ impl Desk {
     /// Lays an ask on the pile. The thread is started with the first.
     pub(crate) fn offer(self: &Arc<Self>, asked: Shadowed) {
         let mut pile = self.pile.lock();
-        pile.bytes += asked.ask.bytes();
+        pile.bytes += asked.bytes();
         pile.asks.push_back(asked);
         if !pile.is_running {
             let desk = Arc::downgrade(self);
@@ -148,6 +159,12 @@ impl Desk {
     /// A shadow ended.
     pub(crate) fn forget(&self, shadow: ShadowId) {
         self.counts.lock().remove(&shadow);
+        self.wants.lock().remove(&shadow);
+    }
+
+    /// What a shadow wants to be shown; none before it has said so.
+    pub(crate) fn wants(&self, shadow: ShadowId) -> Option<Arc<PolicyDescriptor>> {
+        self.wants.lock().get(&shadow).cloned()
     }
 
     /// The next ask, for as long as anybody could bring one.
@@ -160,7 +177,7 @@ impl Desk {
                 here.ready.wait_for(&mut pile, LOOK_UP);
             }
             let next = pile.asks.pop_front();
-            pile.bytes -= next.as_ref().map_or(0, |asked| asked.ask.bytes());
+            pile.bytes -= next.as_ref().map_or(0, Shadowed::bytes);
             drop(pile);
             if let Some(asked) = next {
                 return Some((here, asked));
@@ -170,7 +187,10 @@ impl Desk {
 
     fn answer(&self, asked: &Shadowed, instances: &mut Instances) {
         let id = asked.shadow.id;
-        match self.asked(asked, instances) {
+        let Some(ask) = &asked.ask else {
+            return self.introduce(&asked.shadow, instances);
+        };
+        match self.asked(&asked.shadow, ask, instances) {
             Ok((comparison, fuel, micros)) => self.count(id, |counts| {
                 counts.compared += 1;
                 counts.same_winner += u64::from(comparison.same_winner);
@@ -188,26 +208,48 @@ impl Desk {
         }
     }
 
+    /// Lets a shadow say what it wants to be shown; the ask at which it was met counts as not shown.
+    fn introduce(&self, shadow: &PolicyShadow, instances: &mut Instances) {
+        let met = self
+            .instance(shadow, instances)
+            .map(|policy| policy.descriptor().clone());
+        match met {
+            Ok(wants) => {
+                self.wants.lock().insert(shadow.id, Arc::new(wants));
+                self.count(shadow.id, |counts| counts.dropped += 1);
+            }
+            Err(failure) => self.count(shadow.id, |counts| counts.failed(&failure)),
+        }
+    }
+
+    fn instance<'i>(
+        &self,
+        shadow: &PolicyShadow,
+        instances: &'i mut Instances,
+    ) -> Result<&'i mut Box<dyn PlacementPolicy>, PolicyFailure> {
+        if instances.len() >= INSTANCES && !instances.contains_key(&shadow.id) {
+            instances.clear();
+        }
+        match instances.entry(shadow.id) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let made = self.plugins.policy(&shadow.digest, &shadow.config);
+                let made = made.map_err(|refused| PolicyFailure::Unavailable(refused.to_string()))?;
+                Ok(place.insert(made))
+            }
+        }
+    }
+
     fn asked(
         &self,
-        asked: &Shadowed,
+        shadow: &PolicyShadow,
+        ask: &ShadowAsk,
         instances: &mut Instances,
     ) -> Result<(velum_placement::Comparison, u64, u64), PolicyFailure> {
-        let shadow = &asked.shadow;
-        if !instances.contains_key(&shadow.id) {
-            if instances.len() >= INSTANCES {
-                instances.clear();
-            }
-            let made = self.plugins.policy(&shadow.digest, &shadow.config);
-            let made = made.map_err(|refused| PolicyFailure::Unavailable(refused.to_string()))?;
-            instances.insert(shadow.id, made);
-        }
-        let Some(policy) = instances.get_mut(&shadow.id) else {
-            return Err(PolicyFailure::Unavailable("it could not be kept".into()));
-        };
-        asked.ask.show(policy.as_mut())?;
+        let policy = self.instance(shadow, instances)?;
+        ask.show(policy.as_mut())?;
         let began = self.clock.now();
-        let comparison = asked.ask.judge(policy.as_mut())?;
+        let comparison = ask.judge(policy.as_mut())?;
         let micros = self.clock.now().micros().saturating_sub(began.micros());
         Ok((comparison, policy.fuel_used(), u64::try_from(micros).unwrap_or(0)))
     }

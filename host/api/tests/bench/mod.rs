@@ -206,7 +206,10 @@ impl Bench {
             clock: counting.clone(),
             ids: counting.clone(),
             watch,
-            settings: velum_service::Settings::default(),
+            settings: velum_service::Settings {
+                unsigned: velum_service::Unsigned::Allow,
+                ..velum_service::Settings::default()
+            },
         };
         let state = ApiState {
             peers: address.map(|_| Peers::new().expect("a client")),

@@ -57,12 +57,7 @@ impl State {
             policies: Policies::new(Arc::clone(&parts.plugins)),
             policy: None,
             pool_policy: None,
-            watching: Watching::new(
-                Arc::clone(&parts.plugins),
-                Arc::clone(&parts.desk),
-                parts.probation,
-                parts.misfits.clone(),
-            ),
+            watching: Watching::new(Arc::clone(&parts.desk), parts.probation, parts.misfits.clone()),
             tentative: HashMap::new(),
             since_load: None,
             parts,

@@ -9,10 +9,7 @@ use velum_model::{
     decision::{PolicyUsed, Refusal},
     id::{PolicyId, ShadowId},
     plugin::{Policy, PolicyShadow},
-    port::{
-        placement::{PolicyDescriptor, PolicyFailure},
-        plugins::Plugins,
-    },
+    port::placement::PolicyFailure,
 };
 use velum_placement::{Ask, Inventory, Outcome, ShadowAsk};
 
@@ -48,32 +45,18 @@ struct Tally {
     told: u64,
 }
 
-/// A shadow, with what it wants to be shown.
-struct Shown {
-    shadow: Arc<PolicyShadow>,
-    /// None while no instance could be made of it.
-    wants: Option<PolicyDescriptor>,
-}
-
 /// See the module.
 pub(super) struct Watching {
-    plugins: Arc<dyn Plugins>,
     desk: Arc<Desk>,
     probation: Probation,
     misfits: mpsc::Sender<Misfit>,
     tallies: HashMap<PolicyId, Tally>,
-    shadows: HashMap<PolicyId, Shown>,
+    shadows: HashMap<PolicyId, Arc<PolicyShadow>>,
 }
 
 impl Watching {
-    pub(super) fn new(
-        plugins: Arc<dyn Plugins>,
-        desk: Arc<Desk>,
-        probation: Probation,
-        misfits: mpsc::Sender<Misfit>,
-    ) -> Self {
+    pub(super) fn new(desk: Arc<Desk>, probation: Probation, misfits: mpsc::Sender<Misfit>) -> Self {
         Self {
-            plugins,
             desk,
             probation,
             misfits,
@@ -84,30 +67,22 @@ impl Watching {
 
     /// A policy has this shadow from now on.
     pub(super) fn begin(&mut self, shadow: PolicyShadow) {
-        let known = self.shadows.get(&shadow.policy);
-        if known.is_none_or(|known| known.shadow.id != shadow.id) {
-            let shown = Shown {
-                shadow: Arc::new(shadow),
-                wants: None,
-            };
-            self.shadows.insert(shown.shadow.policy, shown);
-        }
+        self.shadows.insert(shadow.policy, Arc::new(shadow));
     }
 
     /// A policy has none any more; with an id only if it was that one.
     pub(super) fn end(&mut self, policy: PolicyId, id: Option<ShadowId>) {
-        let is_it = |shown: &Shown| id.is_none_or(|id| shown.shadow.id == id);
+        let is_it = |shadow: &Arc<PolicyShadow>| id.is_none_or(|id| shadow.id == id);
         if self.shadows.get(&policy).is_some_and(is_it)
             && let Some(gone) = self.shadows.remove(&policy)
         {
-            self.desk.forget(gone.shadow.id);
+            self.desk.forget(gone.id);
         }
     }
 
     /// The shadows are these: others have ended while nobody listened.
     pub(super) fn replace(&mut self, shadows: Vec<PolicyShadow>) {
-        self.shadows
-            .retain(|_, shown| shadows.iter().any(|shadow| shadow.id == shown.shadow.id));
+        self.shadows.clear();
         for shadow in shadows {
             self.begin(shadow);
         }
@@ -127,7 +102,7 @@ impl Watching {
         outcome: &Outcome,
         micros: u64,
     ) {
-        let Some(shown) = outcome.policy.policy.and_then(|id| self.shadows.get_mut(&id)) else {
+        let Some(shadow) = outcome.policy.policy.and_then(|id| self.shadows.get(&id)) else {
             return;
         };
         let decided = Decided {
@@ -135,20 +110,13 @@ impl Watching {
             micros,
             has_failed: outcome.policy.failed.is_some(),
         };
-        if !self.desk.decided(shown.shadow.id, decided) {
+        if !self.desk.decided(shadow.id, decided) {
             return;
         }
-        if shown.wants.is_none() {
-            let tried = self.plugins.policy(&shown.shadow.digest, &shown.shadow.config);
-            shown.wants = tried.ok().map(|policy| policy.descriptor().clone());
-        }
-        // One that cannot be made is asked all the same, so that its failures are counted where all are.
-        let nothing = nothing_wanted();
-        let wants = shown.wants.as_ref().unwrap_or(&nothing);
-        let ask = ShadowAsk::take(inventory, ask, seed, outcome, wants);
+        let wants = self.desk.wants(shadow.id);
         self.desk.offer(Shadowed {
-            shadow: Arc::clone(&shown.shadow),
-            ask,
+            shadow: Arc::clone(shadow),
+            ask: wants.map(|wants| ShadowAsk::take(inventory, ask, seed, outcome, &wants)),
         });
     }
 
@@ -261,20 +229,6 @@ impl Tally {
                 bounds.refusals_permille
             )
         })
-    }
-}
-
-fn nothing_wanted() -> PolicyDescriptor {
-    PolicyDescriptor {
-        name: String::new(),
-        row_kind: 0,
-        columns: Vec::new(),
-        demands: Vec::new(),
-        facts: Vec::new(),
-        row_local: true,
-        max_rows: 0,
-        refusals: Vec::new(),
-        config_schema: String::new(),
     }
 }
 

@@ -5,11 +5,11 @@ use velum_model::{
     PluginId,
     id::{ClusterId, StoragePoolId, ZoneId},
     infrastructure::{ComputeHost, StoragePool, Zone},
-    page::{Page, Paged},
+    page::Page,
     plugin::{Activation, Digest, Plugin, World},
     tenancy::Caller,
 };
-use velum_store::{Change, Commit, ComputeHostFilter, NewEvent, PluginFilter, StoragePoolFilter, StoreError};
+use velum_store::{Change, Commit, ComputeHostFilter, NewEvent, PluginFilter, StoragePoolFilter};
 
 use super::{Activated, Activating};
 use crate::{
@@ -20,6 +20,27 @@ use crate::{
     targets::{probe, unanswered},
     write::{lost_a_race, no_such, own_event},
 };
+
+/// Every page of a list.
+macro_rules! every {
+    ($page:ident => $read:expr) => {{
+        let mut items = Vec::new();
+        let mut $page = Page {
+            limit: Page::MAX_LIMIT,
+            after: None,
+        };
+        loop {
+            let part = $read
+                .await
+                .map_err(|error| ServiceError::from_store("read what goes over", error))?;
+            items.extend(part.items);
+            $page.after = part.next;
+            if $page.after.is_none() {
+                break items;
+            }
+        }
+    }};
+}
 
 /// A version on its way into a zone.
 struct Going<'a> {
@@ -162,9 +183,9 @@ impl Services {
             name: Some(plugin.manifest.name.clone()),
             ..PluginFilter::default()
         };
-        let all = pages(async |page| self.read().plugins(&of_name, page).await).await;
-        let all = all.map_err(|error| ServiceError::from_store("read the plugin's versions", error))?;
-        Ok(all.into_iter().map(|plugin: Plugin| plugin.digest).collect())
+        let reader = self.read();
+        let all: Vec<Plugin> = every!(page => reader.plugins(&of_name, page));
+        Ok(all.into_iter().map(|plugin| plugin.digest).collect())
     }
 
     pub(crate) async fn activation(
@@ -314,9 +335,8 @@ impl Services {
             zone: Some(going.zone.id),
             ..ComputeHostFilter::default()
         };
-        let hosts = pages(async |page| self.read().compute_hosts(&in_zone, page).await).await;
-        let mut hosts: Vec<ComputeHost> =
-            hosts.map_err(|error| ServiceError::from_store("read the compute hosts", error))?;
+        let reader = self.read();
+        let mut hosts: Vec<ComputeHost> = every!(page => reader.compute_hosts(&in_zone, page));
         let clusters = &going.parts.clusters;
         hosts.retain(|host| {
             host.driver != going.plugin.digest
@@ -363,9 +383,8 @@ impl Services {
             zone: Some(going.zone.id),
             ..StoragePoolFilter::default()
         };
-        let pools = pages(async |page| self.read().storage_pools(&in_zone, page).await).await;
-        let mut pools: Vec<StoragePool> =
-            pools.map_err(|error| ServiceError::from_store("read the storage pools", error))?;
+        let reader = self.read();
+        let mut pools: Vec<StoragePool> = every!(page => reader.storage_pools(&in_zone, page));
         let named = &going.parts.storage_pools;
         pools.retain(|pool| {
             pool.provider != going.plugin.digest
@@ -412,25 +431,5 @@ fn of_target(error: ServiceError, what: &'static str, name: &velum_model::Name) 
             "change its settings so that both versions take them, then activate again",
         ),
         other => other,
-    }
-}
-
-/// Every page of a list.
-async fn pages<T, F>(read: F) -> Result<Vec<T>, StoreError>
-where
-    F: AsyncFn(Page) -> Result<Paged<T>, StoreError>,
-{
-    let mut items = Vec::new();
-    let mut page = Page {
-        limit: Page::MAX_LIMIT,
-        after: None,
-    };
-    loop {
-        let part = read(page).await?;
-        items.extend(part.items);
-        page.after = part.next;
-        if page.after.is_none() {
-            return Ok(items);
-        }
     }
 }

@@ -35,15 +35,16 @@ impl Services {
             return Ok(Answered::Replayed(answer));
         }
         let offered = self.opened(&mut new).await?;
-        let (component, manifest) = (offered.component.clone(), offered.manifest.clone());
-        let found = self.plugins().inspect(component, manifest).await?;
-        if let Some(known) = self.plugin_of(&found.digest).await? {
+        if let Some(known) = self.plugin_of(&offered.digest).await? {
             // The same bytes with another manifest are refused by who keeps them.
             let again = offered.installing(&known);
             self.plugins().install_granted(again).await?;
             return Ok(Answered::Fresh(self.with_use(known).await?));
         }
-        let origin = self.origin_of(caller, offered.signature.clone(), &found.digest, &new)?;
+        // Nothing looks into what nobody vouches for.
+        let origin = self.origin_of(caller, offered.signature.clone(), &offered.digest, &new)?;
+        let (component, manifest) = (offered.component.clone(), offered.manifest.clone());
+        let found = self.plugins().inspect(component, manifest).await?;
         self.name_claimed(&found.manifest, &found.digest, &origin).await?;
         let granted = self
             .granted(&found.manifest, &found.digest, &origin, new.grant.as_ref())

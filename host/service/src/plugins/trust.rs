@@ -15,6 +15,8 @@ use crate::{error::ServiceError, services::Services, settings::Unsigned};
 /// What was offered, taken out of its bundle.
 pub(super) struct Offered {
     pub component: Vec<u8>,
+    /// The component's digest, computed here.
+    pub digest: Digest,
     pub manifest: Option<String>,
     /// A publisher's word for it, checked.
     pub signature: Option<Signature>,
@@ -24,11 +26,7 @@ impl Services {
     /// Takes apart what was offered. A signature that is there must be good, whatever the server thinks of unsigned ones.
     pub(super) async fn opened(&self, new: &mut NewPlugin) -> Result<Offered, ServiceError> {
         let Some(archive) = new.bundle.take() else {
-            return Ok(Offered {
-                component: std::mem::take(&mut new.component),
-                manifest: new.manifest.take(),
-                signature: None,
-            });
+            return alone(std::mem::take(&mut new.component), new.manifest.take()).await;
         };
         let bundle =
             tokio::task::spawn_blocking(move || Bundle::from_tar(&archive, &Limits::default())).await;
@@ -42,6 +40,7 @@ impl Services {
         let signature = self.signature_of(&bundle).await?;
         Ok(Offered {
             component: bundle.component().to_vec(),
+            digest: bundle.component_digest().clone(),
             manifest: Some(bundle.plugin_toml().to_owned()),
             signature,
         })
@@ -120,6 +119,21 @@ impl Services {
             digest: digest.clone(),
         })
     }
+}
+
+/// A component without a bundle around it. What is hashed may have 32 MiB: not on a thread that others wait for.
+async fn alone(component: Vec<u8>, manifest: Option<String>) -> Result<Offered, ServiceError> {
+    let hashed = tokio::task::spawn_blocking(move || (velum_bundle::digest(&component), component)).await;
+    let (digest, component) = hashed.map_err(|_| ServiceError::Unavailable {
+        problem: "the component could not be hashed".into(),
+        retry_after_s: crate::error::SOON_S,
+    })?;
+    Ok(Offered {
+        component,
+        digest,
+        manifest,
+        signature: None,
+    })
 }
 
 fn trusted((key, publisher): &(PublisherKey, Name)) -> Option<TrustedKey> {

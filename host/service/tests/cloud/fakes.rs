@@ -79,11 +79,7 @@ impl FakePlugins {
 }
 
 pub fn digest_of(text: &str) -> Digest {
-    let mut hex: String = text.bytes().map(|b| format!("{b:02x}")).collect();
-    while hex.len() < 64 {
-        hex.push('0');
-    }
-    Digest::from_hex(&hex).expect("64 digits")
+    velum_bundle::digest(text.as_bytes())
 }
 
 #[async_trait]

@@ -46,6 +46,9 @@ impl Transaction<'_> {
 
     /// Which versions zones use: after the zones.
     pub(super) async fn write_activations(&mut self) -> Result<(), Failure> {
+        if self.has(|change| matches!(change, Change::UpdateActivation(_))) {
+            self.forget_what_was_before().await?;
+        }
         // Of two that are the first at the same time one stays.
         self.each(&sql::INSERT_ACTIVATION, plugins::insert_activation, None)
             .await?;
@@ -83,19 +86,23 @@ impl Transaction<'_> {
     }
 
     /// Before a plugin is removed: what no operation keeps any more keeps no plugin.
-    pub(super) async fn forget_what_was_before(&mut self) -> Result<(), Failure> {
+    pub(super) async fn let_plugins_go(&mut self) -> Result<(), Failure> {
         let removes = |change: &Change| {
             matches!(
                 change,
                 Change::Delete {
                     table: Table::Plugin,
                     ..
-                } | Change::UpdateActivation(_)
+                }
             )
         };
-        if !self.has(removes) {
-            return Ok(());
+        match self.has(removes) {
+            true => self.forget_what_was_before().await,
+            false => Ok(()),
         }
+    }
+
+    async fn forget_what_was_before(&mut self) -> Result<(), Failure> {
         let forgotten = self.connection.fetch(&sql::FORGET_BEFORE, &[]).await;
         forgotten.map(drop).map_err(|source| Failure::Database {
             attempt: sql::FORGET_BEFORE.does,

@@ -248,7 +248,7 @@ impl Transaction<'_> {
 
     /// Removes records, what points to others first.
     pub(super) async fn delete_records(&mut self) -> Result<(), Failure> {
-        self.forget_what_was_before().await?;
+        self.let_plugins_go().await?;
         let order: [(&Statement, Table); 15] = [
             (&sql::DELETE_STORAGE_POOL, Table::StoragePool),
             (&sql::DELETE_TEMPLATE, Table::Template),
