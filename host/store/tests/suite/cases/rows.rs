@@ -854,8 +854,11 @@ pub async fn every_list_takes_every_filter(url: String) {
         version: Some("1".into()),
         world: Some(PluginWorld::PlacementPolicy),
         digest: digest.clone(),
+        publisher: Some(velum_model::Id::from_uuid(Uuid::nil())),
+        key: Some(velum_model::Id::from_uuid(Uuid::nil())),
     };
     none!(read.plugins(&filter, page));
+    none!(read.publishers(&PublisherFilter { name: called.clone() }, page));
     none!(read.policies(&PolicyFilter { name: called, digest }, page));
     let filter = EventFilter {
         kind: Some("x".into()),
