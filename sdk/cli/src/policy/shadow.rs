@@ -9,8 +9,9 @@ use crate::{
     args::json,
     failure::Failure,
     kind::{self, One},
+    names::Names,
     session::{NO_WAIT, Session},
-    table,
+    table::{self, Kind},
     text::{count, plain},
 };
 
@@ -91,7 +92,11 @@ fn render(seen: &ShadowView) -> String {
         ("config", plain(&seen.config.to_string())),
         (
             "since",
-            format!("{} by {}", plain(&seen.started_at), plain(&seen.caller)),
+            format!(
+                "{} by {}",
+                table::word(&seen.started_at.clone().into(), Kind::Time, &Names::default()),
+                plain(&seen.caller)
+            ),
         ),
         (
             "asks",
