@@ -20,3 +20,4 @@ pub use grant::state::{FileState, Kept, StateStore};
 pub use limits::{Limits, PluginLimits};
 pub use registry::{ARGUMENT as COMPILE_ARGUMENT, compile_child_main};
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
+pub use world::placement::v0_1::BarePolicy;
