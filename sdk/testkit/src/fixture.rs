@@ -224,12 +224,17 @@ impl Fixture {
     pub fn play(&self, sandbox: &Sandbox, plugin: &Plugin) -> Result<Played, FixtureError> {
         let failed = |problem: String| FixtureError::Policy(problem);
         let digest = &plugin.inspected.digest;
-        let config = self.config.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let config = self
+            .config
+            .clone()
+            .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         let runtime = sandbox.runtime();
         runtime
             .check_config(digest, ConfigPart::Policy, &config)
             .map_err(|refused| failed(refused.to_string()))?;
-        let mut policy = runtime.policy(digest, &config).map_err(|refused| failed(refused.to_string()))?;
+        let mut policy = runtime
+            .policy(digest, &config)
+            .map_err(|refused| failed(refused.to_string()))?;
         let descriptor = policy.descriptor().clone();
         let count = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
         let rows: Vec<u32> = (0..count).collect();
@@ -299,7 +304,11 @@ impl Fixture {
 
     /// Where what was said is not as expected.
     fn problems(&self, said: &[Said]) -> Vec<String> {
-        let of = |name: &str| said.iter().find(|said| said.host == name).map(|said| &said.verdict);
+        let of = |name: &str| {
+            said.iter()
+                .find(|said| said.host == name)
+                .map(|said| &said.verdict)
+        };
         let score = |name: &str| of(name).and_then(|verdict| verdict.as_ref().ok()).copied();
         let best = said.first().and_then(|said| said.verdict.as_ref().ok()).copied();
         let mut problems = Vec::new();
@@ -317,7 +326,9 @@ impl Fixture {
             match of(host) {
                 Some(Err(reason)) if reason.contains(words.as_str()) => {}
                 Some(Err(reason)) => {
-                    problems.push(format!("{host} was to be refused with {words:?}; it was with {reason:?}"));
+                    problems.push(format!(
+                        "{host} was to be refused with {words:?}; it was with {reason:?}"
+                    ));
                 }
                 Some(Ok(score)) => {
                     problems.push(format!("{host} was to be refused; it has the score {score}"));
@@ -331,7 +342,9 @@ impl Fixture {
             {
                 let words = |name: &str| score(name).map_or("refused".to_owned(), |score| score.to_string());
                 let (a, b) = (words(better), words(worse));
-                problems.push(format!("{better} was to come before {worse}; the scores are {a} and {b}"));
+                problems.push(format!(
+                    "{better} was to come before {worse}; the scores are {a} and {b}"
+                ));
             }
         }
         for (host, wanted) in &self.expect.scores {
@@ -370,7 +383,10 @@ fn verdict(score: u32, descriptor: &PolicyDescriptor) -> Result<u32, String> {
     }
     let code = u16::try_from(score & 0xffff).unwrap_or_default();
     let known = descriptor.refusals.iter().find(|(known, _)| *known == code);
-    Err(known.map_or_else(|| format!("refusal {code}, without words"), |(_, words)| words.clone()))
+    Err(known.map_or_else(
+        || format!("refusal {code}, without words"),
+        |(_, words)| words.clone(),
+    ))
 }
 
 #[cfg(test)]
@@ -393,7 +409,10 @@ mod tests {
     #[test]
     fn what_is_expected_is_compared_host_by_host() {
         let fixture = Fixture::parse(TEXT, false).unwrap();
-        assert_eq!(fixture.problems(&said(Ok(5), Err("it is full"))), Vec::<String>::new());
+        assert_eq!(
+            fixture.problems(&said(Ok(5), Err("it is full"))),
+            Vec::<String>::new()
+        );
         let wrong = fixture.problems(&said(Err("no"), Ok(5)));
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         let json = serde_json::to_string(&fixture).unwrap();

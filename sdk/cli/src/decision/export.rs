@@ -37,7 +37,9 @@ pub async fn run(session: &Session, export: &Export) -> Result<(), Failure> {
 fn toml_of(fixture: &Fixture) -> Result<String, Failure> {
     let value = toml::Table::try_from(fixture).context("could not write the fixture")?;
     let text = toml::to_string_pretty(&value).context("could not write the fixture")?;
-    Ok(format!("# Played by `velum plugin test --replay FILE`, or from the folder fixtures/ of a policy.\n{text}"))
+    Ok(format!(
+        "# Played by `velum plugin test --replay FILE`, or from the folder fixtures/ of a policy.\n{text}"
+    ))
 }
 
 async fn hosts_of(session: &Session, zone: Uuid) -> Result<Vec<ComputeHostView>, ClientError> {
@@ -77,8 +79,15 @@ fn fixture(decision: &DecisionView, hosts: &[ComputeHostView], runs: &Runs) -> F
     let asked = |key: &str| decision.ask.get(key).and_then(Value::as_u64).unwrap_or(0);
     let disks = decision.ask.get("disks").and_then(Value::as_array);
     let bytes = |disk: &Value| disk.get("bytes").and_then(Value::as_u64).unwrap_or(0);
-    let gib: u64 = disks.map_or(0, |disks| disks.iter().map(|disk| bytes(disk).div_ceil(1 << 30)).sum());
-    let name = |id: Uuid| hosts.iter().find(|host| host.id == id).map(|host| host.name.clone());
+    let gib: u64 = disks.map_or(0, |disks| {
+        disks.iter().map(|disk| bytes(disk).div_ceil(1 << 30)).sum()
+    });
+    let name = |id: Uuid| {
+        hosts
+            .iter()
+            .find(|host| host.id == id)
+            .map(|host| host.name.clone())
+    };
     let previous: Option<Uuid> = decision
         .ask
         .get("previous")
@@ -138,7 +147,11 @@ fn row(host: &ComputeHostView, ask: &AskFixture, runs: &Runs, given_back: bool) 
         name: host.name.clone(),
         free_vcpus: free(host.vcpus_ceiling, host.vcpus_used, back(ask.vcpus)),
         total_vcpus: narrow(host.vcpus_ceiling),
-        free_memory_mib: free(host.memory_ceiling_mib, host.memory_used_mib, back(ask.memory_mib)),
+        free_memory_mib: free(
+            host.memory_ceiling_mib,
+            host.memory_used_mib,
+            back(ask.memory_mib),
+        ),
         total_memory_mib: narrow(host.memory_ceiling_mib),
         runs: known.saturating_sub(u32::from(given_back)),
         attributes: host.attributes.clone(),
@@ -172,7 +185,10 @@ fn expected(decision: &DecisionView, name: impl Fn(Uuid) -> Option<String>) -> E
         .filter(|refusal| refusal.reason.starts_with(BY_POLICY))
         .filter_map(|refusal| Some((name(refusal.compute_host_id)?, refusal.words.clone())));
     ExpectFixture {
-        winner: decision.winner.as_ref().and_then(|winner| name(winner.compute_host_id)),
+        winner: decision
+            .winner
+            .as_ref()
+            .and_then(|winner| name(winner.compute_host_id)),
         refused: refused.collect(),
         ..ExpectFixture::default()
     }
@@ -218,8 +234,14 @@ mod tests {
         let fixture = fixture(&decision, &[host(1, "a", 2), host(2, "b", 16)], &runs);
         assert_eq!(fixture.hosts.len(), 1, "the server refused b itself");
         let row = &fixture.hosts[0];
-        assert_eq!((row.free_vcpus, row.runs, row.attributes["power_w"]), (16, 0, 120));
-        assert_eq!((fixture.ask.gib, fixture.expect.winner.as_deref()), (1, Some("a")));
+        assert_eq!(
+            (row.free_vcpus, row.runs, row.attributes["power_w"]),
+            (16, 0, 120)
+        );
+        assert_eq!(
+            (fixture.ask.gib, fixture.expect.winner.as_deref()),
+            (1, Some("a"))
+        );
         let text = toml_of(&fixture).expect("TOML");
         assert_eq!(Fixture::parse(&text, false), Ok(fixture));
     }

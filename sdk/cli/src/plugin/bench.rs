@@ -51,11 +51,23 @@ fn of_policy(figures: &[PolicyFigures]) -> String {
             format!("{:.1} us", figure.score_p99_us),
             format!("{:.1} ns", figure.score_row_ns),
             figure.fuel.to_string(),
-            format!("{:.2} %", figure.fuel as f64 * 100.0 / figure.fuel_allowed.max(1) as f64),
+            format!(
+                "{:.2} %",
+                figure.fuel as f64 * 100.0 / figure.fuel_allowed.max(1) as f64
+            ),
             bytes(figure.memory_bytes as u64),
         ]
     });
-    let headers = ["HOSTS", "LOAD", "SCORE P50", "P99", "A HOST", "FUEL", "OF ALLOWED", "MEMORY"];
+    let headers = [
+        "HOSTS",
+        "LOAD",
+        "SCORE P50",
+        "P99",
+        "A HOST",
+        "FUEL",
+        "OF ALLOWED",
+        "MEMORY",
+    ];
     table::list(&headers, rows.collect(), None)
 }
 

@@ -44,7 +44,10 @@ fn parts(check: &Check) -> Result<Parts, Failure> {
     Ok(Parts {
         folder: check.file.parent().unwrap_or(Path::new(".")).to_owned(),
         component: check.file.clone(),
-        manifest: check.manifest.clone().or_else(|| beside.exists().then_some(beside)),
+        manifest: check
+            .manifest
+            .clone()
+            .or_else(|| beside.exists().then_some(beside)),
         settings: settings.exists().then_some(settings),
     })
 }
@@ -56,7 +59,11 @@ fn describe(inspected: &Inspected, parts: &Parts) -> Result<String, Failure> {
     row("name", format!("{} {}", manifest.name, manifest.version));
     row("world", inspected.world.to_string());
     row("digest", inspected.digest.to_string());
-    let compiled = format!("{}, compiled in {} ms", bytes(inspected.size_bytes), inspected.compile_ms);
+    let compiled = format!(
+        "{}, compiled in {} ms",
+        bytes(inspected.size_bytes),
+        inspected.compile_ms
+    );
     row("size", compiled);
     row("imports", listed(&inspected.imports));
     row("exports", listed(&inspected.exports));
@@ -64,7 +71,10 @@ fn describe(inspected: &Inspected, parts: &Parts) -> Result<String, Failure> {
         row("asks for", in_words(name, grant));
     }
     if manifest.capabilities.is_empty() {
-        row("asks for", "no connector: it computes and nothing else".to_owned());
+        row(
+            "asks for",
+            "no connector: it computes and nothing else".to_owned(),
+        );
     }
     let limits = Limits::default()
         .of(inspected.world, &manifest.limits)
@@ -78,7 +88,10 @@ fn describe(inspected: &Inspected, parts: &Parts) -> Result<String, Failure> {
     }
     match &parts.manifest {
         Some(path) => row("manifest", path.display().to_string()),
-        None => row("manifest", "none: a server derives one that grants nothing".to_owned()),
+        None => row(
+            "manifest",
+            "none: a server derives one that grants nothing".to_owned(),
+        ),
     }
     Ok(table::pairs(&rows))
 }
@@ -95,7 +108,9 @@ fn listed(names: &[String]) -> String {
 fn in_words(name: &str, grant: &Value) -> String {
     match name {
         "http" => http(grant),
-        "libvirt" => "libvirt: the domains of the call's run on the compute host's node, within its order".to_owned(),
+        "libvirt" => {
+            "libvirt: the domains of the call's run on the compute host's node, within its order".to_owned()
+        }
         "files" => "files: image files in the pool's directory, on its node".to_owned(),
         "state" => "state: small durable values of its own, at most 1 MiB".to_owned(),
         "secrets" => "secrets: secrets that the server makes, by name and never by value".to_owned(),
@@ -106,8 +121,16 @@ fn in_words(name: &str, grant: &Value) -> String {
 fn http(grant: &Value) -> String {
     let words = |role: &str, grant: &Value| {
         let list = |key: &str| {
-            let items = grant.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-            let items: Vec<_> = items.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            let items = grant
+                .get(key)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            let items: Vec<_> = items
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
             items.join(" ")
         };
         format!("{} below {} (role {role})", list("methods"), list("paths"))

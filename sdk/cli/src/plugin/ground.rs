@@ -24,8 +24,12 @@ impl Parts {
     /// Of a plugin's folder; the component is called as plugin.toml says, unless another one is named.
     pub fn of_folder(folder: &Path, component: Option<&Path>) -> Result<Self, Failure> {
         let manifest = folder.join("plugin.toml");
-        let text = std::fs::read_to_string(&manifest)
-            .with_context(|| format!("{} is no plugin's folder: could not read its plugin.toml", folder.display()))?;
+        let text = std::fs::read_to_string(&manifest).with_context(|| {
+            format!(
+                "{} is no plugin's folder: could not read its plugin.toml",
+                folder.display()
+            )
+        })?;
         let table: toml::Table = text
             .parse()
             .with_context(|| format!("{} does not parse", manifest.display()))?;

@@ -72,11 +72,9 @@ pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
 /// Runs `velum plugin`.
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::New(_)
-        | Command::Build(_)
-        | Command::Test(_)
-        | Command::Bench(_)
-        | Command::Check(_) => run_offline(command).await.map(|_| ()),
+        Command::New(_) | Command::Build(_) | Command::Test(_) | Command::Bench(_) | Command::Check(_) => {
+            run_offline(command).await.map(|_| ())
+        }
         Command::Install(install) => install::run(session, &install).await,
         Command::List(rows) => kind::list::<Plugins>(session, &rows, Filter::new()).await,
         Command::Show(one) => kind::show_id::<Plugins>(session, plugin(session, &one.name).await?).await,

@@ -67,7 +67,10 @@ pub async fn run(test: &Test) -> Result<(), Failure> {
             .with_context(|| format!("could not write {}", path.display()))?;
         write_out(&format!("wrote {}\n", path.display()))?;
     }
-    let broken = outcomes.iter().filter(|o| matches!(o.verdict, Verdict::Failed(_))).count();
+    let broken = outcomes
+        .iter()
+        .filter(|o| matches!(o.verdict, Verdict::Failed(_)))
+        .count();
     match (broken, failed) {
         (0, 0) => Ok(()),
         _ => Err(Failure::Local(anyhow!(
@@ -86,7 +89,9 @@ async fn conformance(sandbox: &Sandbox, plugin: &Plugin, test: &Test) -> Result<
     if outcomes.is_empty() {
         let name = test.case.as_deref().unwrap_or_default();
         let world = plugin.inspected.world;
-        return Err(Failure::usage(format!("the suite of {world} has no case '{name}'")));
+        return Err(Failure::usage(format!(
+            "the suite of {world} has no case '{name}'"
+        )));
     }
     write_out(&report(plugin, &outcomes, test.all || test.case.is_some()))?;
     Ok(outcomes)
@@ -167,7 +172,11 @@ fn play(sandbox: &Sandbox, plugin: &Plugin, file: &Path) -> Result<bool, Failure
     let name = file.display();
     let first = played.said.first().map_or("-", |said| said.host.as_str());
     if played.problems.is_empty() {
-        write_out(&format!("fixture {name}: passed ({} first, {} fuel)\n", plain(first), played.fuel))?;
+        write_out(&format!(
+            "fixture {name}: passed ({} first, {} fuel)\n",
+            plain(first),
+            played.fuel
+        ))?;
         return Ok(true);
     }
     let mut text = format!("fixture {name}: failed\n");
@@ -193,7 +202,10 @@ fn replay(sandbox: &Sandbox, plugin: &Plugin, file: &Path) -> Result<(), Failure
     write_out(&format!("{}fuel  {}\n", verdicts(&played), played.fuel))?;
     match played.problems.as_slice() {
         [] => write_out("as expected\n"),
-        problems => Err(Failure::Local(anyhow!("otherwise than expected: {}", problems.join("; ")))),
+        problems => Err(Failure::Local(anyhow!(
+            "otherwise than expected: {}",
+            problems.join("; ")
+        ))),
     }
 }
 

@@ -46,6 +46,9 @@ struct Arguments {
     /// Only this case.
     #[arg(long)]
     case: Option<String>,
+    /// Says how each flaw was caught.
+    #[arg(long)]
+    verbose: bool,
 }
 
 impl Arguments {
@@ -213,8 +216,15 @@ impl Ground {
         {
             let settings = with_flaw(&plugin.settings, world, &case.flaw);
             let outcomes = self.outcomes(&plugin, &settings, Some(&case.name)).await?;
-            if outcomes.iter().any(|outcome| is_failed(&outcome.verdict)) {
+            let failure = outcomes.iter().find_map(|outcome| match &outcome.verdict {
+                Verdict::Failed(failure) => Some(failure),
+                _ => None,
+            });
+            if let Some(failure) = failure {
                 caught += 1;
+                if self.arguments.verbose {
+                    eprintln!("{}: {}", case.flaw, told(name, case, failure));
+                }
             } else {
                 let verdicts: Vec<_> = outcomes.iter().map(|outcome| &outcome.verdict).collect();
                 let flaw = &case.flaw;

@@ -278,7 +278,7 @@ impl Held {
                 }
             }
             "grows-with-questions" => {
-                Box::leak(vec![1_u8; LEAK_BYTES].into_boxed_slice());
+                black_box(Box::leak(vec![1_u8; LEAK_BYTES].into_boxed_slice()));
             }
             _ => {}
         }
