@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use velum_testkit::{
-    Plugin, Sandbox,
+    Plugin, Sandbox, World,
     fixture::{Fixture, Played},
     result::ConformanceResult,
     suite::{Outcome, Suite, Verdict},
@@ -83,6 +83,13 @@ pub async fn run(test: &Test) -> Result<(), Failure> {
 
 async fn conformance(sandbox: &Sandbox, plugin: &Plugin, test: &Test) -> Result<Vec<Outcome>, Failure> {
     let far = far_side(sandbox, plugin).await?;
+    let has_settings =
+        test.dir.join("conformance.toml").exists() || plugin.inspected.world == World::PlacementPolicy;
+    if !has_settings {
+        eprintln!(
+            "there is no conformance.toml beside plugin.toml: the target has no settings, no endpoint and no node"
+        );
+    }
     let suite = Suite::new(sandbox, plugin, far.settings());
     let chosen = |case: &velum_testkit::case::Case| test.case.as_ref().is_none_or(|only| *only == case.name);
     let outcomes = suite.run(chosen, |_| {}).await.map_err(anyhow::Error::new)?;

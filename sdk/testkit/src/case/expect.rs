@@ -152,19 +152,57 @@ impl Expect {
             }
             (answer.is, body)
         };
-        if (without(answer) == without(before)) == alike {
+        let (now, then) = (without(answer), without(before));
+        if (now == then) == alike {
             return Ok(());
         }
-        let as_of = format!("of step {earlier:?}: {}", before.in_words());
-        Err(Mismatch {
-            expected: if alike {
-                format!("the answer {as_of}")
+        if !alike || now.0 != then.0 {
+            let words = if alike {
+                "the answer"
             } else {
-                format!("another answer than {as_of}")
-            },
-            came: answer.in_words(),
+                "another answer than"
+            };
+            return Err(Mismatch {
+                expected: format!("{words} of step {earlier:?}: {}", before.in_words()),
+                came: answer.in_words(),
+            });
+        }
+        let (path, was, is) = difference("", &then.1, &now.1);
+        Err(Mismatch {
+            expected: format!("the answer of step {earlier:?}, where {path} was {}", cut(&was)),
+            came: cut(&is),
         })
     }
+}
+
+/// The first place in which two values differ, with both.
+fn difference(path: &str, then: &Value, now: &Value) -> (String, Value, Value) {
+    let below = |key: &str| match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    };
+    match (then, now) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys()) {
+                let (a, b) = (
+                    a.get(key).unwrap_or(&Value::Null),
+                    b.get(key).unwrap_or(&Value::Null),
+                );
+                if a != b {
+                    return difference(&below(key), a, b);
+                }
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (place, (a, b)) in a.iter().zip(b).enumerate() {
+                if a != b {
+                    return difference(&below(&place.to_string()), a, b);
+                }
+            }
+        }
+        _ => {}
+    }
+    (path.to_owned(), then.clone(), now.clone())
 }
 
 fn listed(words: impl Iterator<Item = String>) -> String {
@@ -374,6 +412,12 @@ mod tests {
         assert_eq!(
             check("fault = [\"busy\", \"denied\"]\nunchanged = true", &answer),
             Ok(())
+        );
+        let other = Answer::new(Is::Some, json!({"size": 5, "id": "b"}));
+        let missed = check("same-as = \"before\"", &other).unwrap_err();
+        assert!(
+            missed.expected.ends_with("where id was \"a\"") && missed.came == "\"b\"",
+            "{missed:?}"
         );
         let missed = check("fault = \"denied\"", &answer).unwrap_err();
         assert_eq!(missed.expected, "fault denied");

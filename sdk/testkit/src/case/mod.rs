@@ -13,7 +13,7 @@ use velum_model::plugin::World;
 
 pub use args::Args;
 pub use expect::{Expect, Mismatch, Seen};
-pub use vocabulary::{TRAITS, verbs};
+pub use vocabulary::{TRAITS, meaning, verbs};
 
 static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../tests/conformance");
 

@@ -2,52 +2,42 @@
 
 use velum_model::plugin::World;
 
-/// What a plugin may be or have where a contract leaves it open, with what it means. Most are seen in its descriptor; those
-/// that cannot be are named in `traits` of `conformance.toml`.
+/// What a plugin may be or have where a contract leaves it open, and what it means. Most are seen in its descriptor or the
+/// settings; those that cannot be are named in `traits` of `conformance.toml`.
 pub const TRAITS: [(&str, &str); 15] = [
-    (
-        "everywhere",
-        "provider: every node reaches every volume without publishing",
-    ),
-    (
-        "granular",
-        "provider: sizes are multiples of more than a byte (seen)",
-    ),
-    ("clones", "provider: makes clones of what it holds"),
-    (
-        "independent-clones",
-        "provider: a clone does not depend on its source (seen)",
-    ),
-    ("expands", "provider: makes volumes larger"),
+    // Named: of providers and drivers.
+    ("clones", "it makes clones of the volumes that it holds"),
     (
         "counts-room",
-        "provider: free space falls by what is created and rises by what is deleted, exactly",
+        "free space falls and rises by exactly what is created and deleted",
     ),
-    (
-        "two-consumers",
-        "provider: the settings name two consumers (seen)",
-    ),
-    (
-        "works",
-        "driver, provider: some work is long, so that calls answer `working`",
-    ),
-    (
-        "disks",
-        "driver: exports devices, and the settings say what a disk is (seen)",
-    ),
-    ("row-local", "policy: its descriptor says so (seen)"),
-    (
-        "compares-rows",
-        "policy: its descriptor does not say row-local (seen)",
-    ),
+    ("everywhere", "every node reaches every volume without publishing"),
+    ("expands", "it makes volumes larger"),
+    ("works", "some work is long, so that calls answer `working`"),
+    // Seen: of providers.
+    ("granular", "sizes are multiples of more than a byte"),
+    ("independent-clones", "a clone does not depend on its source"),
+    ("two-consumers", "the settings name two consumers"),
+    // Seen: of drivers.
+    ("disks", "it exports devices, and the settings say what a disk is"),
+    // Seen: of policies.
+    ("row-local", "the policy is row-local"),
+    ("compares-rows", "the policy is not row-local"),
     (
         "configurable",
-        "policy: the settings name configurations that it must refuse (seen)",
+        "the settings name a configuration that it must refuse",
     ),
-    ("facts", "policy: it wants facts (seen)"),
-    ("demands", "policy: it wants demands (seen)"),
-    ("columns", "policy: it wants columns (seen)"),
+    ("facts", "the policy wants facts of requests"),
+    ("demands", "the policy wants demands"),
+    ("columns", "the policy wants columns"),
 ];
+
+/// What a trait means.
+#[must_use]
+pub fn meaning(name: &str) -> &'static str {
+    let known = TRAITS.iter().find(|(known, _)| *known == name);
+    known.map_or("", |(_, words)| words)
+}
 
 /// Verbs with their arguments.
 type Verbs = &'static [(&'static str, &'static [&'static str])];

@@ -21,7 +21,7 @@ use velum_model::{
 
 use crate::{
     Answer, Plugin, Sandbox, Settings,
-    case::{BadCase, Case, Seen, Step},
+    case::{BadCase, Case, Seen, Step, meaning},
 };
 
 pub(crate) use policy::{ask_of as policy_ask, inventory_of as inventory_values};
@@ -174,8 +174,8 @@ impl<'a> Suite<'a> {
         }
         if let Some(wanted) = case.left_out_by(traits) {
             let reason = match wanted.strip_prefix('!') {
-                Some(unwanted) => format!("not for {unwanted}"),
-                None => format!("only for {wanted}"),
+                Some(unwanted) => format!("not where {} ({unwanted})", meaning(unwanted)),
+                None => format!("only where {} ({wanted})", meaning(wanted)),
             };
             return Ok(Verdict::LeftOut { reason });
         }
