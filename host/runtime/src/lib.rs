@@ -36,3 +36,4 @@ pub fn child_main(arguments: &[std::ffi::OsString]) -> Option<std::process::Exit
     (first == PROCESS_ARGUMENT).then(process::process_main)
 }
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
+pub use world::placement::v0_1::BarePolicy;

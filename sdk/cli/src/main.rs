@@ -110,6 +110,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // `velum plugin test` starts this program again to compile a component within limits and to run it, as the server does.
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = velum_testkit::child_main(&arguments) {
+        return code;
+    }
     let velum = Velum::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

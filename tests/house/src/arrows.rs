@@ -41,7 +41,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("sdk/guest", &[]),
     ("sdk/componentize", &[]),
     ("sdk/client", &["host/wire"]),
-    ("sdk/testkit", &["host/runtime", "host/placement", "host/model"]),
+    (
+        "sdk/testkit",
+        &["host/runtime", "host/placement", "host/connector", "host/model"],
+    ),
     ("sdk/cli", &["sdk/client", "sdk/testkit"]),
     ("plugins/", &["sdk/guest"]),
 ];

@@ -1,8 +1,12 @@
 //! `velum plugin`: components that the server loads at run time, and the tools to make them.
 
+mod bench;
 mod build;
+mod check;
+mod ground;
 mod install;
 mod new;
+mod test;
 
 use clap::Subcommand;
 use velum_client::{Filter, Plugins};
@@ -35,6 +39,13 @@ pub enum Command {
     New(new::New),
     /// Builds the plugin in a folder into a component; needs no server.
     Build(build::Build),
+    /// Tests a plugin in the server's own runtime: the conformance suite of its world, and a policy's fixtures; needs no
+    /// server.
+    Test(test::Test),
+    /// Measures what a plugin costs: fuel, time, memory; needs no server.
+    Bench(bench::Bench),
+    /// Says whether a server would take a component, and what it asks for; needs no server.
+    Check(check::Check),
     /// Installs a component on the server.
     Install(install::Install),
     /// Lists installed plugins.
@@ -51,6 +62,9 @@ pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
     match command {
         Command::New(new) => new::run(&new).map(|()| None),
         Command::Build(build) => build::run(&build).await.map(|()| None),
+        Command::Test(test) => test::run(&test).await.map(|()| None),
+        Command::Bench(bench) => bench::run(&bench).await.map(|()| None),
+        Command::Check(check) => check::run(&check).await.map(|()| None),
         other => Ok(Some(other)),
     }
 }
@@ -58,7 +72,9 @@ pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
 /// Runs `velum plugin`.
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::New(_) | Command::Build(_) => run_offline(command).await.map(|_| ()),
+        Command::New(_) | Command::Build(_) | Command::Test(_) | Command::Bench(_) | Command::Check(_) => {
+            run_offline(command).await.map(|_| ())
+        }
         Command::Install(install) => install::run(session, &install).await,
         Command::List(rows) => kind::list::<Plugins>(session, &rows, Filter::new()).await,
         Command::Show(one) => kind::show_id::<Plugins>(session, plugin(session, &one.name).await?).await,
