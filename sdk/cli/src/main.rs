@@ -36,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
-use velum_testkit::{COMPILE_ARGUMENT, compile_child_main};
+use velum_testkit::child_main;
 
 use crate::{
     failure::{EXIT_CODES, Failure},
@@ -111,10 +111,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    // `velum plugin test` starts this program again to compile a component within limits, as the server does.
-    if arguments.next().is_some_and(|first| first == COMPILE_ARGUMENT) {
-        return compile_child_main(&arguments.collect::<Vec<_>>());
+    // `velum plugin test` starts this program again to compile components and to run drivers in, as the server does.
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = child_main(&arguments) {
+        return code;
     }
     let velum = Velum::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

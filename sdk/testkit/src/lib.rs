@@ -24,4 +24,4 @@ pub use plugin::{Plugin, PluginError};
 pub use sandbox::{Sandbox, SandboxError, Sources};
 pub use settings::{BadConfig, Settings, SettingsError};
 pub use velum_model::{plugin::World, port::plugins::Inspected};
-pub use velum_runtime::{COMPILE_ARGUMENT, Limits, compile_child_main};
+pub use velum_runtime::{Limits, child_main};

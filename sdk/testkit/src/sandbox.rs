@@ -20,8 +20,8 @@ pub struct Sources {
     pub clock: Arc<dyn Clock>,
     /// Chance: the ids of a run of a suite.
     pub ids: Arc<dyn Ids>,
-    /// The program that compiles components: one whose `main` calls `velum_runtime::compile_child_main` behind
-    /// `velum_runtime::COMPILE_ARGUMENT`.
+    /// The program that compiles components and that drivers and providers run in: one whose `main` calls
+    /// [`crate::child_main`] before anything else.
     pub compile_command: Vec<OsString>,
 }
 

@@ -163,4 +163,6 @@ pub struct PluginStats {
     pub fuel: u64,
     /// Time in calls, microseconds.
     pub micros: u64,
+    /// Starts of its process (drivers and providers): more than one says that it died.
+    pub starts: u64,
 }

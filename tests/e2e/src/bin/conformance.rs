@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use velum_model::plugin::World;
 use velum_support::{Aim, Report, first_party};
 use velum_testkit::{
-    COMPILE_ARGUMENT, FarSide, Plugin, Sandbox, Settings, Sources,
+    FarSide, Plugin, Sandbox, Settings, Sources,
     case::Case,
-    compile_child_main,
+    child_main,
     suite::{Failure, Outcome, Suite, Verdict},
 };
 
@@ -70,9 +70,9 @@ struct Score {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == COMPILE_ARGUMENT) {
-        return Ok(compile_child_main(&arguments.collect::<Vec<_>>()));
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = child_main(&arguments) {
+        return Ok(code);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime
