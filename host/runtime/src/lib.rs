@@ -23,6 +23,8 @@ pub use grant::state::{FileState, Kept, StateStore};
 pub use limits::{Limits, PluginLimits};
 pub use process::ARGUMENT as PROCESS_ARGUMENT;
 pub use registry::{ARGUMENT as COMPILE_ARGUMENT, compile_child_main};
+pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
+pub use world::placement::v0_1::BarePolicy;
 
 /// What a program does that was started to compile a component ([`COMPILE_ARGUMENT`]) or to run one in ([`PROCESS_ARGUMENT`]);
 /// none when it was started for something else. `arguments` are all behind the program's name. To be called by `main`
@@ -35,5 +37,3 @@ pub fn child_main(arguments: &[std::ffi::OsString]) -> Option<std::process::Exit
     }
     (first == PROCESS_ARGUMENT).then(process::process_main)
 }
-pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
-pub use world::placement::v0_1::BarePolicy;

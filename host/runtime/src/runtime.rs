@@ -1,5 +1,7 @@
 //! The runtime: what is loaded, and the port through which the server asks for it.
 
+mod bare;
+
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
@@ -22,7 +24,6 @@ use velum_model::{
 use wasmtime::component::Linker;
 
 use crate::{
-    BarePolicy,
     call::{Caller, Worker},
     engine::{EngineKind, Ticker},
     errand::Ports,
@@ -170,18 +171,6 @@ impl Runtime {
             ticker,
             loaded: RwLock::default(),
         })
-    }
-
-    /// An instance of a policy that is asked word for word: see [`BarePolicy`].
-    ///
-    /// # Errors
-    /// [`PluginRefused`] when there is no such policy, or it traps as it starts.
-    pub fn bare_policy(&self, digest: &Digest) -> Result<BarePolicy, PluginRefused> {
-        let loaded = self.loaded(digest)?;
-        let Code::Policy(component) = &loaded.code else {
-            return Err(other_world(&loaded, World::PlacementPolicy));
-        };
-        BarePolicy::new(component, Arc::clone(&loaded.shared)).map_err(setup_refused)
     }
 
     /// Links what the registry admitted.

@@ -20,7 +20,8 @@ pub struct Sources {
     pub clock: Arc<dyn Clock>,
     /// Chance: the ids of a run of a suite.
     pub ids: Arc<dyn Ids>,
-    /// The program that compiles components and runs drivers: one whose `main` calls `velum_runtime::child_main` first.
+    /// The program that compiles components and that drivers and providers run in: one whose `main` calls
+    /// [`crate::child_main`] before anything else.
     pub compile_command: Vec<OsString>,
 }
 

@@ -18,8 +18,8 @@ use velum_model::{
 use crate::Sources;
 
 impl Sources {
-    /// The clock and the random numbers of this machine; components are compiled, and drivers run, by `command`, a
-    /// program whose `main` calls [`crate::child_main`] first.
+    /// The clock and the random numbers of this machine; components are compiled, and drivers and providers run, by
+    /// `command`, a program whose `main` calls [`crate::child_main`] before anything else.
     #[must_use]
     pub fn of_this_machine(command: OsString) -> Self {
         Self {

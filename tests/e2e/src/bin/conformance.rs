@@ -16,6 +16,7 @@ use velum_support::{Aim, Report, first_party};
 use velum_testkit::{
     FarSide, Plugin, Sandbox, Settings, Sources,
     case::Case,
+    child_main,
     suite::{Failure, Outcome, Suite, Verdict},
 };
 
@@ -70,7 +71,7 @@ struct Score {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    if let Some(code) = velum_testkit::child_main(&arguments) {
+    if let Some(code) = child_main(&arguments) {
         return Ok(code);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
