@@ -27,7 +27,7 @@ const TAGS_MAX: usize = 64;
 /// Attributes of a host or a pool; each is a column in memory.
 const ATTRIBUTES_MAX: usize = 64;
 /// Addresses and origins: as long as a Unix socket's path or a URL with a long host name gets.
-const ADDRESS_MAX: usize = 1024;
+pub(crate) const ADDRESS_MAX: usize = 1024;
 
 impl Services {
     /// The newest installed plugin of a name, which must be of a world.

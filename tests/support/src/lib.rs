@@ -2,6 +2,7 @@
 //! killed, frozen and started again, and which proves at the end that nothing is left behind. [`RealCloud`] is the same
 //! on the libvirt of this machine.
 
+pub mod array;
 mod chance;
 mod checks;
 mod cloud;
