@@ -144,6 +144,16 @@ pub(crate) async fn probe<T>(asking: impl Future<Output = Result<T, Fault>>) -> 
 
 /// A far side that did not answer, said of the setting that most likely names it. Nothing has changed.
 pub(crate) fn unanswered(target: &Target, fault: &Fault) -> ServiceError {
+    // The far side does not take the credential, or the server cannot read it: then the fault names it.
+    if let Some(credential) = &target.secret
+        && (fault.code == velum_model::fault::code::DENIED || fault.detail.contains(credential.as_str()))
+    {
+        return ServiceError::invalid(
+            "/credential",
+            format!("{credential} cannot be used: {}", fault.detail),
+            "check that the server can read it, nobody else can, and the far side takes it, then try again",
+        );
+    }
     let named = ["uri", "url", "directory", "path", "address"];
     let setting = named.iter().find(|name| target.config.get(**name).is_some());
     let (field, value) = match (setting, &target.endpoint, &target.node) {

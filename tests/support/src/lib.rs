@@ -23,7 +23,7 @@ mod world;
 pub use chance::Chance;
 pub use checks::{assert_books_empty, destroy_all, run_until_idle};
 pub use cloud::{CloudOptions, TestCloud};
-pub use ground::{Ground, Image, RealGround};
+pub use ground::{ArrayPool, Ground, Image, RealGround};
 pub use hypervisor::{Libvirtd, kill_guest};
 pub use postgres::Postgres;
 pub use process::{Process, program};

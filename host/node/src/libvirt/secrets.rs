@@ -2,13 +2,14 @@
 //! ephemeral (libvirt writes them to no disk) and private (it tells the value to nobody), and each goes with the call that
 //! it was made for. QEMU has its own copy by then.
 
+use roxmltree::Document;
 use uuid::Uuid;
 use velum_model::{
     chance::derived,
     fault::{Fault, code},
     port::Secret,
 };
-use virt::{connect::Connect, error::ErrorNumber, secret, sys};
+use virt::{connect::Connect, error::ErrorNumber, secret};
 
 use super::fault::faulted;
 use crate::{held::Held, xml::view::WantedSecret};
@@ -113,14 +114,45 @@ pub fn sweep(connect: &Connect, held: &Held) -> Result<usize, Fault> {
     };
     let mut removed = 0;
     for object in all {
-        let is_ours = object
-            .get_usage_type()
-            .is_ok_and(|kind| kind == sys::VIR_SECRET_USAGE_TYPE_ISCSI)
-            && object.get_usage_id().is_ok_and(|usage| usage.starts_with(PREFIX));
+        let is_ours = object.get_xml_desc(0).is_ok_and(|text| is_ours(&text));
         let is_idle = object.get_uuid().is_ok_and(|uuid| !held.is_in_use(uuid));
         if is_ours && is_idle && object.undefine().is_ok() {
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+/// Whether an object is one of ours, by its text: virt 0.4.3 frees what `get_usage_id` answers, which is libvirt's own.
+fn is_ours(text: &str) -> bool {
+    let Ok(document) = Document::parse(text) else {
+        return false;
+    };
+    let usage = document
+        .descendants()
+        .find(|node| node.has_tag_name("usage") && node.attribute("type") == Some("iscsi"));
+    let target = usage.and_then(|usage| usage.children().find(|node| node.has_tag_name("target")));
+    target
+        .and_then(|target| target.text())
+        .is_some_and(|used_for| used_for.starts_with(PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_for_our_disks_are_ours() {
+        let object = |kind: &str, target: &str| {
+            format!(
+                "<secret ephemeral='yes'><uuid>u</uuid><usage type='{kind}'><target>{target}</target></usage></secret>"
+            )
+        };
+        let own = usage(Uuid::nil(), "ua-disk-0");
+        assert!(is_ours(&object("iscsi", &own)));
+        for (kind, target) in [("ceph", own.as_str()), ("iscsi", "backup"), ("iscsi", "")] {
+            assert!(!is_ours(&object(kind, target)), "{kind} {target}");
+        }
+        assert!(!is_ours("<secret/>") && !is_ours(""));
+    }
 }

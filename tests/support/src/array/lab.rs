@@ -1,6 +1,6 @@
 //! A test's hand on the array.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -21,8 +21,8 @@ type Of = Shared<Arc<State>>;
 /// What is there: by the array's books, and by the words of `tgtd`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
-    /// Luns by their labels.
-    pub luns: Vec<String>,
+    /// Luns: their ids by their labels.
+    pub luns: BTreeMap<String, String>,
     /// Hosts.
     pub hosts: Vec<String>,
     /// Targets that `tgtd` has.
@@ -87,7 +87,10 @@ async fn left(Shared(state): Of) -> Result<Json<Left>, Refused> {
     working(move || {
         let (luns, hosts) = {
             let inside = state.inside.lock();
-            let luns = inside.luns.values().map(|lun| lun.label.clone());
+            let luns = inside
+                .luns
+                .values()
+                .map(|lun| (lun.label.clone(), lun.id.clone()));
             (luns.collect(), inside.hosts.keys().cloned().collect())
         };
         let (targets, accounts) = (state.tgtd.show("target")?, state.tgtd.show("account")?);

@@ -29,6 +29,8 @@ pub struct ArrayProcess {
     pub url: String,
     /// Where its targets are reached.
     pub portal: String,
+    /// Where its luns lie, by their ids.
+    pub luns: PathBuf,
     /// File with the credential for the API, as a pool names it.
     pub credential: PathBuf,
 }
@@ -64,6 +66,7 @@ impl ArrayProcess {
             _process: process,
             url: format!("http://127.0.0.1:{port}"),
             portal,
+            luns: home.join("luns"),
             credential,
         };
         let began = Instant::now();
