@@ -18,3 +18,14 @@ impl Policy for Coolest {
 }
 
 velum_guest::export_policy!(Coolest);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_that_draws_less_is_better() {
+        let scores = testing::scores::<Coolest>("{}", &Ask::default(), &[&[("power_w", 300)], &[("power_w", 120)]]);
+        assert!(scores[1] > scores[0]);
+    }
+}
