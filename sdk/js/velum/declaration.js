@@ -72,6 +72,21 @@ export class Declaration {
     return this.column(Column.CLUSTER);
   }
 
+  /** Adds whether the template is cached on a pool that a row reaches. */
+  templateCached() {
+    return this.fact(Fact.TEMPLATE_CACHED);
+  }
+
+  /** Adds which row the instance ran on before. */
+  previousHost() {
+    return this.fact(Fact.PREVIOUS_HOST);
+  }
+
+  /** Adds how many instances of the same project a row has. */
+  sameProject() {
+    return this.fact(Fact.SAME_PROJECT);
+  }
+
   /** Adds a demand by its code; twice is once. */
   demand(id) {
     if (!this.demands.includes(id)) this.demands.push(id);

@@ -21,7 +21,11 @@ const COLUMNS = [
 export function scores(policy, rows, { ask = Ask.of(), config = "{}" } = {}) {
   const engine = new Engine(policy);
   engine.configure(config);
-  const values = engine.declaration().columns.flatMap(({ id, name }) => rows.map((row) => row[name ?? COLUMNS[id]] ?? 0));
+  const names = engine.declaration().columns.map(({ id, name }) => name ?? COLUMNS[id]);
+  for (const name of rows.flatMap(Object.keys)) {
+    if (!names.includes(name)) throw new Error(`the policy declares nothing that is called '${name}'`);
+  }
+  const values = names.flatMap((name) => rows.map((row) => row[name] ?? 0));
   if (!engine.load(1, rows.length, values)) throw new Error("the rows do not fit the declaration");
   return engine.score(1, ask, []);
 }

@@ -61,6 +61,18 @@ class Declaration:
         """Adds the number that rows of the same cluster share."""
         return self.column(CLUSTER)
 
+    def template_cached(self) -> "Declaration":
+        """Adds whether the template is cached on a pool that a row reaches."""
+        return self.fact(TEMPLATE_CACHED)
+
+    def previous_host(self) -> "Declaration":
+        """Adds which row the instance ran on before."""
+        return self.fact(PREVIOUS_HOST)
+
+    def same_project(self) -> "Declaration":
+        """Adds how many instances of the same project a row has."""
+        return self.fact(SAME_PROJECT)
+
     def demand(self, code: int) -> "Declaration":
         """Adds a demand by its code; twice is once."""
         if code not in self.demands:

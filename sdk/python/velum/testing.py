@@ -8,7 +8,10 @@ def scores(policy, rows: list[dict], ask: Ask | None = None, config: str = "{}")
     """What a policy answers for rows. A row is a dictionary: `{"free_vcpus": 8, "power_w": 120}`; what it lacks is 0."""
     engine = Engine(policy)
     engine.configure(config)
-    values = [row.get(name or COLUMNS.get(code, ""), 0) for code, name in engine.declaration().columns for row in rows]
+    names = [name or COLUMNS.get(code, "") for code, name in engine.declaration().columns]
+    for name in {name for row in rows for name in row} - set(names):
+        raise AssertionError(f"the policy declares nothing that is called '{name}'")
+    values = [row.get(name, 0) for name in names for row in rows]
     if not engine.load(1, len(rows), values):
         raise AssertionError("the rows do not fit the declaration")
     return engine.score(1, ask or Ask.of(), [])

@@ -7,6 +7,8 @@ export default class Coolest extends Policy {
   }
 
   score(ask, host) {
-    return 100_000 - Math.min(host.attribute("power_w"), 100_000);
+    const watts = host.attribute("power_w");
+    if (watts === 0) return 0; // nobody wrote it down: last
+    return 100_000 - Math.min(watts, 99_999);
   }
 }

@@ -5,6 +5,6 @@ import Coolest from "./policy.js";
 import { scores } from "./velum/testing.js";
 
 test("the host that draws less is better", () => {
-  const [thirsty, frugal] = scores(Coolest, [{ power_w: 300 }, { power_w: 120 }]);
-  assert.ok(frugal > thirsty);
+  const [thirsty, frugal, unknown] = scores(Coolest, [{ power_w: 300 }, { power_w: 120 }, {}]);
+  assert.ok(frugal > thirsty && thirsty > unknown);
 });

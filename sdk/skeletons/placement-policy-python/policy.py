@@ -8,4 +8,7 @@ class Coolest(Policy):
         return Declaration.hosts().attribute("power_w")
 
     def score(self, ask, host):
-        return 100_000 - min(host.attribute("power_w"), 100_000)
+        watts = host.attribute("power_w")
+        if watts == 0:
+            return 0  # nobody wrote it down: last
+        return 100_000 - min(watts, 99_999)

@@ -85,9 +85,13 @@ impl<F: Far> Host<F> {
                 let host = config.text("host", "")?;
                 config.finish().map(|()| host)
             })
-            .map_err(|problem| Fault::invalid(format!("settings of the compute host: {problem}")))?;
+            .map_err(|problem| {
+                Fault::invalid(format!("settings of the compute host: {problem}"))
+            })?;
         if !is_segment(&name) {
-            return Err(Fault::invalid("settings of the compute host: 'host' must be its name"));
+            return Err(Fault::invalid(
+                "settings of the compute host: 'host' must be its name",
+            ));
         }
         Ok(Self { far, name })
     }
@@ -112,7 +116,9 @@ impl<F: Far> Host<F> {
     /// # Errors
     /// Those of the API.
     pub fn probe(&self) -> Result<NodeFacts, Fault> {
-        let facts: Facts = self.get("", &[])?.ok_or_else(|| Fault::not_found("there is no such host"))?;
+        let facts: Facts = self
+            .get("", &[])?
+            .ok_or_else(|| Fault::not_found("there is no such host"))?;
         Ok(NodeFacts {
             node: self.name.clone(),
             boot_id: facts.boot,
@@ -139,7 +145,11 @@ impl<F: Far> Host<F> {
             boot_id: page.boot,
             sequence: page.report,
             complete: true,
-            runs: page.guests.into_iter().map(|guest| self.seen(guest)).collect(),
+            runs: page
+                .guests
+                .into_iter()
+                .map(|guest| self.seen(guest))
+                .collect(),
             next: page.next,
         })
     }
@@ -157,18 +167,28 @@ impl<F: Far> Host<F> {
             reason: 0,
             generation: guest.generation,
             spec_digest: String::new(),
-            disks: guest.disks.into_iter().map(|disk| (disk.slot, disk.identity)).collect(),
+            disks: guest
+                .disks
+                .into_iter()
+                .map(|disk| (disk.slot, disk.identity))
+                .collect(),
             attrs: Vec::new(),
         }
     }
 
     /// Reads; none for what is not there.
-    fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<T>, Fault> {
+    fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<T>, Fault> {
         let response = self.send("GET", path, query, None)?;
         match response.status {
             200 => serde_json::from_slice(&response.body)
                 .map(Some)
-                .map_err(|error| Fault::unchanged(fault::NONSENSE, format!("the API's answer: {error}"))),
+                .map_err(|error| {
+                    Fault::unchanged(fault::NONSENSE, format!("the API's answer: {error}"))
+                }),
             404 => Ok(None),
             // Reading changes nothing, whatever went wrong.
             _ => Err(Fault {
@@ -203,7 +223,13 @@ impl<F: Far> RunAt<'_, F> {
     }
 
     /// Sends a change. The API takes the same one twice; what is gone already is as it should be where `gone_is_fine`.
-    fn change(&self, method: &str, path: &str, body: Option<Vec<u8>>, gone_is_fine: bool) -> Result<Outcome, Fault> {
+    fn change(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+        gone_is_fine: bool,
+    ) -> Result<Outcome, Fault> {
         let response = self.host.send(method, path, &[], body)?;
         match response.status {
             200..=204 => Ok(Outcome::done()),
@@ -258,7 +284,12 @@ impl<F: Far> RunAt<'_, F> {
 
     fn power_to(&self, how: &str, gone_is_fine: bool) -> Result<Outcome, Fault> {
         let body = written(&Power { power: how })?;
-        self.change("POST", &format!("{}/power", self.path()), Some(body), gone_is_fine)
+        self.change(
+            "POST",
+            &format!("{}/power", self.path()),
+            Some(body),
+            gone_is_fine,
+        )
     }
 
     /// Takes it away; done when it is gone or never was.
@@ -287,7 +318,12 @@ fn disk(disk: &Disk) -> Result<GuestDisk, Fault> {
         slot: disk.slot,
         identity: disk.attachment.identity.clone(),
         path: path
-            .ok_or_else(|| Fault::unsupported(format!("disk {} has no path on the compute host", disk.slot)))?
+            .ok_or_else(|| {
+                Fault::unsupported(format!(
+                    "disk {} has no path on the compute host",
+                    disk.slot
+                ))
+            })?
             .to_owned(),
         readonly: disk.readonly,
     })

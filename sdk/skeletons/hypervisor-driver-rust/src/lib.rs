@@ -63,7 +63,9 @@ impl Driver for MyDriver {
         at(node, run, |run| run.power("off"))
     }
     fn reboot(node: &Target, run: &Run, _: Effect, hard: bool) -> Result<Outcome, Fault> {
-        at(node, run, |run| run.power(if hard { "reset" } else { "reboot" }))
+        at(node, run, |run| {
+            run.power(if hard { "reset" } else { "reboot" })
+        })
     }
     fn remove(node: &Target, run: &Run, _: Effect) -> Result<Outcome, Fault> {
         at(node, run, |run| run.remove())

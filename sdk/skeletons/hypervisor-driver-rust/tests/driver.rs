@@ -27,16 +27,30 @@ impl Far for &Acme {
             _ => Value::Null,
         };
         let mut guests = self.guests.borrow_mut();
-        let path: Vec<&str> = request.path.trim_start_matches("/api/hosts/rack1-07").split('/').collect();
+        let path: Vec<&str> = request
+            .path
+            .trim_start_matches("/api/hosts/rack1-07")
+            .split('/')
+            .collect();
         let (status, body) = match (request.method.as_str(), path.as_slice()) {
-            ("GET", [""]) => (200, json!({"boot": "b1", "cpus": 64, "memory_mib": 262_144, "model": "acme-v3"})),
+            ("GET", [""]) => (
+                200,
+                json!({"boot": "b1", "cpus": 64, "memory_mib": 262_144, "model": "acme-v3"}),
+            ),
             ("GET", ["", "guests"]) => {
                 let all: Vec<_> = guests.values().cloned().collect();
-                (200, json!({"boot": "b1", "report": 1, "guests": all, "next": null}))
+                (
+                    200,
+                    json!({"boot": "b1", "report": 1, "guests": all, "next": null}),
+                )
             }
-            ("GET", ["", "guests", id]) => guests.get(*id).map_or((404, Value::Null), |guest| (200, guest.clone())),
+            ("GET", ["", "guests", id]) => guests
+                .get(*id)
+                .map_or((404, Value::Null), |guest| (200, guest.clone())),
             ("PUT", ["", "guests", id]) => {
-                let power = guests.get(*id).map_or(json!("off"), |guest| guest["power"].clone());
+                let power = guests
+                    .get(*id)
+                    .map_or(json!("off"), |guest| guest["power"].clone());
                 let mut guest = body;
                 guest["power"] = power;
                 guests.insert((*id).to_owned(), guest);
@@ -83,7 +97,10 @@ fn spec() -> GuestSpec {
                 format: velum_guest::codes::storage::FORMAT_RAW,
                 identity: "wwn-1".to_owned(),
                 size_bytes: 1 << 30,
-                params: vec![Attr::text(velum_guest::codes::storage::PARAM_PATH, "/dev/disk/by-id/wwn-1")],
+                params: vec![Attr::text(
+                    velum_guest::codes::storage::PARAM_PATH,
+                    "/dev/disk/by-id/wwn-1",
+                )],
                 secret: None,
             },
             bus: code::BUS_VIRTIO,
@@ -107,7 +124,10 @@ fn the_same_order_twice_is_one_guest_that_can_be_found() {
     }
     let seen = host.observe(None).unwrap();
     assert_eq!(seen.runs.len(), 1);
-    assert_eq!((seen.runs[0].run_id.as_str(), seen.runs[0].generation), (RUN, 16));
+    assert_eq!(
+        (seen.runs[0].run_id.as_str(), seen.runs[0].generation),
+        (RUN, 16)
+    );
     assert_eq!(seen.runs[0].state, code::STATE_RUNNING);
     assert_eq!(seen.runs[0].disks, [(0, "wwn-1".to_owned())]);
 }
@@ -128,12 +148,19 @@ fn what_is_gone_is_off_and_can_be_removed_again() {
 #[test]
 fn what_cannot_be_is_refused_before_anything_is_asked() {
     let acme = Acme::default();
-    assert!(Host::at(&acme, r#"{"host": "../other"}"#).unwrap_err().unchanged);
+    assert!(
+        Host::at(&acme, r#"{"host": "../other"}"#)
+            .unwrap_err()
+            .unchanged
+    );
     let host = host(&acme);
     let mut odd = spec();
     odd.attrs.push(Attr::number(0x4001, 1));
     let refused = host.run(RUN, 1).unwrap().ensure(&odd).unwrap_err();
-    assert_eq!((refused.code, refused.unchanged), (fault::UNSUPPORTED, true));
+    assert_eq!(
+        (refused.code, refused.unchanged),
+        (fault::UNSUPPORTED, true)
+    );
     assert!(acme.guests.borrow().is_empty());
 }
 

@@ -13,7 +13,11 @@ impl Policy for Coolest {
     }
 
     fn score(&self, _ask: &Ask, host: &Host) -> Score {
-        Score::of(100_000 - host.attribute("power_w").min(100_000))
+        match host.attribute("power_w") {
+            // Nobody wrote it down: last.
+            0 => Score::of(0),
+            watts => Score::of(100_000 - watts.min(99_999)),
+        }
     }
 }
 
@@ -25,7 +29,8 @@ mod tests {
 
     #[test]
     fn the_host_that_draws_less_is_better() {
-        let scores = testing::scores::<Coolest>("{}", &Ask::default(), &[&[("power_w", 300)], &[("power_w", 120)]]);
-        assert!(scores[1] > scores[0]);
+        let hosts: [&[_]; 3] = [&[("power_w", 300)], &[("power_w", 120)], &[]];
+        let scores = testing::scores::<Coolest>("{}", &Ask::default(), &hosts);
+        assert!(scores[1] > scores[0] && scores[0] > scores[2]);
     }
 }

@@ -97,7 +97,9 @@ impl<F: Far> Pool<F> {
             })
             .map_err(|problem| Fault::invalid(format!("settings of the pool: {problem}")))?;
         if !is_segment(&name) {
-            return Err(Fault::invalid("settings of the pool: 'pool' must be its name"));
+            return Err(Fault::invalid(
+                "settings of the pool: 'pool' must be its name",
+            ));
         }
         Ok(Self { far, name })
     }
@@ -107,7 +109,9 @@ impl<F: Far> Pool<F> {
     /// # Errors
     /// Those of the API.
     pub fn probe(&self) -> Result<Space, Fault> {
-        let room: Room = self.get("", &[])?.ok_or_else(|| Fault::not_found("there is no such pool"))?;
+        let room: Room = self
+            .get("", &[])?
+            .ok_or_else(|| Fault::not_found("there is no such pool"))?;
         Ok(Space {
             capacity_bytes: room.capacity_bytes,
             free_bytes: room.free_bytes,
@@ -126,8 +130,14 @@ impl<F: Far> Pool<F> {
         }
         let clone_of = match (spec.source.kind, &spec.source.of) {
             (code::SOURCE_BLANK | code::SOURCE_IMAGE, _) => None,
-            (code::SOURCE_LAYER | code::SOURCE_VOLUME | code::SOURCE_SNAPSHOT, Some(of)) => Some(of.id.as_str()),
-            (kind, _) => return Err(Fault::unsupported(format!("volumes do not begin as {kind} here"))),
+            (code::SOURCE_LAYER | code::SOURCE_VOLUME | code::SOURCE_SNAPSHOT, Some(of)) => {
+                Some(of.id.as_str())
+            }
+            (kind, _) => {
+                return Err(Fault::unsupported(format!(
+                    "volumes do not begin as {kind} here"
+                )));
+            }
         };
         let order = Order {
             size_bytes: spec.size_bytes,
@@ -135,13 +145,19 @@ impl<F: Far> Pool<F> {
         };
         self.change("PUT", &lun(&spec.id)?, Some(written(&order)?), false)?;
         let made = self.find(&spec.id)?.ok_or_else(|| {
-            Fault::new(fault::FAILED, "the API took the order, and the volume is not there")
+            Fault::new(
+                fault::FAILED,
+                "the API took the order, and the volume is not there",
+            )
         })?;
         if made.size_bytes != spec.size_bytes {
             let is = format!("{} is there with {} bytes", spec.id, made.size_bytes);
             return Err(Fault::unchanged(fault::EXISTS_DIFFERENT, is));
         }
-        Ok(Outcome::Done(vec![Attr::text(code::DONE_BACKEND_ID, made.volume.backend_id)]))
+        Ok(Outcome::Done(vec![Attr::text(
+            code::DONE_BACKEND_ID,
+            made.volume.backend_id,
+        )]))
     }
 
     /// Removes a volume; done when it is gone or never was.
@@ -167,7 +183,11 @@ impl<F: Far> Pool<F> {
     /// Those of the API.
     pub fn publish(&self, id: &str, to: &Consumer) -> Result<Outcome, Fault> {
         let body = written(&Export {
-            initiators: to.initiators.iter().map(|initiator| initiator.value.as_str()).collect(),
+            initiators: to
+                .initiators
+                .iter()
+                .map(|initiator| initiator.value.as_str())
+                .collect(),
             readonly: to.mode == code::MODE_RO,
         })?;
         self.change("PUT", &export(id, &to.node)?, Some(body), false)
@@ -226,12 +246,18 @@ impl<F: Far> Pool<F> {
     }
 
     /// Reads; none for what is not there.
-    fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<T>, Fault> {
+    fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<T>, Fault> {
         let response = self.send("GET", path, query, None)?;
         match response.status {
             200 => serde_json::from_slice(&response.body)
                 .map(Some)
-                .map_err(|error| Fault::unchanged(fault::NONSENSE, format!("the API's answer: {error}"))),
+                .map_err(|error| {
+                    Fault::unchanged(fault::NONSENSE, format!("the API's answer: {error}"))
+                }),
             404 => Ok(None),
             // Reading changes nothing, whatever went wrong.
             _ => Err(Fault {
@@ -242,7 +268,13 @@ impl<F: Far> Pool<F> {
     }
 
     /// Sends a change. The API takes the same one twice; what is gone already is as it should be where `gone_is_fine`.
-    fn change(&self, method: &str, path: &str, body: Option<Vec<u8>>, gone_is_fine: bool) -> Result<Outcome, Fault> {
+    fn change(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+        gone_is_fine: bool,
+    ) -> Result<Outcome, Fault> {
         let response = self.send(method, path, &[], body)?;
         match response.status {
             200..=204 => Ok(Outcome::done()),
@@ -282,7 +314,9 @@ fn export(id: &str, node: &str) -> Result<String, Fault> {
     if is_segment(node) {
         Ok(format!("{}/hosts/{node}", lun(id)?))
     } else {
-        Err(Fault::invalid(format!("{node:?} is no id of a compute host")))
+        Err(Fault::invalid(format!(
+            "{node:?} is no id of a compute host"
+        )))
     }
 }
 

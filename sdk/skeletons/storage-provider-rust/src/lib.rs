@@ -48,7 +48,11 @@ impl Provider for MyProvider {
     fn unpublish(pool: &Target, _: Effect, volume: Volume, node: String) -> Result<Outcome, Fault> {
         at(pool)?.unpublish(&volume.id, &node)
     }
-    fn reached_by(pool: &Target, volume: Volume, node: String) -> Result<Option<Attachment>, Fault> {
+    fn reached_by(
+        pool: &Target,
+        volume: Volume,
+        node: String,
+    ) -> Result<Option<Attachment>, Fault> {
         at(pool)?.reached_by(&volume.id, &node)
     }
     fn find(pool: &Target, id: String) -> Result<Option<VolumeInfo>, Fault> {

@@ -26,8 +26,14 @@ impl Acme {
         let mut luns = self.luns.borrow_mut();
         let count = luns.len();
         match (method, path) {
-            ("GET", [""]) => (200, json!({"capacity_bytes": 1u64 << 40, "free_bytes": 1u64 << 39})),
-            ("GET", ["", "luns"]) => (200, json!({"luns": luns.values().cloned().collect::<Vec<_>>(), "next": null})),
+            ("GET", [""]) => (
+                200,
+                json!({"capacity_bytes": 1u64 << 40, "free_bytes": 1u64 << 39}),
+            ),
+            ("GET", ["", "luns"]) => (
+                200,
+                json!({"luns": luns.values().cloned().collect::<Vec<_>>(), "next": null}),
+            ),
             ("PUT", ["", "luns", id]) => {
                 luns.entry((*id).to_owned()).or_insert_with(|| {
                     json!({"id": id, "name": format!("lun-{count}"), "size_bytes": body["size_bytes"],
@@ -60,9 +66,10 @@ fn one(lun: &mut Value, method: &str, path: &[&str], body: &Value) -> (u16, Valu
             lun["size_bytes"] = body["size_bytes"].clone();
             (204, Value::Null)
         }
-        ("GET", ["hosts", node]) if hosts.contains(&json!(node)) => {
-            (200, json!({"wwn": format!("0x{}", lun["name"].as_str().unwrap()), "size_bytes": lun["size_bytes"]}))
-        }
+        ("GET", ["hosts", node]) if hosts.contains(&json!(node)) => (
+            200,
+            json!({"wwn": format!("0x{}", lun["name"].as_str().unwrap()), "size_bytes": lun["size_bytes"]}),
+        ),
         ("PUT", ["hosts", node]) => {
             if !hosts.contains(&json!(node)) {
                 lun["hosts"].as_array_mut().unwrap().push(json!(node));
@@ -70,7 +77,10 @@ fn one(lun: &mut Value, method: &str, path: &[&str], body: &Value) -> (u16, Valu
             (204, Value::Null)
         }
         ("DELETE", ["hosts", node]) => {
-            lun["hosts"].as_array_mut().unwrap().retain(|host| host != node);
+            lun["hosts"]
+                .as_array_mut()
+                .unwrap()
+                .retain(|host| host != node);
             (204, Value::Null)
         }
         _ => (404, Value::Null),
@@ -83,7 +93,11 @@ impl Far for &Acme {
             [Part::Bytes(bytes)] => serde_json::from_slice(bytes).unwrap(),
             _ => Value::Null,
         };
-        let path: Vec<&str> = request.path.trim_start_matches("/api/pools/gold").split('/').collect();
+        let path: Vec<&str> = request
+            .path
+            .trim_start_matches("/api/pools/gold")
+            .split('/')
+            .collect();
         let (status, body) = self.answer(&request.method, &path, &body);
         Ok(Response {
             status,
@@ -123,7 +137,10 @@ fn the_same_order_twice_is_one_volume_that_can_be_found() {
     assert_eq!(pool.find(ID).unwrap().unwrap().size_bytes, 1 << 30);
     assert_eq!(pool.observe(None).unwrap().volumes.len(), 1);
     let other = pool.create(&spec(2 << 30)).unwrap_err();
-    assert_eq!((other.code, other.unchanged), (fault::EXISTS_DIFFERENT, true));
+    assert_eq!(
+        (other.code, other.unchanged),
+        (fault::EXISTS_DIFFERENT, true)
+    );
 }
 
 #[test]
@@ -144,7 +161,10 @@ fn a_volume_is_reached_while_it_is_published_and_stays_until_nobody_reaches_it()
         assert_eq!(pool.publish(ID, &to), Ok(Outcome::done()));
     }
     let reached = pool.reached_by(ID, NODE).unwrap().unwrap();
-    assert_eq!((reached.size_bytes, reached.identity.as_str()), (1 << 30, "0xlun-0"));
+    assert_eq!(
+        (reached.size_bytes, reached.identity.as_str()),
+        (1 << 30, "0xlun-0")
+    );
     assert_eq!(pool.delete(ID).unwrap_err().code, fault::BUSY);
     for _ in 0..2 {
         assert_eq!(pool.unpublish(ID, NODE), Ok(Outcome::done()));
@@ -171,6 +191,9 @@ fn what_cannot_be_is_refused_before_anything_is_asked() {
         format: code::FORMAT_QCOW2,
         ..spec(1 << 30)
     };
-    assert_eq!(pool(&acme).create(&odd).unwrap_err().code, fault::UNSUPPORTED);
+    assert_eq!(
+        pool(&acme).create(&odd).unwrap_err().code,
+        fault::UNSUPPORTED
+    );
     assert!(acme.luns.borrow().is_empty());
 }
