@@ -38,7 +38,7 @@ struct Repository {
 }
 
 impl Repository {
-    fn open(host: &str, name: &str, options: &Options) -> Result<Self, Failure> {
+    fn open(host: &str, name: &str, options: &Options, auth: RegistryAuth) -> Result<Self, Failure> {
         let plain = options.insecure_http || is_this_machine(host);
         let config = ClientConfig {
             protocol: if plain {
@@ -59,7 +59,7 @@ impl Repository {
             client,
             host: host.to_owned(),
             name: name.to_owned(),
-            auth: credentials::of(host)?,
+            auth,
         })
     }
 
@@ -153,6 +153,44 @@ impl Repository {
         Ok(bytes)
     }
 
+    /// Blobs first, then what names them.
+    async fn put(&self, tag: &str, bundle: &Bundle) -> Result<(), Failure> {
+        self.enter(RegistryOperation::Push).await?;
+        for blob in bundle.blobs().iter().chain(&bundle.signature_blobs()) {
+            self.push_blob(blob).await?;
+        }
+        self.push_manifest(tag, bundle.manifest().to_vec()).await?;
+        match bundle.signature_manifest() {
+            Some(signatures) => {
+                let tag = media::signature_tag(bundle.digest());
+                self.push_manifest(&tag, signatures).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn get(&self, wanted: &Wanted) -> Result<Bundle, Failure> {
+        let limits = Limits::default();
+        self.enter(RegistryOperation::Pull).await?;
+        let (reference, name) = match wanted {
+            Wanted::Tag(tag) => (self.tagged(tag), tag.clone()),
+            Wanted::Digest(digest) => (self.digested(digest), digest.to_string()),
+        };
+        let unfit = || format!("{name} of {}/{} is no plugin", self.host, self.name);
+        let nothing = || anyhow!("{}/{} has nothing under {name}", self.host, self.name);
+        let manifest = self.manifest(&reference).await?.ok_or_else(nothing)?;
+        let image = ImageManifest::parse(media::PLUGIN, &manifest).with_context(unfit)?;
+        let blobs = self.blobs(&image, &limits).await?;
+        let mut bundle = Bundle::assemble(manifest, &blobs, &limits).with_context(unfit)?;
+        let signatures = self.tagged(&media::signature_tag(bundle.digest()));
+        if let Some(manifest) = self.manifest(&signatures).await? {
+            let image = ImageManifest::parse(media::SIGNATURE, &manifest).with_context(unfit)?;
+            let blobs = self.blobs(&image, &limits).await?;
+            bundle.add_signatures(&manifest, &blobs).with_context(unfit)?;
+        }
+        Ok(bundle)
+    }
+
     fn failed(&self, attempt: &str, error: &OciDistributionError) -> Failure {
         Failure::Local(anyhow!(
             "could not {attempt} {}/{}: {}",
@@ -163,7 +201,7 @@ impl Repository {
     }
 }
 
-/// Publishes: blobs first, then what names them.
+/// Publishes a bundle under a tag.
 pub async fn put(
     host: &str,
     repository: &str,
@@ -171,18 +209,9 @@ pub async fn put(
     options: &Options,
     bundle: &Bundle,
 ) -> Result<(), Failure> {
-    let repository = Repository::open(host, repository, options)?;
-    repository.enter(RegistryOperation::Push).await?;
-    for blob in bundle.blobs().iter().chain(&bundle.signature_blobs()) {
-        repository.push_blob(blob).await?;
-    }
-    if let Some(signatures) = bundle.signature_manifest() {
-        // The manifest that the signatures are about has to be there before them, under any name.
-        repository.push_manifest(tag, bundle.manifest().to_vec()).await?;
-        let tag = media::signature_tag(bundle.digest());
-        return repository.push_manifest(&tag, signatures).await;
-    }
-    repository.push_manifest(tag, bundle.manifest().to_vec()).await
+    Repository::open(host, repository, options, credentials::of(host)?)?
+        .put(tag, bundle)
+        .await
 }
 
 /// Pulls a bundle with its signatures.
@@ -192,28 +221,9 @@ pub async fn get(
     wanted: &Wanted,
     options: &Options,
 ) -> Result<Bundle, Failure> {
-    let limits = Limits::default();
-    let repository = Repository::open(host, repository, options)?;
-    repository.enter(RegistryOperation::Pull).await?;
-    let (reference, name) = match wanted {
-        Wanted::Tag(tag) => (repository.tagged(tag), tag.clone()),
-        Wanted::Digest(digest) => (repository.digested(digest), digest.to_string()),
-    };
-    let unfit = || format!("{}/{}:{name} is no plugin", repository.host, repository.name);
-    let manifest = repository
-        .manifest(&reference)
-        .await?
-        .ok_or_else(|| anyhow!("{}/{} has nothing under {name}", repository.host, repository.name))?;
-    let image = ImageManifest::parse(media::PLUGIN, &manifest).with_context(unfit)?;
-    let blobs = repository.blobs(&image, &limits).await?;
-    let mut bundle = Bundle::assemble(manifest, &blobs, &limits).with_context(unfit)?;
-    let signatures = repository.tagged(&media::signature_tag(bundle.digest()));
-    if let Some(manifest) = repository.manifest(&signatures).await? {
-        let image = ImageManifest::parse(media::SIGNATURE, &manifest).with_context(unfit)?;
-        let blobs = repository.blobs(&image, &limits).await?;
-        bundle.add_signatures(&manifest, &blobs).with_context(unfit)?;
-    }
-    Ok(bundle)
+    Repository::open(host, repository, options, credentials::of(host)?)?
+        .get(wanted)
+        .await
 }
 
 /// Whether a registry is on this machine, where nobody listens between.
@@ -242,3 +252,6 @@ fn is_absence(error: &OciDistributionError) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
