@@ -1,8 +1,10 @@
 //! Where bundles are kept: an image layout on disk, a registry.
 
 mod credentials;
+mod http;
 mod layout;
 mod registry;
+mod token;
 
 use std::path::PathBuf;
 
@@ -90,17 +92,17 @@ impl Place {
 const BLOBS: usize = 9;
 
 /// What an image lists, unless it is more than a bundle is allowed to be: nothing is fetched for what would be refused.
-fn bounded<'a>(image: &'a ImageManifest, limits: &Limits) -> Result<Vec<&'a Descriptor>, Failure> {
+fn bounded<'a>(image: &'a ImageManifest, limits: &Limits) -> Result<Vec<&'a Descriptor>, anyhow::Error> {
     let blobs = image.blobs();
     let size = blobs
         .iter()
         .fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
     if blobs.len() > BLOBS || size > limits.archive() {
-        return Err(Failure::Local(anyhow!(
+        return Err(anyhow!(
             "the image lists {} blobs of {size} bytes in all; a plugin has at most {BLOBS} of {}",
             blobs.len(),
             limits.archive()
-        )));
+        ));
     }
     Ok(blobs)
 }

@@ -1,24 +1,24 @@
-//! A registry of the OCI distribution specification.
+//! A registry of the OCI distribution specification (1.1), as far as a bundle needs it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use anyhow::{Context as _, anyhow};
-use futures::StreamExt as _;
-use oci_client::{
-    Client, Reference, RegistryOperation,
-    client::{ClientConfig, ClientProtocol},
-    errors::{OciDistributionError, OciErrorCode},
-    secrets::RegistryAuth,
-};
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, Uri, header};
 use velum_bundle::{Blob, Bundle, Descriptor, Digest, ImageManifest, Limits, media};
 
-use super::{Options, credentials};
-use crate::failure::Failure;
+use super::{
+    Options,
+    credentials::{self, Login},
+    http::{Answer, send},
+    token::{self, Want},
+};
+use crate::{failure::Failure, text::plain};
 
-/// A registry that says nothing for so long is gone.
-const SILENCE: Duration = Duration::from_secs(30);
-/// A connection within one continent takes a tenth of it.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Manifests have 2 kB; answers that say what is wrong have less.
+const DOCUMENT: u64 = 128 << 10;
+/// Registries send readers of blobs to a store behind them, and perhaps that one to another.
+const REDIRECTS: usize = 3;
 
 /// Which manifest.
 #[derive(Clone, Debug)]
@@ -29,135 +29,70 @@ pub enum Wanted {
     Digest(Digest),
 }
 
-/// A repository that is open.
-struct Repository {
-    client: Client,
+/// A repository in a registry.
+pub struct Repository {
+    scheme: &'static str,
     host: String,
     name: String,
-    auth: RegistryAuth,
+    login: Login,
+    /// The header that lets in, once somebody asked for one.
+    pass: Option<String>,
+}
+
+/// Publishes a bundle under a tag.
+pub async fn put(
+    host: &str,
+    repository: &str,
+    tag: &str,
+    options: &Options,
+    bundle: &Bundle,
+) -> Result<(), Failure> {
+    let mut repository = Repository::of(host, repository, options, credentials::of(host)?);
+    Ok(repository
+        .put(tag, bundle)
+        .await
+        .with_context(|| format!("could not publish to {repository}"))?)
+}
+
+/// Pulls a bundle with its signatures.
+pub async fn get(
+    host: &str,
+    repository: &str,
+    wanted: &Wanted,
+    options: &Options,
+) -> Result<Bundle, Failure> {
+    let mut repository = Repository::of(host, repository, options, credentials::of(host)?);
+    Ok(repository
+        .get(wanted)
+        .await
+        .with_context(|| format!("could not pull from {repository}"))?)
+}
+
+impl std::fmt::Display for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.host, self.name)
+    }
 }
 
 impl Repository {
-    fn open(host: &str, name: &str, options: &Options, auth: RegistryAuth) -> Result<Self, Failure> {
+    fn of(host: &str, name: &str, options: &Options, login: Login) -> Self {
         let plain = options.insecure_http || is_this_machine(host);
-        let config = ClientConfig {
-            protocol: if plain {
-                ClientProtocol::Http
-            } else {
-                ClientProtocol::Https
-            },
-            use_monolithic_push: true,
-            read_timeout: Some(SILENCE),
-            connect_timeout: Some(CONNECT),
-            user_agent: concat!("velum/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        };
-        // Whoever was first in this process chose the same.
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let client = Client::try_from(config).context("could not make a client for registries")?;
-        Ok(Self {
-            client,
+        Self {
+            scheme: if plain { "http" } else { "https" },
             host: host.to_owned(),
             name: name.to_owned(),
-            auth,
-        })
-    }
-
-    fn tagged(&self, tag: &str) -> Reference {
-        Reference::with_tag(self.host.clone(), self.name.clone(), tag.to_owned())
-    }
-
-    fn digested(&self, digest: &Digest) -> Reference {
-        Reference::with_digest(self.host.clone(), self.name.clone(), digest.to_string())
-    }
-
-    /// Signs in, where the registry asks for it.
-    async fn enter(&self, operation: RegistryOperation) -> Result<(), Failure> {
-        self.client
-            .auth(&self.tagged("latest"), &self.auth, operation)
-            .await
-            .map(|_| ())
-            .map_err(|error| self.failed("sign in to", &error))
-    }
-
-    async fn push_blob(&self, blob: &Blob) -> Result<(), Failure> {
-        let reference = self.digested(&blob.digest);
-        let digest = blob.digest.to_string();
-        let there = self.client.blob_exists(&reference, &digest).await;
-        if there.is_ok_and(|there| there) {
-            return Ok(());
+            login,
+            pass: None,
         }
-        self.client
-            .push_blob(&reference, blob.bytes.clone(), &digest)
-            .await
-            .map(|_| ())
-            .map_err(|error| self.failed("push a blob to", &error))
-    }
-
-    async fn push_manifest(&self, tag: &str, manifest: Vec<u8>) -> Result<(), Failure> {
-        let kind = http::HeaderValue::from_static(media::IMAGE_MANIFEST);
-        self.client
-            .push_manifest_raw(&self.tagged(tag), manifest, kind)
-            .await
-            .map(|_| ())
-            .map_err(|error| self.failed(&format!("push the manifest {tag} to"), &error))
-    }
-
-    /// A manifest; none when the registry has it not.
-    async fn manifest(&self, reference: &Reference) -> Result<Option<Vec<u8>>, Failure> {
-        let accepted = [media::IMAGE_MANIFEST];
-        match self
-            .client
-            .pull_manifest_raw(reference, &self.auth, &accepted)
-            .await
-        {
-            Ok((bytes, _)) => Ok(Some(bytes.to_vec())),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(error) => Err(self.failed("pull a manifest from", &error)),
-        }
-    }
-
-    /// The blobs of an image, none larger than its descriptor says.
-    async fn blobs(
-        &self,
-        image: &ImageManifest,
-        limits: &Limits,
-    ) -> Result<BTreeMap<Digest, Vec<u8>>, Failure> {
-        let mut blobs = BTreeMap::new();
-        for descriptor in super::bounded(image, limits)? {
-            let bytes = self.blob(descriptor).await?;
-            blobs.insert(descriptor.digest.clone(), bytes);
-        }
-        Ok(blobs)
-    }
-
-    async fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Failure> {
-        let reference = self.digested(&descriptor.digest);
-        let digest = descriptor.digest.to_string();
-        let mut stream = self
-            .client
-            .pull_blob_stream(&reference, digest.as_str())
-            .await
-            .map_err(|error| self.failed("pull a blob from", &error))?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            let chunk = chunk.with_context(|| format!("could not read a blob from {}", self.host))?;
-            bytes.extend_from_slice(&chunk);
-            if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > descriptor.size {
-                return Err(Failure::Local(anyhow!(
-                    "the blob {digest} of {} is longer than its manifest says",
-                    self.host
-                )));
-            }
-        }
-        Ok(bytes)
     }
 
     /// Blobs first, then what names them.
-    async fn put(&self, tag: &str, bundle: &Bundle) -> Result<(), Failure> {
-        self.enter(RegistryOperation::Push).await?;
+    async fn put(&mut self, tag: &str, bundle: &Bundle) -> Result<(), anyhow::Error> {
+        self.enter(Want::Push).await?;
         for blob in bundle.blobs().iter().chain(&bundle.signature_blobs()) {
-            self.push_blob(blob).await?;
+            self.push_blob(blob)
+                .await
+                .with_context(|| format!("the blob {}", blob.digest))?;
         }
         self.push_manifest(tag, bundle.manifest().to_vec()).await?;
         match bundle.signature_manifest() {
@@ -169,20 +104,22 @@ impl Repository {
         }
     }
 
-    async fn get(&self, wanted: &Wanted) -> Result<Bundle, Failure> {
+    async fn get(&mut self, wanted: &Wanted) -> Result<Bundle, anyhow::Error> {
         let limits = Limits::default();
-        self.enter(RegistryOperation::Pull).await?;
-        let (reference, name) = match wanted {
-            Wanted::Tag(tag) => (self.tagged(tag), tag.clone()),
-            Wanted::Digest(digest) => (self.digested(digest), digest.to_string()),
+        self.enter(Want::Pull).await?;
+        let name = match wanted {
+            Wanted::Tag(tag) => tag.clone(),
+            Wanted::Digest(digest) => digest.to_string(),
         };
-        let unfit = || format!("{name} of {}/{} is no plugin", self.host, self.name);
-        let nothing = || anyhow!("{}/{} has nothing under {name}", self.host, self.name);
-        let manifest = self.manifest(&reference).await?.ok_or_else(nothing)?;
+        let unfit = || format!("what is under {name} is no plugin");
+        let manifest = self
+            .manifest(&name)
+            .await?
+            .ok_or_else(|| anyhow!("it has nothing under {name}"))?;
         let image = ImageManifest::parse(media::PLUGIN, &manifest).with_context(unfit)?;
         let blobs = self.blobs(&image, &limits).await?;
         let mut bundle = Bundle::assemble(manifest, &blobs, &limits).with_context(unfit)?;
-        let signatures = self.tagged(&media::signature_tag(bundle.digest()));
+        let signatures = media::signature_tag(bundle.digest());
         if let Some(manifest) = self.manifest(&signatures).await? {
             let image = ImageManifest::parse(media::SIGNATURE, &manifest).with_context(unfit)?;
             let blobs = self.blobs(&image, &limits).await?;
@@ -191,39 +128,171 @@ impl Repository {
         Ok(bundle)
     }
 
-    fn failed(&self, attempt: &str, error: &OciDistributionError) -> Failure {
-        Failure::Local(anyhow!(
-            "could not {attempt} {}/{}: {}",
-            self.host,
-            self.name,
-            crate::failure::chain(error)
-        ))
+    /// Signs in, where the registry asks for it.
+    async fn enter(&mut self, want: Want) -> Result<(), anyhow::Error> {
+        if let Login::Bearer(token) = &self.login {
+            self.pass = Some(format!("Bearer {token}"));
+            return Ok(());
+        }
+        let answer = self
+            .ask(
+                Method::GET,
+                &self.address("")?,
+                Vec::new(),
+                Bytes::new(),
+                DOCUMENT,
+            )
+            .await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(());
+        }
+        let challenge = answer
+            .header(&header::WWW_AUTHENTICATE)
+            .context("it asks for credentials, and does not say which")?;
+        self.pass = token::pass(challenge, &self.login, want, &self.name, self.scheme).await?;
+        Ok(())
+    }
+
+    async fn push_blob(&self, blob: &Blob) -> Result<(), anyhow::Error> {
+        let place = self.address(&format!("{}/blobs/{}", self.name, blob.digest))?;
+        let there = self
+            .ask(Method::HEAD, &place, Vec::new(), Bytes::new(), DOCUMENT)
+            .await?;
+        if there.status == StatusCode::OK {
+            return Ok(());
+        }
+        let uploads = self.address(&format!("{}/blobs/uploads/", self.name))?;
+        let begun = self
+            .ask(Method::POST, &uploads, Vec::new(), Bytes::new(), DOCUMENT)
+            .await?;
+        expect(&begun, StatusCode::ACCEPTED, "begin an upload")?;
+        let location = begun
+            .header(&header::LOCATION)
+            .context("it does not say where to upload to")?;
+        let joint = if location.contains('?') { '&' } else { '?' };
+        let place = self.follow(&uploads, &format!("{location}{joint}digest={}", blob.digest))?;
+        let kind = vec![(header::CONTENT_TYPE, "application/octet-stream".to_owned())];
+        let done = self
+            .ask(Method::PUT, &place, kind, blob.bytes.clone().into(), DOCUMENT)
+            .await?;
+        expect(&done, StatusCode::CREATED, "end an upload")
+    }
+
+    async fn push_manifest(&self, name: &str, manifest: Vec<u8>) -> Result<(), anyhow::Error> {
+        let place = self.address(&format!("{}/manifests/{name}", self.name))?;
+        let kind = vec![(header::CONTENT_TYPE, media::IMAGE_MANIFEST.to_owned())];
+        let done = self
+            .ask(Method::PUT, &place, kind, manifest.into(), DOCUMENT)
+            .await?;
+        expect(&done, StatusCode::CREATED, &format!("take the manifest {name}"))
+    }
+
+    /// A manifest; none when the registry has it not.
+    async fn manifest(&self, name: &str) -> Result<Option<Vec<u8>>, anyhow::Error> {
+        let place = self.address(&format!("{}/manifests/{name}", self.name))?;
+        let kind = vec![(header::ACCEPT, media::IMAGE_MANIFEST.to_owned())];
+        let answer = self
+            .ask(Method::GET, &place, kind, Bytes::new(), DOCUMENT)
+            .await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        expect(&answer, StatusCode::OK, &format!("give the manifest {name}"))?;
+        Ok(Some(answer.body))
+    }
+
+    /// The blobs of an image, none larger than its descriptor says.
+    async fn blobs(
+        &self,
+        image: &ImageManifest,
+        limits: &Limits,
+    ) -> Result<BTreeMap<Digest, Vec<u8>>, anyhow::Error> {
+        let mut blobs = BTreeMap::new();
+        for descriptor in super::bounded(image, limits)? {
+            let bytes = self
+                .blob(descriptor)
+                .await
+                .with_context(|| format!("the blob {}", descriptor.digest))?;
+            blobs.insert(descriptor.digest.clone(), bytes);
+        }
+        Ok(blobs)
+    }
+
+    async fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, anyhow::Error> {
+        let mut place = self.address(&format!("{}/blobs/{}", self.name, descriptor.digest))?;
+        for _ in 0..=REDIRECTS {
+            let most = descriptor.size.max(DOCUMENT);
+            let answer = self
+                .ask(Method::GET, &place, Vec::new(), Bytes::new(), most)
+                .await?;
+            if !answer.status.is_redirection() {
+                expect(&answer, StatusCode::OK, "give it")?;
+                return Ok(answer.body);
+            }
+            let location = answer
+                .header(&header::LOCATION)
+                .context("it sends elsewhere and does not say where")?;
+            place = self.follow(&place, location)?;
+        }
+        bail!("it sent elsewhere more than {REDIRECTS} times")
+    }
+
+    fn address(&self, path: &str) -> Result<Uri, anyhow::Error> {
+        format!("{}://{}/v2/{path}", self.scheme, self.host)
+            .parse()
+            .with_context(|| format!("{} is no address of a registry", self.host))
+    }
+
+    /// Where a `Location` leads; never from TLS to without.
+    fn follow(&self, from: &Uri, location: &str) -> Result<Uri, anyhow::Error> {
+        let authority = from.authority().context("the address names no host")?;
+        let text = if location.starts_with('/') {
+            format!("{}://{authority}{location}", self.scheme)
+        } else {
+            location.to_owned()
+        };
+        let place: Uri = text
+            .parse()
+            .with_context(|| format!("it names '{}', which is no address", plain(location)))?;
+        match place.scheme_str() {
+            Some("https") => Ok(place),
+            Some("http") if self.scheme == "http" => Ok(place),
+            _ => bail!("it names '{}', which is not behind TLS", plain(location)),
+        }
+    }
+
+    /// Sends a request. What lets in goes to the registry alone, wherever it sends to.
+    async fn ask(
+        &self,
+        method: Method,
+        place: &Uri,
+        headers: Vec<(header::HeaderName, String)>,
+        body: Bytes,
+        most: u64,
+    ) -> Result<Answer, anyhow::Error> {
+        let mut request = Request::builder().method(method).uri(place);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let is_home = place.authority().is_some_and(|at| at.as_str() == self.host);
+        if let Some(pass) = self.pass.as_deref().filter(|_| is_home) {
+            request = request.header(header::AUTHORIZATION, pass);
+        }
+        send(request.body(body)?, most).await
     }
 }
 
-/// Publishes a bundle under a tag.
-pub async fn put(
-    host: &str,
-    repository: &str,
-    tag: &str,
-    options: &Options,
-    bundle: &Bundle,
-) -> Result<(), Failure> {
-    Repository::open(host, repository, options, credentials::of(host)?)?
-        .put(tag, bundle)
-        .await
-}
-
-/// Pulls a bundle with its signatures.
-pub async fn get(
-    host: &str,
-    repository: &str,
-    wanted: &Wanted,
-    options: &Options,
-) -> Result<Bundle, Failure> {
-    Repository::open(host, repository, options, credentials::of(host)?)?
-        .get(wanted)
-        .await
+/// Refuses another status, with the registry's own words.
+fn expect(answer: &Answer, wanted: StatusCode, what: &str) -> Result<(), anyhow::Error> {
+    if answer.status == wanted {
+        return Ok(());
+    }
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let words = said
+        .pointer("/errors/0/message")
+        .and_then(serde_json::Value::as_str)
+        .map_or_else(String::new, |words| format!(": {}", plain(words)));
+    bail!("it does not {what}: {}{words}", answer.status)
 }
 
 /// Whether a registry is on this machine, where nobody listens between.
@@ -237,20 +306,6 @@ fn is_this_machine(host: &str) -> bool {
         || name
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
-}
-
-fn is_absence(error: &OciDistributionError) -> bool {
-    match error {
-        OciDistributionError::ImageManifestNotFoundError(_) => true,
-        OciDistributionError::ServerError { code, .. } => *code == 404,
-        OciDistributionError::RegistryError { envelope, .. } => envelope.errors.iter().any(|error| {
-            matches!(
-                error.code,
-                OciErrorCode::ManifestUnknown | OciErrorCode::NameUnknown | OciErrorCode::NotFound
-            )
-        }),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
