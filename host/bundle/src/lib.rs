@@ -36,8 +36,13 @@ pub use limits::Limits;
 pub use statement::Statement;
 pub use trust::{TrustedKey, Untrusted, Verified};
 
+// What stands in this crate's own types, for those who know no other crate of the server.
+pub use velum_model::{
+    name::Name,
+    plugin::{Digest, World},
+};
+
 use sha2::{Digest as _, Sha256};
-use velum_model::plugin::Digest;
 
 /// The SHA-256 of some bytes, as everything here names them.
 #[must_use]

@@ -11,6 +11,7 @@ pub mod grant;
 pub mod id;
 pub mod infrastructure;
 pub mod instance;
+pub mod iscsi;
 pub mod name;
 pub mod net;
 pub mod operation;

@@ -54,6 +54,7 @@ pub fn count(services: &Services) {
         metrics::counter!("velum_plugin_denials_total", &labels).absolute(stats.denials);
         metrics::counter!("velum_plugin_fuel_total", &labels).absolute(stats.fuel);
         metrics::counter!("velum_plugin_micros_total", &labels).absolute(stats.micros);
+        metrics::counter!("velum_plugin_starts_total", &labels).absolute(stats.starts);
     }
 }
 

@@ -48,8 +48,13 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         version: 6,
-        sqlite: include_str!("../migrations/sqlite/0006_plugin_life.sql"),
-        postgres: include_str!("../migrations/postgres/0006_plugin_life.sql"),
+        sqlite: include_str!("../migrations/sqlite/0006_credentials.sql"),
+        postgres: include_str!("../migrations/postgres/0006_credentials.sql"),
+    },
+    Migration {
+        version: 7,
+        sqlite: include_str!("../migrations/sqlite/0007_plugin_life.sql"),
+        postgres: include_str!("../migrations/postgres/0007_plugin_life.sql"),
     },
 ];
 

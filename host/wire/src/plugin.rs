@@ -208,4 +208,6 @@ pub struct PluginStatsView {
     pub fuel: u64,
     /// Time in calls, microseconds.
     pub micros: u64,
+    /// Starts of its process (drivers and providers): more than one says that it died.
+    pub starts: u64,
 }

@@ -37,6 +37,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use velum_testkit::child_main;
 
 use crate::{
     failure::{EXIT_CODES, Failure},
@@ -113,6 +114,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // `velum plugin test` starts this program again to compile components and to run drivers in, as the server does.
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = child_main(&arguments) {
+        return code;
+    }
     let velum = Velum::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -177,6 +177,7 @@ fn render_stats(stats: &PluginStatsView) -> String {
             "time",
             format!("{} us, {} us a call", stats.micros, each(stats.micros)),
         ),
+        ("starts", stats.starts.to_string()),
     ];
     let rows: Vec<(String, String)> = rows
         .into_iter()

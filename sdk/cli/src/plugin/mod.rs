@@ -1,10 +1,24 @@
 //! `velum plugin`: components that the server loads at run time, and the tools to make them.
 
+mod bench;
 mod build;
+mod check;
 mod consent;
+mod file;
+mod folder;
+mod ground;
 mod install;
+mod keygen;
+mod language;
 mod life;
 mod new;
+mod oci;
+mod pack;
+mod publish;
+mod pull;
+mod sign;
+mod test;
+mod verify;
 
 use clap::Subcommand;
 use velum_client::{Filter, Plugins};
@@ -34,14 +48,33 @@ impl Shown for Plugins {
     ];
 }
 
-/// WebAssembly components: write one, build it, install it.
+/// WebAssembly components: write one, build it, sign it, install it.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Makes a folder with a plugin to begin with; needs no server.
     New(new::New),
     /// Builds the plugin in a folder into a component; needs no server.
     Build(build::Build),
-    /// Installs a component on the server.
+    /// Tests a plugin in the server's own runtime: the conformance suite of its world, and a policy's fixtures; needs no
+    /// server.
+    Test(test::Test),
+    /// Measures what a plugin costs: fuel, time, memory; needs no server.
+    Bench(bench::Bench),
+    /// Says whether a server would take a component, and what it asks for; needs no server.
+    Check(check::Check),
+    /// Makes a key to sign bundles with; needs no server.
+    Keygen(keygen::Keygen),
+    /// Packs component, plugin.toml and conformance result into one bundle; needs no server.
+    Pack(pack::Pack),
+    /// Signs a bundle; needs no server.
+    Sign(sign::Sign),
+    /// Says whether a bundle is what a publisher signed; needs no server.
+    Verify(verify::Verify),
+    /// Puts a bundle into an OCI registry or image layout; needs no server.
+    Publish(publish::Publish),
+    /// Gets a bundle out of an OCI registry or image layout; needs no server.
+    Pull(pull::Pull),
+    /// Installs a component or a bundle on the server.
     Install(install::Install),
     /// Lists installed plugins.
     List(Rows),
@@ -70,6 +103,15 @@ pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
     match command {
         Command::New(new) => new::run(&new).map(|()| None),
         Command::Build(build) => build::run(&build).await.map(|()| None),
+        Command::Test(test) => test::run(&test).await.map(|()| None),
+        Command::Bench(bench) => bench::run(&bench).await.map(|()| None),
+        Command::Check(check) => check::run(&check).await.map(|()| None),
+        Command::Keygen(keygen) => keygen::run(&keygen).map(|()| None),
+        Command::Pack(pack) => pack::run(&pack).map(|()| None),
+        Command::Sign(sign) => sign::run(&sign).map(|()| None),
+        Command::Verify(verify) => verify::run(&verify).map(|()| None),
+        Command::Publish(publish) => publish::run(&publish).await.map(|()| None),
+        Command::Pull(pull) => pull::run(&pull).await.map(|()| None),
         other => Ok(Some(other)),
     }
 }
@@ -77,7 +119,6 @@ pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
 /// Runs `velum plugin`.
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::New(_) | Command::Build(_) => run_offline(command).await.map(|_| ()),
         Command::Install(install) => install::run(session, &install).await,
         Command::List(rows) => kind::list::<Plugins>(session, &rows, Filter::new()).await,
         Command::Show(one) => kind::show_id::<Plugins>(session, plugin(session, &one.name).await?).await,
@@ -91,5 +132,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             let operation = session.client.plugins().delete(id).await?;
             kind::gone::<Plugins>(session, id, operation, NO_WAIT).await
         }
+        offline => run_offline(offline).await.map(|_| ()),
     }
 }

@@ -90,5 +90,6 @@ pub fn stats(plugin: &velum_model::plugin::Plugin, stats: Option<PluginStats>) -
         denials: stats.denials,
         fuel: stats.fuel,
         micros: stats.micros,
+        starts: stats.starts,
     }
 }
