@@ -89,20 +89,6 @@ fn of_change(change: &Change, keys: &mut Vec<Key>) {
         Change::InsertNetworkOffering(row) | Change::UpdateNetworkOffering(row) => {
             keys.push(Key::Row(row.id.uuid()))
         }
-        Change::InsertPlugin(row) => keys.push(Key::Row(row.id.uuid())),
-        Change::ClaimPluginName { name: claimed, .. } => {
-            keys.push(name("plugin", nowhere, &claimed.name));
-        }
-        Change::InsertActivation(row) | Change::UpdateActivation(row) => {
-            keys.push(name("activation", row.zone.uuid(), &row.name));
-        }
-        Change::InsertPublisher(row) => keys.push(name("publisher", nowhere, &row.name)),
-        Change::InsertPublisherKey(row) => {
-            keys.push(Key::Name("publisher key", nowhere, row.key_id.clone()));
-        }
-        Change::InsertPolicyVersion(row) => keys.push(Key::Row(row.policy.uuid())),
-        Change::BeginShadow(row) => keys.push(Key::Row(row.policy.uuid())),
-        Change::EndShadow { policy, .. } => keys.push(Key::Row(policy.uuid())),
         Change::InsertPolicy(row) | Change::UpdatePolicy(row) => keys.push(Key::Row(row.id.uuid())),
         Change::Delete { id, .. } => keys.push(Key::Row(*id)),
         Change::InsertTemplate(row) => keys.push(Key::Row(row.id.uuid())),
@@ -124,8 +110,26 @@ fn of_change(change: &Change, keys: &mut Vec<Key>) {
         Change::EnrolNode { node, token } => {
             keys.extend([Key::Row(node.id.uuid()), Key::Row(token.uuid())]);
         }
-        other => keys.push(Key::Row(of_rest(other))),
+        other => keys.push(of_plugin(other).unwrap_or_else(|| Key::Row(of_rest(other)))),
     }
+}
+
+/// The key of a change to plugins, to what is trusted, or to what a policy was and may become.
+fn of_plugin(change: &Change) -> Option<Key> {
+    let name = |table, scope, name: &velum_model::Name| Key::Name(table, scope, name.as_str().to_owned());
+    Some(match change {
+        Change::InsertPlugin(row) => Key::Row(row.id.uuid()),
+        Change::ClaimPluginName { name: claimed, .. } => name("plugin", Uuid::nil(), &claimed.name),
+        Change::InsertActivation(row) | Change::UpdateActivation(row) => {
+            name("activation", row.zone.uuid(), &row.name)
+        }
+        Change::InsertPublisher(row) => name("publisher", Uuid::nil(), &row.name),
+        Change::InsertPublisherKey(row) => Key::Name("publisher key", Uuid::nil(), row.key_id.clone()),
+        Change::InsertPolicyVersion(row) => Key::Row(row.policy.uuid()),
+        Change::BeginShadow(row) => Key::Row(row.policy.uuid()),
+        Change::EndShadow { policy, .. } => Key::Row(policy.uuid()),
+        _ => return None,
+    })
 }
 
 /// The id of a change that touches one row by its id.

@@ -12,6 +12,9 @@ use crate::{
     sql::plugins as sql,
 };
 
+/// What makes values of a change, if it is of the kind.
+type Encoding = fn(&Change) -> Keyed;
+
 impl Transaction<'_> {
     /// Publishers, keys, plugins, policies: before all that names them.
     pub(super) async fn write_plugins(&mut self) -> Result<(), Failure> {
@@ -70,7 +73,7 @@ impl Transaction<'_> {
             return Ok(());
         }
         let now = [Value::from(self.now.micros())];
-        let kinds: [(_, fn(&Change) -> Keyed); 2] = [
+        let kinds: [(_, Encoding); 2] = [
             (&sql::KEEP_DRIVER, plugins::driven_host),
             (&sql::KEEP_PROVIDER, plugins::driven_pool),
         ];

@@ -119,6 +119,15 @@ pub(super) fn references(change: &Change) -> Vec<(&'static str, Uuid)> {
         Change::InsertComputeOffering(row) | Change::UpdateComputeOffering(row) => {
             to.push(("policy", row.policy.map(|id| id.uuid())));
         }
+        other => plugin_references(other, &mut to),
+    }
+    to.into_iter()
+        .filter_map(|(table, id)| id.map(|id| (table, id)))
+        .collect()
+}
+
+fn plugin_references(change: &Change, to: &mut Vec<(&'static str, Option<Uuid>)>) {
+    match change {
         Change::InsertPublisherKey(row) => to.push(("publisher", Some(row.publisher.uuid()))),
         Change::InsertPlugin(row) => {
             if let Origin::Signed(signature) = &row.origin {
@@ -128,11 +137,8 @@ pub(super) fn references(change: &Change) -> Vec<(&'static str, Uuid)> {
         Change::InsertActivation(row) => to.push(("zone", Some(row.zone.uuid()))),
         Change::InsertPolicyVersion(row) => to.push(("policy", Some(row.policy.uuid()))),
         Change::BeginShadow(row) => to.push(("policy", Some(row.policy.uuid()))),
-        other => tenant_references(other, &mut to),
+        other => tenant_references(other, to),
     }
-    to.into_iter()
-        .filter_map(|(table, id)| id.map(|id| (table, id)))
-        .collect()
 }
 
 fn some((table, id): (&'static str, Uuid)) -> (&'static str, Option<Uuid>) {

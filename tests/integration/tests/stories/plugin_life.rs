@@ -406,6 +406,7 @@ async fn two_servers_try_take_back_and_exchange_alike() -> anyhow::Result<()> {
     for zone in 1..=2 {
         let world = WorldOptions {
             zone,
+            addresses: (format!("10.{zone}.0.10"), format!("10.{zone}.255.250")),
             ..world.clone()
         };
         zones.push(World::build_on(&clients[0], &ground, &world, Image::noise()).await?);
