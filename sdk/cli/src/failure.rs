@@ -185,6 +185,9 @@ mod tests {
                 hosts: 12,
             }],
             used_by: None,
+            digest: None,
+            asks: Vec::new(),
+            grant: None,
             request_id: None,
         }
     }

@@ -394,6 +394,15 @@ async fn a_vendors_plugin_comes_in_on_its_word_and_gets_what_is_granted() -> any
     Ok(())
 }
 
+async fn activate(client: &Client, plugin: Uuid, zone: Uuid) -> anyhow::Result<()> {
+    let body = ActivatePluginBody {
+        zone_id: zone,
+        ..ActivatePluginBody::default()
+    };
+    client.plugins().activate(plugin, &body).await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_try_take_back_and_exchange_alike() -> anyhow::Result<()> {
     let (mut cloud, world) = options("[policies]\nprobation_asks = 10\n");
@@ -455,13 +464,9 @@ async fn two_servers_try_take_back_and_exchange_alike() -> anyhow::Result<()> {
 
     // Whichever server is asked, the zone's owner does it.
     let new = install(&clients[1], &unsigned("hypervisor-sim", "9.0.0", "")?).await?;
-    for (client, world) in clients.iter().zip(&zones) {
-        for _ in 0..2 {
-            let body = ActivatePluginBody {
-                zone_id: world.zone,
-                ..ActivatePluginBody::default()
-            };
-            client.plugins().activate(new.id, &body).await?;
+    for world in &zones {
+        for client in &clients {
+            activate(client, new.id, world.zone).await?;
         }
     }
     let used: Value = serde_json::to_value(clients[1].plugins().get(new.id).await?.used_by)?;

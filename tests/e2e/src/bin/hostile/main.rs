@@ -44,6 +44,8 @@ const BEFORE: Duration = Duration::from_secs(8);
 /// What the server's memory may have grown by at the end: allocator's arenas and caches, not what was let loose.
 const GROWTH_MIB: u64 = 96;
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What the components do is looked at here, not whose word they are.
+const FROM_NOBODY: &str = "[plugins]\nunsigned = \"allow\"\n";
 
 /// What was seen while hostile components were let loose.
 #[derive(Default)]
@@ -60,8 +62,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let options = CloudOptions {
         hosts: 40,
         zones: 2,
-        // Hostile components come from nobody: what they do is looked at here, not whose word they are.
-        config: "[plugins]\nunsigned = \"allow\"\n".to_owned(),
+        config: FROM_NOBODY.to_owned(),
         ..CloudOptions::default()
     };
     let cloud = TestCloud::start(&options).await?;
