@@ -1,4 +1,9 @@
 //! One version takes another's place: policies with shadows and on probation, drivers zone by zone.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test sets up must work, and what it sees must be what it says"
+)]
 
 mod cloud;
 
@@ -7,7 +12,7 @@ use serde_json::json;
 use velum_model::{
     id::PluginId,
     page::Page,
-    plugin::{Fallback, PluginState, Policy, PolicyCause},
+    plugin::{Digest, Fallback, PluginState, Policy, PolicyCause},
     tenancy::Scope,
 };
 use velum_service::{
@@ -311,6 +316,13 @@ async fn state_of(cloud: &Cloud, id: PluginId) -> (PluginState, u64, u64) {
     (used.state(), used.compute_hosts, used.operations)
 }
 
+/// The driver that a compute host gets which is registered now.
+async fn driver_of_new(cloud: &Cloud, called: &str) -> Digest {
+    let new = new_host(&cloud.cluster, called, 65_536);
+    let host = cloud.services.compute_host_create(&cloud.caller, new, None).await;
+    fresh(host.expect("a host")).driver
+}
+
 #[tokio::test]
 async fn a_driver_is_activated_zone_by_zone_and_what_is_under_way_keeps_the_old_one() {
     let cloud = cloud().await;
@@ -319,11 +331,7 @@ async fn a_driver_is_activated_zone_by_zone_and_what_is_under_way_keeps_the_old_
     let new = install(&cloud, "driver@0.2.0").await;
     assert_eq!(state_of(&cloud, new).await, (PluginState::Installed, 0, 0));
     // Installed is not active: a new compute host gets what the zone has.
-    let host = cloud
-        .services
-        .compute_host_create(&cloud.caller, new_host(&cloud.cluster, "host-4", 65_536), None)
-        .await;
-    assert_eq!(fresh(host.expect("a host")).driver, cloud.hosts[0].driver);
+    assert_eq!(driver_of_new(&cloud, "host-4").await, cloud.hosts[0].driver);
 
     let under_way = cloud.create("web").await.expect("accepted");
     let whole = Activating {
@@ -342,11 +350,7 @@ async fn a_driver_is_activated_zone_by_zone_and_what_is_under_way_keeps_the_old_
         .plugin_activate(&cloud.caller, new, whole.clone(), None)
         .await;
     assert_eq!(fresh(again.expect("it is so already")).compute_hosts, 0);
-    let host = cloud
-        .services
-        .compute_host_create(&cloud.caller, new_host(&cloud.cluster, "host-5", 65_536), None)
-        .await;
-    assert_ne!(fresh(host.expect("a host")).driver, cloud.hosts[0].driver);
+    assert_ne!(driver_of_new(&cloud, "host-5").await, cloud.hosts[0].driver);
 
     let reader = cloud.store.read();
     let host = under_way.instance.run.as_ref().expect("placed").compute_host;
@@ -409,11 +413,7 @@ async fn a_part_of_a_zone_goes_over_and_what_does_not_fit_is_named() {
         .await;
     assert_eq!(fresh(done.expect("activated")).compute_hosts, 4);
     // New ones still get what the zone has.
-    let host = cloud
-        .services
-        .compute_host_create(&cloud.caller, new_host(&cloud.cluster, "host-4", 65_536), None)
-        .await;
-    assert_eq!(fresh(host.expect("a host")).driver, cloud.hosts[0].driver);
+    assert_eq!(driver_of_new(&cloud, "host-4").await, cloud.hosts[0].driver);
     let refused = |activating: Activating, plugin: PluginId| {
         let (services, caller) = (cloud.services.clone(), cloud.caller.clone());
         async move {

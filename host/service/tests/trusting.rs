@@ -1,4 +1,9 @@
 //! Whose word a plugin is, and what it is granted.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what a test sets up must work, and what it sees must be what it says"
+)]
 
 mod cloud;
 

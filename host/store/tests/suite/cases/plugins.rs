@@ -338,7 +338,7 @@ pub async fn a_policy_remembers_what_it_was_and_has_one_shadow(url: String) {
     let all = read
         .policies(&velum_store::PolicyFilter::default(), Page::default())
         .await;
-    assert_eq!(all.expect("readable").items, [row.clone()]);
+    assert_eq!(all.expect("readable").items, std::slice::from_ref(&row));
     let delete = Commit {
         changes: vec![Change::Delete {
             table: Table::Policy,
