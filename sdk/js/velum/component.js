@@ -1,6 +1,6 @@
 /**
- * Makes a component of the author's policy: the only module that knows the contract. `velum plugin build` puts it in the
- * author's folder beside a module with the plugin's name.
+ * Makes a component of the author's policy: the only module that knows the contract. `velum plugin build` writes
+ * `plugin-name.js` beside it.
  */
 import Author from "../policy.js";
 
