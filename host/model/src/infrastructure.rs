@@ -218,6 +218,8 @@ pub struct StoragePool {
     pub node: Option<String>,
     /// Origin of its HTTP API.
     pub endpoint: Option<String>,
+    /// Where the operator keeps the credential that requests to it carry (`file:/absolute/path`).
+    pub credential: Option<String>,
     /// What it holds.
     pub capacity: Bytes,
     /// Bytes that may be promised (law 2).

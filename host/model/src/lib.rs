@@ -10,6 +10,7 @@ pub mod fault;
 pub mod id;
 pub mod infrastructure;
 pub mod instance;
+pub mod iscsi;
 pub mod name;
 pub mod net;
 pub mod operation;

@@ -7,13 +7,14 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use parking_lot::RwLock;
 use serde_json::Value;
+use uuid::Uuid;
 use velum_connector::{Connections, http::HttpConnector};
 use velum_model::{
     chance::Ids,
-    fault::code,
+    fault::{Fault, code},
     plugin::{Digest, World},
     port::{
-        Target, TargetKind,
+        Secret, Target, TargetKind,
         hypervisor::HypervisorDriver,
         placement::{PlacementPolicy, PolicyFailure},
         plugins::{ConfigPart, Inspected, PluginRefused, PluginStats, Plugins},
@@ -323,6 +324,15 @@ impl Plugins for Runtime {
             Code::Provider(provider) => Ok(Arc::clone(provider) as Arc<dyn StorageProvider>),
             _ => Err(other_world(&loaded, World::StorageProvider)),
         }
+    }
+
+    async fn secret(&self, digest: &Digest, target: Uuid, name: &str) -> Result<Secret, Fault> {
+        let loaded = self
+            .loaded(digest)
+            .map_err(|refused| Fault::unchanged(code::UNAVAILABLE, refused.to_string()))?;
+        let plugin = loaded.shared.manifest.name.as_str();
+        let value = self.ports.secrets.find(plugin, target, name).await?;
+        Ok(Secret::new(value))
     }
 
     fn policy(&self, digest: &Digest, config: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {

@@ -46,6 +46,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0005_nodes.sql"),
         postgres: include_str!("../migrations/postgres/0005_nodes.sql"),
     },
+    Migration {
+        version: 6,
+        sqlite: include_str!("../migrations/sqlite/0006_credentials.sql"),
+        postgres: include_str!("../migrations/postgres/0006_credentials.sql"),
+    },
 ];
 
 /// The first release of SQLite without the bug that lost pages of the WAL when it was reset.

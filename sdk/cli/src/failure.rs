@@ -148,7 +148,7 @@ fn render_problem(problem: &Problem) -> String {
 }
 
 /// The error with its causes, each once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = plain(&error.to_string());
     let mut cause = error.source();
     while let Some(error) = cause {

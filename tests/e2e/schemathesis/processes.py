@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 
-# The first start compiles seven components.
+# The first start compiles eight components.
 READY_WITHIN_S = 120
 HOSTS = 600
 

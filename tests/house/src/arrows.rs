@@ -7,15 +7,22 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use crate::{exceptions, files::root};
 
 /// What a crate may know, by folder.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("host/model", &[]),
+    ("host/bundle", &["host/model"]),
     ("host/placement", &["host/model"]),
     ("host/store", &["host/model"]),
     ("host/connector", &["host/model"]),
     ("host/operation", &["host/placement", "host/store", "host/model"]),
     (
         "host/service",
-        &["host/placement", "host/store", "host/operation", "host/model"],
+        &[
+            "host/placement",
+            "host/store",
+            "host/operation",
+            "host/bundle",
+            "host/model",
+        ],
     ),
     ("host/wire", &[]),
     ("host/api", &["host/service", "host/model", "host/wire"]),
@@ -43,9 +50,15 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("sdk/client", &["host/wire"]),
     (
         "sdk/testkit",
-        &["host/runtime", "host/placement", "host/connector", "host/model"],
+        &[
+            "host/runtime",
+            "host/placement",
+            "host/connector",
+            "host/bundle",
+            "host/model",
+        ],
     ),
-    ("sdk/cli", &["sdk/client", "sdk/testkit"]),
+    ("sdk/cli", &["sdk/client", "sdk/testkit", "host/bundle"]),
     ("plugins/", &["sdk/guest"]),
 ];
 

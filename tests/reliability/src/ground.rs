@@ -330,6 +330,7 @@ fn hierarchy(services: &Services, caller: &Caller) -> anyhow::Result<(ZoneId, Ve
             config: serde_json::json!({}),
             node: Some("node-0".into()),
             endpoint: None,
+            credential: None,
             capacity: None,
             tags: Vec::new(),
             attributes: BTreeMap::new(),

@@ -6,8 +6,15 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{hypervisor::HypervisorDriver, placement::PlacementPolicy, storage::StorageProvider};
-use crate::plugin::{Digest, Manifest, World};
+use uuid::Uuid;
+
+use super::{
+    hypervisor::HypervisorDriver, placement::PlacementPolicy, secret::Secret, storage::StorageProvider,
+};
+use crate::{
+    fault::{Fault, code},
+    plugin::{Digest, Manifest, World},
+};
 
 /// What validation and compilation found in a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +132,15 @@ pub trait Plugins: Send + Sync {
 
     /// A provider by its digest.
     fn storage(&self, digest: &Digest) -> Result<Arc<dyn StorageProvider>, PluginRefused>;
+
+    /// The value of a secret that a plugin had minted for a target: for the node that an attachment names it to, never for
+    /// a plugin.
+    async fn secret(&self, digest: &Digest, target: Uuid, name: &str) -> Result<Secret, Fault> {
+        Err(Fault::unchanged(
+            code::NOT_FOUND,
+            format!("plugin {digest} has no secret {name:?} for {target}"),
+        ))
+    }
 
     /// A fresh, configured instance of a policy.
     fn policy(&self, digest: &Digest, config: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused>;

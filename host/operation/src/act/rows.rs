@@ -69,7 +69,7 @@ impl Pool {
             config: self.row.config.clone(),
             node: self.row.node.clone(),
             endpoint: self.row.endpoint.clone(),
-            secret: None,
+            secret: self.row.credential.clone(),
         }
     }
 

@@ -449,6 +449,7 @@ impl Cloud {
             config: json!({}),
             node: None,
             endpoint: Some("http://far".into()),
+            credential: None,
             capacity: Bytes::new(1 << 40).expect("bytes"),
             bytes_ceiling: 1 << 40,
             bytes_used: 0,

@@ -61,7 +61,10 @@ impl SecretKeeper {
     }
 
     /// A secret that was made for this plugin and target.
-    async fn find(&self, plugin: &str, target: Uuid, name: &str) -> Result<Vec<u8>, Fault> {
+    ///
+    /// # Errors
+    /// `NOT_FOUND`.
+    pub async fn find(&self, plugin: &str, target: Uuid, name: &str) -> Result<Vec<u8>, Fault> {
         self.store
             .get(plugin, &format!("{target}/{name}"))
             .await?

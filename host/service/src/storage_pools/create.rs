@@ -19,7 +19,7 @@ use crate::{
     error::ServiceError,
     request::{Answered, Keyed},
     services::Services,
-    targets::{check_addresses, check_attributes, probe, tidy_tags, unanswered},
+    targets::{ADDRESS_MAX, check_addresses, check_attributes, probe, tidy_tags, unanswered},
     write::{administer, no_such, own_event},
 };
 
@@ -40,6 +40,7 @@ impl Services {
             return Ok(Answered::Replayed(answer));
         }
         check_addresses(new.node.as_deref(), new.endpoint.as_deref())?;
+        check_credential(&new)?;
         check_attributes(&new.attributes)?;
         let zone = self.zone_named(caller, new.zone, "/zone_id").await?;
         self.check_scope(&zone, new.scope).await?;
@@ -53,7 +54,7 @@ impl Services {
             config: object(new.config.clone()),
             node: new.node.clone(),
             endpoint: new.endpoint.clone(),
-            secret: None,
+            secret: new.credential.clone(),
         };
         let (descriptor, space) = self.probe_pool(&provider.digest, &target).await?;
         let capacity = capacity_of(new.capacity, space)?;
@@ -66,6 +67,7 @@ impl Services {
             config: target.config,
             node: new.node,
             endpoint: new.endpoint,
+            credential: new.credential,
             capacity,
             bytes_ceiling: capacity.get(),
             bytes_used: 0,
@@ -119,6 +121,29 @@ impl Services {
         let asked = probe(async { Ok((provider.describe(target).await?, provider.probe(target).await?)) });
         asked.await.map_err(|fault| unanswered(target, &fault))
     }
+}
+
+/// A credential is named by the file that it lies in, and only for requests that are sent.
+fn check_credential(new: &NewStoragePool) -> Result<(), ServiceError> {
+    let Some(credential) = &new.credential else {
+        return Ok(());
+    };
+    let field = "/credential";
+    if new.endpoint.is_none() {
+        return Err(ServiceError::invalid(
+            field,
+            "a pool without an endpoint is sent no requests",
+            "give the endpoint, too, or leave the credential out",
+        ));
+    }
+    if !credential.starts_with("file:/") || credential.len() > ADDRESS_MAX {
+        return Err(ServiceError::invalid(
+            field,
+            format!("it is not of the form file:/absolute/path, in at most {ADDRESS_MAX} bytes"),
+            "put the credential into a file that only the server can read, and name that",
+        ));
+    }
+    Ok(())
 }
 
 fn capacity_of(wanted: Option<Bytes>, space: Space) -> Result<Bytes, ServiceError> {

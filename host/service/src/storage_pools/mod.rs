@@ -26,6 +26,8 @@ pub struct NewStoragePool {
     pub node: Option<String>,
     /// Origin of its HTTP API.
     pub endpoint: Option<String>,
+    /// Where the operator keeps the credential that requests to it carry (`file:/absolute/path`).
+    pub credential: Option<String>,
     /// What may be used of it; none = what the probe finds free.
     pub capacity: Option<Bytes>,
     /// Tags that offerings may ask for.

@@ -327,6 +327,7 @@ pub fn new_pool(zone: &Zone) -> NewStoragePool {
         config: settings(),
         node: None,
         endpoint: None,
+        credential: None,
         capacity: None,
         tags: Vec::new(),
         attributes: BTreeMap::new(),

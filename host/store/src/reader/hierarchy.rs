@@ -135,7 +135,7 @@ stored! {
     StoragePool, "storage_pool",
     "SELECT storage_pool.id, storage_pool.zone, storage_pool.scope_cluster, storage_pool.scope_host,
         storage_pool.name, storage_pool.provider, storage_pool.config, storage_pool.node, storage_pool.endpoint,
-        storage_pool.capacity, room.bytes_ceiling, room.bytes_used, storage_pool.tags, storage_pool.attributes,
+        storage_pool.credential, storage_pool.capacity, room.bytes_ceiling, room.bytes_used, storage_pool.tags, storage_pool.attributes,
         storage_pool.abilities, storage_pool.intent, storage_pool.generation, storage_pool.created_at
      FROM storage_pool JOIN storage_pool_room room ON room.id = storage_pool.id",
     |c| StoragePool {
@@ -151,6 +151,7 @@ stored! {
         config: json(c, "config")?,
         node: c.take("node")?,
         endpoint: c.take("endpoint")?,
+        credential: c.take("credential")?,
         capacity: c.take("capacity")?,
         bytes_ceiling: c.take("bytes_ceiling")?,
         bytes_used: c.take("bytes_used")?,

@@ -30,12 +30,12 @@ update!(UPDATE_COMPUTE_HOST, "compute_host", {
 });
 insert!(INSERT_STORAGE_POOL, "storage_pool", {
     id id, zone id, scope_cluster id, scope_host id, name text, provider text, config text, node text,
-    endpoint text, capacity int, tags text, attributes text, abilities text, intent text, generation int,
-    created_at int
+    endpoint text, credential text, capacity int, tags text, attributes text, abilities text, intent text,
+    generation int, created_at int
 });
 update!(UPDATE_STORAGE_POOL, "storage_pool", {
-    name text, provider text, config text, node text, endpoint text, capacity int, tags text, attributes text,
-    abilities text, intent text
+    name text, provider text, config text, node text, endpoint text, credential text, capacity int, tags text,
+    attributes text, abilities text, intent text
 });
 insert!(INSERT_IMAGE_STORE, "image_store", {
     id id, zone id, name text, place text, generation int, created_at int

@@ -575,6 +575,7 @@ pub fn pool(ids: &dyn Ids, zone: &Zone, plugin: &Plugin, capacity: u64) -> Stora
         config: json!({"directory": "/x"}),
         node: None,
         endpoint: Some("http://127.0.0.1:2".into()),
+        credential: Some("file:/etc/velum/array.token".into()),
         capacity: bytes(capacity),
         bytes_ceiling: capacity,
         bytes_used: 0,

@@ -1,11 +1,16 @@
-//! `velum plugin install`: a component goes to the server.
+//! `velum plugin install`: a component or a bundle goes to the server.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
+use velum_bundle::{Bundle, Limits};
 use velum_client::Plugins;
 
-use super::build::{component_of, package_name};
+use super::{
+    file,
+    folder::Folder,
+    oci::{self, Place},
+};
 use crate::{
     failure::Failure,
     kind,
@@ -15,36 +20,32 @@ use crate::{
 /// What to install.
 #[derive(clap::Args, Debug)]
 pub struct Install {
-    /// The component [default: what `velum plugin build` made in this folder].
-    pub file: Option<PathBuf>,
-    /// Its manifest [default: plugin.toml beside the component, if it is there].
+    /// A component (NAME.wasm), a bundle (NAME-VERSION.velum), or where one was published (oci:…) [default: what `velum
+    /// plugin build` made in this folder].
+    #[arg(value_name = "FILE|OCI")]
+    pub source: Option<String>,
+    /// The manifest of a component [default: plugin.toml beside it, if it is there].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub registry: oci::Options,
+}
+
+/// What goes to the server.
+enum Cargo {
+    Component {
+        bytes: Vec<u8>,
+        manifest: Option<String>,
+    },
+    Bundle(Box<Bundle>),
 }
 
 /// Runs `velum plugin install`.
 pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
-    let file = match &install.file {
-        Some(file) => file.clone(),
-        None => built_here()?,
+    let (component, manifest) = match load(session, install).await? {
+        Cargo::Component { bytes, manifest } => (bytes, manifest),
+        Cargo::Bundle(bundle) => (bundle.component().to_vec(), Some(bundle.plugin_toml().to_owned())),
     };
-    let component =
-        std::fs::read(&file).with_context(|| format!("could not read the component {}", file.display()))?;
-    let beside = file.with_file_name("plugin.toml");
-    let path = install
-        .manifest
-        .clone()
-        .or_else(|| beside.exists().then_some(beside));
-    let manifest = match &path {
-        Some(path) => Some(
-            std::fs::read_to_string(path)
-                .with_context(|| format!("could not read the manifest {}", path.display()))?,
-        ),
-        None => None,
-    };
-    if let Some(path) = &path {
-        session.say(&format!("installing {} with {}", file.display(), path.display()));
-    }
     let answer = session
         .client
         .plugins()
@@ -53,22 +54,57 @@ pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
     kind::answered::<Plugins>(session, answer, NO_WAIT).await
 }
 
-/// The component of the plugin whose folder this is.
-fn built_here() -> Result<PathBuf, Failure> {
-    let here = Path::new("");
-    let manifest = here.join("Cargo.toml");
-    if !manifest.exists() {
-        return Err(Failure::Local(anyhow!(
-            "this is no plugin's folder: name the component's file, or go to the folder where `velum plugin build` made one"
-        )));
+async fn load(session: &Session, install: &Install) -> Result<Cargo, Failure> {
+    let bundle = match install.source.as_deref() {
+        Some(source) if Place::is_one(source) => {
+            Some(oci::get(&Place::parse(source)?, &install.registry).await?)
+        }
+        Some(source) if is_bundle(Path::new(source)) => Some(file::bundle(Path::new(source))?),
+        _ => None,
+    };
+    if let Some(bundle) = bundle {
+        if install.manifest.is_some() {
+            return Err(Failure::usage(
+                "a bundle has its manifest in it: leave --manifest out",
+            ));
+        }
+        let about = bundle.about();
+        session.say(&format!(
+            "installing {} {} ({})",
+            about.name,
+            about.version,
+            bundle.digest()
+        ));
+        return Ok(Cargo::Bundle(Box::new(bundle)));
     }
-    let file = component_of(here, &package_name(&manifest)?);
-    if file.exists() {
-        Ok(file)
-    } else {
-        Err(Failure::Local(anyhow!(
-            "{} is not there: run `velum plugin build` first",
-            file.display()
-        )))
-    }
+    let path = match &install.source {
+        Some(source) => PathBuf::from(source),
+        None => Folder::open(Path::new(""))?.built()?,
+    };
+    component(session, &path, install.manifest.as_deref())
+}
+
+fn is_bundle(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "velum")
+}
+
+/// A component with the manifest that was named or that lies beside it.
+fn component(session: &Session, path: &Path, manifest: Option<&Path>) -> Result<Cargo, Failure> {
+    let bytes = file::read(path, Limits::default().component)?;
+    let beside = path.with_file_name("plugin.toml");
+    let manifest = manifest
+        .map(Path::to_owned)
+        .or_else(|| beside.exists().then_some(beside));
+    let text = match &manifest {
+        Some(path) => {
+            session.say(&format!("installing with {}", path.display()));
+            let text = file::read(path, Limits::default().manifest)?;
+            Some(String::from_utf8(text).with_context(|| format!("{} is not UTF-8", path.display()))?)
+        }
+        None => None,
+    };
+    Ok(Cargo::Component {
+        bytes,
+        manifest: text,
+    })
 }

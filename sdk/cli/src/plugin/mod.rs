@@ -3,10 +3,20 @@
 mod bench;
 mod build;
 mod check;
+mod file;
+mod folder;
 mod ground;
 mod install;
+mod keygen;
+mod language;
 mod new;
+mod oci;
+mod pack;
+mod publish;
+mod pull;
+mod sign;
 mod test;
+mod verify;
 
 use clap::Subcommand;
 use velum_client::{Filter, Plugins};
@@ -32,7 +42,7 @@ impl Shown for Plugins {
     ];
 }
 
-/// WebAssembly components: write one, build it, install it.
+/// WebAssembly components: write one, build it, sign it, install it.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Makes a folder with a plugin to begin with; needs no server.
@@ -46,7 +56,19 @@ pub enum Command {
     Bench(bench::Bench),
     /// Says whether a server would take a component, and what it asks for; needs no server.
     Check(check::Check),
-    /// Installs a component on the server.
+    /// Makes a key to sign bundles with; needs no server.
+    Keygen(keygen::Keygen),
+    /// Packs component, plugin.toml and conformance result into one bundle; needs no server.
+    Pack(pack::Pack),
+    /// Signs a bundle; needs no server.
+    Sign(sign::Sign),
+    /// Says whether a bundle is what a publisher signed; needs no server.
+    Verify(verify::Verify),
+    /// Puts a bundle into an OCI registry or image layout; needs no server.
+    Publish(publish::Publish),
+    /// Gets a bundle out of an OCI registry or image layout; needs no server.
+    Pull(pull::Pull),
+    /// Installs a component or a bundle on the server.
     Install(install::Install),
     /// Lists installed plugins.
     List(Rows),
@@ -65,6 +87,12 @@ pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
         Command::Test(test) => test::run(&test).await.map(|()| None),
         Command::Bench(bench) => bench::run(&bench).await.map(|()| None),
         Command::Check(check) => check::run(&check).await.map(|()| None),
+        Command::Keygen(keygen) => keygen::run(&keygen).map(|()| None),
+        Command::Pack(pack) => pack::run(&pack).map(|()| None),
+        Command::Sign(sign) => sign::run(&sign).map(|()| None),
+        Command::Verify(verify) => verify::run(&verify).map(|()| None),
+        Command::Publish(publish) => publish::run(&publish).await.map(|()| None),
+        Command::Pull(pull) => pull::run(&pull).await.map(|()| None),
         other => Ok(Some(other)),
     }
 }
@@ -72,9 +100,6 @@ pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
 /// Runs `velum plugin`.
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::New(_) | Command::Build(_) | Command::Test(_) | Command::Bench(_) | Command::Check(_) => {
-            run_offline(command).await.map(|_| ())
-        }
         Command::Install(install) => install::run(session, &install).await,
         Command::List(rows) => kind::list::<Plugins>(session, &rows, Filter::new()).await,
         Command::Show(one) => kind::show_id::<Plugins>(session, plugin(session, &one.name).await?).await,
@@ -83,5 +108,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             let operation = session.client.plugins().delete(id).await?;
             kind::gone::<Plugins>(session, id, operation, NO_WAIT).await
         }
+        offline => run_offline(offline).await.map(|_| ()),
     }
 }

@@ -2,28 +2,46 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use include_dir::{Dir, include_dir};
 use toml::{Table, Value};
 
+use super::folder::Language;
 use crate::{failure::Failure, session::write_out};
 
-static SKELETON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../skeletons/placement-policy-rust");
+static SKELETONS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../skeletons");
 static GUEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../guest");
+static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../python/velum");
+static JAVASCRIPT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../js/velum");
 static WIT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
 /// Versions of what the guest library depends on.
 const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
-/// Where the library and the contracts go: as they lie to each other at home.
+/// The world of a component that is made of an interpreter: it imports nothing.
+const COMPONENT: &str = include_str!("../../../skeletons/component.wit");
+/// Where Rust's library and the contracts go: as they lie to each other at home.
 const VENDOR: &str = "vendor/velum";
-/// The name in the skeleton.
-const PLACEHOLDER: &str = "my-policy";
 
 /// Worlds that there is a skeleton for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum World {
     /// Chooses compute hosts or storage pools.
     PlacementPolicy,
+    /// Drives guests on compute hosts (Rust).
+    HypervisorDriver,
+    /// Drives volumes on storage pools (Rust).
+    StorageProvider,
+}
+
+impl World {
+    /// Its name, and the name of the plugin in its skeletons.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::PlacementPolicy => ("placement-policy", "my-policy"),
+            Self::HypervisorDriver => ("hypervisor-driver", "my-driver"),
+            Self::StorageProvider => ("storage-provider", "my-provider"),
+        }
+    }
 }
 
 /// What to make.
@@ -34,6 +52,9 @@ pub struct New {
     /// What it is.
     #[arg(long, value_enum, default_value = "placement-policy")]
     pub world: World,
+    /// What it is written in.
+    #[arg(long, value_enum, default_value = "rust")]
+    pub lang: Language,
     /// The folder in which to make it [default: here].
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     pub path: PathBuf,
@@ -42,21 +63,44 @@ pub struct New {
 /// Runs `velum plugin new`.
 pub fn run(new: &New) -> Result<(), Failure> {
     check_name(&new.name)?;
-    let World::PlacementPolicy = new.world;
+    let skeleton = skeleton(new)?;
     let folder = new.path.join(&new.name);
     if folder.exists() {
-        return Err(Failure::Local(anyhow::anyhow!(
-            "{} is there already",
-            folder.display()
-        )));
+        return Err(Failure::Local(anyhow!("{} is there already", folder.display())));
     }
-    write_skeleton(&folder, &new.name)?;
-    write_vendored(&folder)?;
-    let shown = folder.display();
+    write_skeleton(skeleton, &folder, new)?;
+    match new.lang {
+        Language::Rust => write_vendored(&folder)?,
+        Language::Python => write_library(&PYTHON, &folder)?,
+        Language::Javascript => write_library(&JAVASCRIPT, &folder)?,
+    }
+    let here = folder.strip_prefix(".").unwrap_or(&folder).display();
+    let (begin, what) = match (new.lang, new.world) {
+        (Language::Rust, World::PlacementPolicy) => ("src/lib.rs", "the policy"),
+        (Language::Rust, World::HypervisorDriver) => ("src/acme.rs", "the driver"),
+        (Language::Rust, World::StorageProvider) => ("src/acme.rs", "the provider"),
+        (Language::Python, _) => ("policy.py", "the policy"),
+        (Language::Javascript, _) => ("policy.js", "the policy"),
+    };
     write_out(&format!(
-        "made {shown}\n  src/lib.rs   the policy\n  plugin.toml  what it is called and asks for\n\
-         next: velum plugin build {shown}\n"
+        "made {here}\n  {begin:12} {what}\n  {:12} what it is called and asks for\n  {:12} what to do next\n\
+         next: cd {here} && velum plugin build\n",
+        "plugin.toml", "README.md"
     ))
+}
+
+fn skeleton(new: &New) -> Result<&'static Dir<'static>, Failure> {
+    let (world, _) = new.world.names();
+    let language = match new.lang {
+        Language::Rust => "rust",
+        Language::Python => "python",
+        Language::Javascript => "javascript",
+    };
+    SKELETONS.get_dir(format!("{world}-{language}")).ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no {world} in {language}: drivers and providers are written in Rust, policies in any of the three"
+        ))
+    })
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {
@@ -73,17 +117,36 @@ fn check_name(name: &str) -> Result<(), Failure> {
     }
 }
 
-fn write_skeleton(folder: &Path, name: &str) -> Result<(), Failure> {
-    for (path, bytes) in files(&SKELETON) {
+fn write_skeleton(skeleton: &'static Dir<'static>, folder: &Path, new: &New) -> Result<(), Failure> {
+    let (_, placeholder) = new.world.names();
+    let module = |name: &str| name.replace('-', "_");
+    for (path, bytes) in files(skeleton) {
+        let path = path.strip_prefix(skeleton.path()).unwrap_or(&path).to_owned();
         let path = if path == Path::new("gitignore") {
             PathBuf::from(".gitignore")
         } else {
             path
         };
-        let text = String::from_utf8_lossy(bytes).replace(PLACEHOLDER, name);
+        let text = String::from_utf8_lossy(bytes)
+            .replace(placeholder, &new.name)
+            .replace(&module(placeholder), &module(&new.name));
         write(&folder.join(path), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// The library of an interpreted language, with the contract that it keeps.
+fn write_library(library: &'static Dir<'static>, folder: &Path) -> Result<(), Failure> {
+    let target = folder.join("velum");
+    for (path, bytes) in files(library) {
+        write(&target.join(path), bytes)?;
+    }
+    write(&target.join("wit/component.wit"), COMPONENT.as_bytes())?;
+    let policy = "placement/policy.wit";
+    let contract = WIT
+        .get_file(policy)
+        .with_context(|| format!("this velum was built without {policy}"))?;
+    write(&target.join("wit/deps").join(policy), contract.contents())
 }
 
 fn write_vendored(folder: &Path) -> Result<(), Failure> {
@@ -96,7 +159,7 @@ fn write_vendored(folder: &Path) -> Result<(), Failure> {
         if path == Path::new("Cargo.toml") {
             let manifest = standalone(&String::from_utf8_lossy(bytes), WORKSPACE)?;
             write(&target, manifest.as_bytes())?;
-        } else if !path.starts_with("tests") && !path.starts_with("target") {
+        } else if !path.starts_with("tests") {
             write(&target, bytes)?;
         }
     }
@@ -107,12 +170,20 @@ fn write_vendored(folder: &Path) -> Result<(), Failure> {
 fn files<'a>(dir: &'a Dir<'a>) -> Vec<(PathBuf, &'a [u8])> {
     let mut found: Vec<_> = dir
         .files()
+        .filter(|f| f.path().components().all(|part| !is_left_over(part.as_os_str())))
         .map(|f| (f.path().to_path_buf(), f.contents()))
         .collect();
     for inner in dir.dirs() {
         found.extend(files(inner));
     }
     found
+}
+
+/// What somebody's tests in this repository left behind.
+fn is_left_over(part: &std::ffi::OsStr) -> bool {
+    ["__pycache__", "target", "node_modules"]
+        .iter()
+        .any(|name| part == *name)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -185,25 +256,70 @@ fn written_out(member: &Value, inherited: &Value) -> Value {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_new_plugin_has_all_that_it_builds_from() {
+    fn made(world: World, lang: Language) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let new = New {
-            name: "green".into(),
-            world: World::PlacementPolicy,
+            name: "green-one".into(),
+            world,
+            lang,
             path: dir.path().into(),
         };
         run(&new).expect("a new plugin");
-        let read = |path: &str| std::fs::read_to_string(dir.path().join("green").join(path)).expect(path);
-        assert!(read("Cargo.toml").contains("name = \"green\""));
-        assert!(read("plugin.toml").contains("name = \"green\""));
-        assert!(read(".gitignore").contains("target"));
-        assert!(read("vendor/velum/wit/placement/policy.wit").contains("interface policy"));
-        let guest: Table = read("vendor/velum/sdk/guest/Cargo.toml")
-            .parse()
-            .expect("a manifest");
-        assert!(!guest.to_string().contains("workspace"), "{guest}");
         assert!(run(&new).is_err(), "a folder that is there is left alone");
+        let folder = dir.path().join("green-one");
+        (dir, folder)
+    }
+
+    fn read(folder: &Path, path: &str) -> String {
+        std::fs::read_to_string(folder.join(path)).expect(path)
+    }
+
+    #[test]
+    fn a_new_plugin_in_rust_has_all_that_it_builds_from() {
+        for world in World::value_variants() {
+            let (_dir, folder) = made(*world, Language::Rust);
+            assert!(read(&folder, "Cargo.toml").contains("name = \"green-one\""));
+            assert!(read(&folder, "plugin.toml").contains("name = \"green-one\""));
+            assert!(read(&folder, ".gitignore").contains("target"));
+            assert!(read(&folder, "vendor/velum/wit/placement/policy.wit").contains("interface policy"));
+            let guest: Table = read(&folder, "vendor/velum/sdk/guest/Cargo.toml")
+                .parse()
+                .expect("a manifest");
+            assert!(!guest.to_string().contains("workspace"), "{guest}");
+        }
+        let (_dir, folder) = made(World::HypervisorDriver, Language::Rust);
+        assert!(read(&folder, "tests/driver.rs").contains("use green_one::acme"));
+    }
+
+    #[test]
+    fn a_new_policy_in_an_interpreted_language_has_its_library_and_contract() {
+        for (lang, policy, library) in [
+            (Language::Python, "policy.py", "velum/engine.py"),
+            (Language::Javascript, "policy.js", "velum/engine.js"),
+        ] {
+            let (_dir, folder) = made(World::PlacementPolicy, lang);
+            assert!(read(&folder, "plugin.toml").contains("name = \"green-one\""));
+            assert!(read(&folder, policy).contains("power_w"));
+            assert!(read(&folder, library).contains("ngine"));
+            assert!(read(&folder, "velum/wit/component.wit").contains("world component"));
+            assert!(read(&folder, "velum/wit/deps/placement/policy.wit").contains("interface policy"));
+            let opened = super::super::folder::Folder::open(&folder).expect("a plugin's folder");
+            assert_eq!(opened.language, lang);
+        }
+    }
+
+    #[test]
+    fn drivers_are_written_in_rust() {
+        let new = New {
+            name: "green".into(),
+            world: World::StorageProvider,
+            lang: Language::Python,
+            path: "/nonexistent".into(),
+        };
+        let Err(Failure::Usage(words)) = run(&new) else {
+            panic!("it was made")
+        };
+        assert!(words.contains("no storage-provider in python"), "{words}");
     }
 
     #[test]

@@ -3,6 +3,38 @@
 use crate::{bindings::policy::exports::velum::placement::policy as wit, codes::placement as code};
 
 /// What a policy wants to know of rows and requests. Begin with [`Declaration::hosts`] or [`Declaration::pools`] and add.
+///
+/// ```
+/// use velum_guest::placement::*;
+///
+/// /// Keeps a project's guests apart, and says no to hosts that are nearly worn out.
+/// struct Apart;
+///
+/// const WORN_OUT: u16 = 1;
+///
+/// impl Policy for Apart {
+///     fn configure(_json: &str) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///     fn declare(&self) -> Declaration {
+///         Declaration::hosts()
+///             .attribute("age_years")
+///             .same_project()
+///             .refusal(WORN_OUT, "the compute host is too old")
+///     }
+///     fn score(&self, ask: &Ask, host: &Host) -> Score {
+///         if host.attribute("age_years") > 7 {
+///             return Score::refuse(WORN_OUT);
+///         }
+///         Score::of(1000 - host.same_project(ask).min(1000))
+///     }
+/// }
+///
+/// let hosts: [&[_]; 2] = [&[("age_years", 2)], &[("age_years", 9)]];
+/// let ask = Ask::default().with_fact(code::FACT_SAME_PROJECT, vec![(0, 3)]);
+/// let scores = testing::scores::<Apart>("{}", &ask, &hosts);
+/// assert_eq!(scores, [Score::of(997), Score::refuse(WORN_OUT)]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declaration {
     pub(crate) row_kind: u16,
@@ -70,6 +102,36 @@ impl Declaration {
             self.columns.push((code::COLUMN_ATTRIBUTE, name));
         }
         self
+    }
+
+    /// Adds the number that rows of the same pod share.
+    #[must_use]
+    pub fn pod(self) -> Self {
+        self.column(code::COLUMN_POD)
+    }
+
+    /// Adds the number that rows of the same cluster share.
+    #[must_use]
+    pub fn cluster(self) -> Self {
+        self.column(code::COLUMN_CLUSTER)
+    }
+
+    /// Adds whether the template is cached on a pool that a row reaches.
+    #[must_use]
+    pub fn template_cached(self) -> Self {
+        self.fact(code::FACT_TEMPLATE_CACHED)
+    }
+
+    /// Adds which row the instance ran on before.
+    #[must_use]
+    pub fn previous_host(self) -> Self {
+        self.fact(code::FACT_PREVIOUS_HOST)
+    }
+
+    /// Adds how many instances of the same project a row has.
+    #[must_use]
+    pub fn same_project(self) -> Self {
+        self.fact(code::FACT_SAME_PROJECT)
     }
 
     /// Adds a demand by its code; twice is once.

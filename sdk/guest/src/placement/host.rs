@@ -14,12 +14,16 @@ pub struct Places {
     built_in: [Option<u16>; BUILT_IN],
     named: Vec<(String, u16)>,
     other: Vec<(u16, u16)>,
+    facts: Vec<u16>,
 }
 
 impl Places {
     /// Of a declaration.
     pub fn of(declaration: &Declaration) -> Self {
-        let mut places = Self::default();
+        let mut places = Self {
+            facts: declaration.facts.clone(),
+            ..Self::default()
+        };
         for (place, (id, name)) in (0u16..).zip(&declaration.columns) {
             match (name, places.built_in.get_mut(usize::from(*id))) {
                 (Some(name), _) => places.named.push((name.clone(), place)),
@@ -202,7 +206,28 @@ impl Host<'_> {
     /// What a declared fact of the request says of this row; 0 if nothing.
     #[must_use]
     pub fn fact(&self, ask: &Ask, id: u16) -> u32 {
+        if !self.places.facts.contains(&id) {
+            self.undeclared.set(true);
+        }
         ask.fact(id, self.row)
+    }
+
+    /// Whether the template is cached on a pool that the row reaches; must be declared.
+    #[must_use]
+    pub fn template_cached(&self, ask: &Ask) -> bool {
+        self.fact(ask, code::FACT_TEMPLATE_CACHED) != 0
+    }
+
+    /// Whether the instance ran here before; must be declared.
+    #[must_use]
+    pub fn is_previous(&self, ask: &Ask) -> bool {
+        self.fact(ask, code::FACT_PREVIOUS_HOST) != 0
+    }
+
+    /// How many instances of the same project the row has; must be declared.
+    #[must_use]
+    pub fn same_project(&self, ask: &Ask) -> u32 {
+        self.fact(ask, code::FACT_SAME_PROJECT)
     }
 
     /// Its number. It is the same row from one load to the next and means nothing else.

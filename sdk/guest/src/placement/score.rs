@@ -41,6 +41,11 @@ impl Score {
         }
     }
 
+    /// One that travelled.
+    pub(crate) const fn received(value: u32) -> Self {
+        Self(value)
+    }
+
     /// As it travels.
     #[must_use]
     pub const fn value(self) -> u32 {

@@ -1,6 +1,76 @@
 //! For native tests of policies: an inventory of a few rows, scored through everything that a component has.
 
-use super::{Ask, Engine, Ranking};
+use super::{Ask, Engine, Ranking, Score};
+use crate::codes::placement as code;
+
+/// Columns by the names that rows of [`scores`] give them.
+const COLUMNS: [(&str, u16); 9] = [
+    ("free_vcpus", code::COLUMN_FREE_VCPUS),
+    ("free_memory_mib", code::COLUMN_FREE_MEMORY_MIB),
+    ("total_vcpus", code::COLUMN_TOTAL_VCPUS),
+    ("total_memory_mib", code::COLUMN_TOTAL_MEMORY_MIB),
+    ("runs", code::COLUMN_RUNS),
+    ("free_gib", code::COLUMN_FREE_GIB),
+    ("total_gib", code::COLUMN_TOTAL_GIB),
+    ("pod", code::COLUMN_POD),
+    ("cluster", code::COLUMN_CLUSTER),
+];
+
+/// What a policy says of rows whose columns and attributes are given by name; what a row lacks is 0.
+///
+/// ```
+/// use velum_guest::placement::*;
+///
+/// struct Emptiest;
+/// impl Policy for Emptiest {
+///     fn configure(_json: &str) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///     fn score(&self, ask: &Ask, host: &Host) -> Score {
+///         Score::of(host.free_vcpus() - ask.vcpus())
+///     }
+/// }
+///
+/// let ask = Ask::of(&[(code::DEMAND_VCPUS, 2)]);
+/// let scores = testing::scores::<Emptiest>("{}", &ask, &[&[("free_vcpus", 4)], &[("free_vcpus", 16), ("runs", 3)]]);
+/// assert_eq!(scores, [Score::of(2), Score::of(14)]);
+/// ```
+///
+/// # Panics
+/// When the policy refuses the configuration, and when a row names what the policy does not declare: it would be read by
+/// nobody.
+#[must_use]
+#[expect(clippy::panic, reason = "a test wants to stop here")]
+pub fn scores<P: Ranking>(config: &str, ask: &Ask, rows: &[&[(&str, u32)]]) -> Vec<Score> {
+    let declared = match P::configure(config) {
+        Ok(policy) => policy.declare().columns,
+        Err(refused) => panic!("the configuration {config} is refused: {refused}"),
+    };
+    let place = |name: &str| {
+        let built_in = COLUMNS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, id)| *id);
+        declared
+            .iter()
+            .position(|(id, attribute)| {
+                attribute.as_deref() == Some(name) || (attribute.is_none() && Some(*id) == built_in)
+            })
+            .unwrap_or_else(|| panic!("the policy declares nothing that is called '{name}'"))
+    };
+    let row = |given: &&[(&str, u32)]| {
+        let mut values = vec![0; declared.len()];
+        for (name, value) in *given {
+            values[place(name)] = *value;
+        }
+        values
+    };
+    Inventory::rows(rows.iter().map(row))
+        .scores::<P>(config, ask, &[])
+        .into_iter()
+        .map(Score::received)
+        .collect()
+}
 
 /// Rows of numbers, column by column as the policy declares them.
 #[derive(Clone, Debug, Default)]

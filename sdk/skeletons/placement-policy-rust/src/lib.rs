@@ -13,8 +13,24 @@ impl Policy for Coolest {
     }
 
     fn score(&self, _ask: &Ask, host: &Host) -> Score {
-        Score::of(100_000 - host.attribute("power_w").min(100_000))
+        match host.attribute("power_w") {
+            // Nobody wrote it down: last.
+            0 => Score::of(0),
+            watts => Score::of(100_000 - watts.min(99_999)),
+        }
     }
 }
 
 velum_guest::export_policy!(Coolest);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_that_draws_less_is_better() {
+        let hosts: [&[_]; 3] = [&[("power_w", 300)], &[("power_w", 120)], &[]];
+        let scores = testing::scores::<Coolest>("{}", &Ask::default(), &hosts);
+        assert!(scores[1] > scores[0] && scores[0] > scores[2]);
+    }
+}

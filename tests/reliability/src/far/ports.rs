@@ -314,6 +314,7 @@ impl Node for At {
             boot_id: "b".into(),
             version: "0.1.0".into(),
             hostname: self.place.clone(),
+            initiators: Vec::new(),
         })
     }
     async fn ensure_link(&self, fence: &Fence, effect: &Effect, spec: &LinkSpec) -> Result<String, Fault> {

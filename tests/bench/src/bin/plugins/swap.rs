@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use velum_client::Filter;
+use velum_client::{Client, Filter};
 use velum_support::{CloudOptions, TestCloud, World, WorldOptions};
 use velum_wire::{CreatePolicyBody, UpdatePolicyBody, UpdateZoneBody};
 
@@ -47,7 +47,7 @@ pub async fn swap(swaps: u32) -> anyhow::Result<Swapped> {
     let body: CreatePolicyBody = serde_json::from_value(serde_json::json!({
         "name": "under-test", "plugin": "placement-best-fit", "config": {},
     }))?;
-    let policy = client.policies().create(&body).await?.resource.id;
+    let policy = client.policies().create(&body).await?.value.id;
     let zone = client
         .zones()
         .all(&Filter::new())
@@ -55,34 +55,19 @@ pub async fn swap(swaps: u32) -> anyhow::Result<Swapped> {
         .first()
         .map(|zone| zone.id);
     let zone = zone.ok_or_else(|| anyhow::anyhow!("there is no zone"))?;
-    let with: UpdateZoneBody = serde_json::from_value(serde_json::json!({ "policy": policy }))?;
+    let with: UpdateZoneBody = serde_json::from_value(serde_json::json!({ "policy_id": policy }))?;
     client.zones().update(zone, &with, None).await?;
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let (made, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let load = Load::default();
     let clients: Vec<_> = (0..4)
         .map(|number| {
-            let (world, stop) = (Arc::clone(&world), Arc::clone(&stop));
-            let (made, failed) = (Arc::clone(&made), Arc::clone(&failed));
-            let client = cloud.client();
-            tokio::spawn(async move {
-                let client = client?;
-                let mut pace = tokio::time::interval(Duration::from_millis(80));
-                for instance in 0_u32.. {
-                    if stop.load(Ordering::Acquire) {
-                        break;
-                    }
-                    pace.tick().await;
-                    let body = world.instance(&format!("c{number}-{instance}"));
-                    made.fetch_add(1, Ordering::Relaxed);
-                    if client.instances().create(&body).await.is_err() {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-                anyhow::Ok(())
-            })
+            Ok(tokio::spawn(load.clone().create(
+                cloud.client()?,
+                Arc::clone(&world),
+                number,
+            )))
         })
-        .collect();
+        .collect::<anyhow::Result<_>>()?;
     let mut took = Vec::new();
     for number in 0..swaps {
         let plugin = if number % 2 == 0 {
@@ -96,16 +81,41 @@ pub async fn swap(swaps: u32) -> anyhow::Result<Swapped> {
         took.push(began.elapsed().as_secs_f64() * 1000.0);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    stop.store(true, Ordering::Release);
+    load.stop.store(true, Ordering::Release);
     for client in clients {
-        client.await??;
+        client.await?;
     }
     cloud.run_until_idle(Duration::from_secs(120)).await?;
     took.sort_by(f64::total_cmp);
     let at = |index: usize| took.get(index).copied().unwrap_or_default();
     Ok(Swapped {
         millis: (at(took.len() / 2), at(took.len().saturating_sub(1))),
-        requests: made.load(Ordering::Relaxed),
-        failed: failed.load(Ordering::Relaxed),
+        requests: load.made.load(Ordering::Relaxed),
+        failed: load.failed.load(Ordering::Relaxed),
     })
+}
+
+/// Clients that create instances until they are told to stop.
+#[derive(Clone, Default)]
+struct Load {
+    stop: Arc<AtomicBool>,
+    made: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
+}
+
+impl Load {
+    async fn create(self, client: Client, world: Arc<World>, number: u32) {
+        let mut pace = tokio::time::interval(Duration::from_millis(80));
+        for instance in 0_u32.. {
+            if self.stop.load(Ordering::Acquire) {
+                return;
+            }
+            pace.tick().await;
+            let body = world.instance(&format!("c{number}-{instance}"));
+            self.made.fetch_add(1, Ordering::Relaxed);
+            if client.instances().create(&body).await.is_err() {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
 }

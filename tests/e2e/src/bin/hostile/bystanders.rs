@@ -26,6 +26,13 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Adds what was seen later.
+    pub fn add(&mut self, mut later: Self) {
+        self.took.append(&mut later.took);
+        self.took.sort_unstable();
+        self.failed.append(&mut later.failed);
+    }
+
     /// The time within which 99 of 100 answers came.
     #[must_use]
     pub fn p99(&self) -> Duration {

@@ -102,7 +102,7 @@ fn bytes(seed: u64, length: usize) -> Vec<u8> {
 /// A random module that exports what a policy exports.
 fn smith(like: &[u8], seed: u64) -> Option<Vec<u8>> {
     let bytes = bytes(seed, 4096);
-    let mut from = wasm_smith::arbitrary::Unstructured::new(&bytes);
+    let mut from = arbitrary::Unstructured::new(&bytes);
     let config = wasm_smith::Config {
         exports: Some(like.to_vec()),
         max_imports: 0,

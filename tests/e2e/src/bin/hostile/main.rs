@@ -45,6 +45,15 @@ const BEFORE: Duration = Duration::from_secs(8);
 const GROWTH_MIB: u64 = 96;
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What was seen while hostile components were let loose.
+#[derive(Default)]
+struct Played {
+    cases: u64,
+    failed: Vec<serde_json::Value>,
+    others: Seen,
+    slowest: (Duration, String),
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
@@ -79,91 +88,76 @@ async fn main() -> anyhow::Result<ExitCode> {
     tokio::time::sleep(BEFORE).await;
     let before = bystanders.seen();
     let (memory_before, processes_before) = (cloud.velumd.resident_bytes()?, plugin_processes(pid)?.len());
-
-    let (mut played, mut failed, mut during) = (0_u64, Vec::new(), Seen::default());
-    let mut slowest = (Duration::ZERO, String::new());
-    for case in case::all(&arguments.cases)? {
-        if !case.name.contains(&arguments.only) {
-            continue;
-        }
-        let result = stage.play(&case).await;
-        let mut seen = bystanders.seen();
-        if seen.p99() > slowest.0 {
-            slowest = (seen.p99(), case.name.clone());
-        }
-        during.took.append(&mut seen.took);
-        during.failed.append(&mut seen.failed);
-        played += 1;
-        match &result {
-            Ok(()) => eprintln!(
-                "{}: {} (others: p99 {:.1} ms)",
-                case.name,
-                case.what,
-                millis(seen_p99(&during))
-            ),
-            Err(error) => eprintln!("{}: FAILED: {error:#}", case.name),
-        }
-        if result.is_err() {
-            failed.push(play::line(&case, &result));
-        }
-    }
+    let mut played = play_all(&stage, &arguments, &bystanders).await?;
     let generated = generated::let_loose(&stage, arguments.generated).await?;
-    let mut seen = bystanders.seen();
-    during.took.append(&mut seen.took);
-    during.failed.append(&mut seen.failed);
-    during.took.sort_unstable();
+    played.others.add(bystanders.seen());
     bystanders.end().await;
 
     let cleared = stage.clear().await?;
     cloud.run_until_idle(PATIENCE).await?;
     let violations = cloud.violations().await?;
-    let memory_after = cloud.velumd.resident_bytes()?;
-    let processes_after = plugin_processes(pid)?.len();
-    let log = cloud.velumd.printed();
+    let (memory_after, processes_after) = (cloud.velumd.resident_bytes()?, plugin_processes(pid)?.len());
     let bound = (before.p99() * 2).max(before.p99() + Duration::from_millis(20));
+    let (slowest, slowest_case) = played.slowest;
     eprintln!(
-        "{} instances of hostile policies removed; slowest case for others: {} ({:.1} ms)",
-        cleared,
-        slowest.1,
-        millis(slowest.0)
+        "{cleared} instances of hostile policies removed; slowest case for others: {slowest_case} ({:.1} ms)",
+        millis(slowest)
     );
-    for line in &failed {
-        eprintln!("{line}");
-    }
-    Ok(Report::new(
-        "hostile",
-        (failed.len() + generated.failed.len()) as f64,
-        "failed cases",
-        Aim::AtMost(0.0),
-    )
-    .with("cases", played)
-    .with("generated", generated.played)
-    .with("generated_taken", generated.taken)
-    .with("failed", failed)
-    .with("generated_failed", generated.failed)
-    .with("p99_before_ms", millis(before.p99()))
-    .with("p99_during_ms", millis(during.p99()))
-    .with("p99_bound_ms", millis(bound))
-    .with("slowest_case", slowest.1)
-    .with("requests_of_others", during.took.len())
-    .with("memory_before_mib", memory_before >> 20)
-    .with("memory_after_mib", memory_after >> 20)
-    .require("others_did_not_feel_it", during.p99() <= bound)
-    .require("no_request_of_others_failed", during.failed.is_empty())
-    .require(
-        "memory_returned",
-        memory_after <= memory_before + (GROWTH_MIB << 20),
-    )
-    .require("processes_returned", processes_after <= processes_before)
-    .require("no_violations", violations.is_empty())
-    .require("the_log_is_clean", !log.contains('\u{1b}'))
-    .print())
+    let failures = (played.failed.len() + generated.failed.len()) as f64;
+    Ok(Report::new("hostile", failures, "failed cases", Aim::AtMost(0.0))
+        .with("cases", played.cases)
+        .with("generated", generated.played)
+        .with("generated_taken", generated.taken)
+        .with("failed", played.failed)
+        .with("generated_failed", generated.failed)
+        .with("p99_before_ms", millis(before.p99()))
+        .with("p99_during_ms", millis(played.others.p99()))
+        .with("p99_bound_ms", millis(bound))
+        .with("slowest_case", slowest_case)
+        .with("requests_of_others", played.others.took.len())
+        .with("memory_before_mib", memory_before >> 20)
+        .with("memory_after_mib", memory_after >> 20)
+        .require("others_did_not_feel_it", played.others.p99() <= bound)
+        .require("no_request_of_others_failed", played.others.failed.is_empty())
+        .require(
+            "memory_returned",
+            memory_after <= memory_before + (GROWTH_MIB << 20),
+        )
+        .require("processes_returned", processes_after <= processes_before)
+        .require("no_violations", violations.is_empty())
+        .require("the_log_is_clean", !cloud.velumd.printed().contains('\u{1b}'))
+        .print())
 }
 
-fn seen_p99(seen: &Seen) -> Duration {
-    let mut sorted = seen.clone();
-    sorted.took.sort_unstable();
-    sorted.p99()
+async fn play_all(
+    stage: &Stage<'_>,
+    arguments: &Arguments,
+    bystanders: &Bystanders,
+) -> anyhow::Result<Played> {
+    let mut played = Played::default();
+    for case in case::all(&arguments.cases)? {
+        if !case.name.contains(&arguments.only) {
+            continue;
+        }
+        let result = stage.play(&case).await;
+        let seen = bystanders.seen();
+        let p99 = seen.p99();
+        played.others.add(seen);
+        played.cases += 1;
+        if p99 > played.slowest.0 {
+            played.slowest = (p99, case.name.clone());
+        }
+        match result {
+            Ok(()) => eprintln!("{}: {} (others: p99 {:.1} ms)", case.name, case.what, millis(p99)),
+            Err(error) => {
+                eprintln!("{}: FAILED: {error:#}", case.name);
+                played
+                    .failed
+                    .push(serde_json::json!({ "case": case.name, "why": format!("{error:#}") }));
+            }
+        }
+    }
+    Ok(played)
 }
 
 fn millis(duration: Duration) -> f64 {

@@ -102,8 +102,22 @@ fn good() -> Vec<u8> {
 }
 
 fn raw(case: &Case) -> anyhow::Result<Made> {
+    let component = raw_component(case)?;
+    let manifest = match (&case.manifest, case.make) {
+        (Some(text), _) => {
+            let mut text = text.clone();
+            let _ = write!(text, "{}", "# padding\n".repeat(case.pad / 10));
+            Some(text)
+        }
+        (None, Some(Make::Padded | Make::Data)) => Some(policy_manifest(&case.name)),
+        _ => None,
+    };
+    Ok(Made { component, manifest })
+}
+
+fn raw_component(case: &Case) -> anyhow::Result<Vec<u8>> {
     let count = case.count;
-    let component = match case.make.context("a raw component is made somehow")? {
+    Ok(match case.make.context("a raw component is made somehow")? {
         Make::Empty => Vec::new(),
         Make::Noise => (0..65536_u32)
             .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
@@ -163,17 +177,7 @@ fn raw(case: &Case) -> anyhow::Result<Made> {
         .component(&PolicyText::default().text()),
         Make::Manifest => good(),
         Make::Compiled => b"\x7fELF\x02\x01\x01\x00 compiled by somebody else".to_vec(),
-    };
-    let manifest = match (&case.manifest, case.make) {
-        (Some(text), _) => {
-            let mut text = text.clone();
-            let _ = write!(text, "{}", "# padding\n".repeat(case.pad / 10));
-            Some(text)
-        }
-        (None, Some(Make::Padded | Make::Data)) => Some(policy_manifest(&case.name)),
-        _ => None,
-    };
-    Ok(Made { component, manifest })
+    })
 }
 
 /// A component around a core module.

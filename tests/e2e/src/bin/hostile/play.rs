@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 use velum_client::{Client, ClientError, Filter};
 use velum_support::{TestCloud, World};
@@ -285,13 +285,4 @@ pub fn plugin_processes(server: u32) -> anyhow::Result<Vec<i32>> {
         }
     }
     Ok(found)
-}
-
-/// What a case says of itself and what came of it, for the report.
-#[must_use]
-pub fn line(case: &Case, result: &anyhow::Result<()>) -> Value {
-    match result {
-        Ok(()) => json!({ "case": case.name, "ok": true }),
-        Err(error) => json!({ "case": case.name, "ok": false, "why": format!("{error:#}") }),
-    }
 }
