@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the first-party plugins: each a component at $CARGO_TARGET_DIR/plugins/NAME.wasm with its plugin.toml beside it
-# as NAME.toml. With names as arguments, only those. Quiet unless something fails; run again, it does what is left.
+# as NAME.toml. With names as arguments, only those; those of tests/guests can be named too. Quiet unless something fails; run
+# again, it does what is left.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,9 +16,19 @@ if [ ${#names[@]} -eq 0 ]; then
     names+=("$(basename "$(dirname "$manifest")")")
   done
 fi
+# folder_of NAME: where it lies.
+folder_of() {
+  local folder
+  for folder in plugins tests/guests; do
+    if [ -f "$folder/$1/plugin.toml" ]; then printf '%s' "$folder/$1" && return; fi
+  done
+  echo "plugins/build.sh: there is no plugin $1" >&2
+  exit 2
+}
+
 packages=()
 for name in "${names[@]}"; do
-  [ -f "plugins/$name/plugin.toml" ] || { echo "plugins/build.sh: there is no plugin $name" >&2; exit 2; }
+  folder_of "$name" >/dev/null
   packages+=(-p "$name")
 done
 
@@ -55,5 +66,6 @@ for name in "${names[@]}"; do
   if [ ! -f "$component" ] || [ "$module" -nt "$component" ] || [ "$target_dir/debug/velum-componentize" -nt "$component" ]; then
     "$target_dir/debug/velum-componentize" "$module" "$component"
   fi
-  cmp --silent "plugins/$name/plugin.toml" "$out/$name.toml" || cp "plugins/$name/plugin.toml" "$out/$name.toml"
+  manifest=$(folder_of "$name")/plugin.toml
+  cmp --silent "$manifest" "$out/$name.toml" || cp "$manifest" "$out/$name.toml"
 done

@@ -64,6 +64,8 @@ prepare() {
   ensure_libvirt_packages
   # A database, a reader of seeds that is not ours, networks and a file system of the suites' own, a recorder of writes.
   ensure_packages postgresql xorriso iproute2 e2fsprogs strace
+  # A storage array of the suites' own: iSCSI targets in user space. (QEMU's side of it, qemu-block-extra, comes with libvirt.)
+  ensure_packages tgt
   ensure_wasm_target yes
   ensure_tool cargo-nextest
 }

@@ -14,8 +14,19 @@ accept)
     build_for_tests
     run_bin velum-bench accept "$@"
     ;;
+plugins)
+    build_for_tests
+    # What a new author has: the skeleton, outside the repository, built by the tool.
+    work=$(mktemp -d /tmp/velum-bench.XXXXXX)
+    trap 'rm -rf "$work"' EXIT
+    (cd "$work" && "$(bin_directory)/velum" plugin new skeleton --world placement-policy >/dev/null &&
+      env -u CARGO_TARGET_DIR "$(bin_directory)/velum" plugin build skeleton >/dev/null)
+    VELUM_SKELETON=$work/skeleton/skeleton.wasm VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins \
+      run_bin velum-bench plugins "$@"
+    ;;
 *)
     echo "usage: bash tests/bench/run.sh accept [--hosts N] [--clients N] [--instances N] [--rounds N]" >&2
+    echo "       bash tests/bench/run.sh plugins [--hosts N] [--decisions N] [--rounds N]" >&2
     exit 2
     ;;
 esac

@@ -69,6 +69,16 @@ pub fn created(location: String, generation: Option<u64>, view: &impl Serialize)
     stored(StatusCode::CREATED, Some(location), generation, view)
 }
 
+/// 200: it was done; told the same when its key is used again.
+pub fn done(view: &impl Serialize) -> StoredAnswer {
+    stored(StatusCode::OK, None, None, view)
+}
+
+/// The same of what has a generation.
+pub fn done_at(generation: u64, view: &impl Serialize) -> StoredAnswer {
+    stored(StatusCode::OK, None, Some(generation), view)
+}
+
 /// 202: an operation works on it.
 pub fn accepted(operation: OperationId, generation: u64, view: &impl Serialize) -> StoredAnswer {
     stored(

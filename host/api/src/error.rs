@@ -8,9 +8,13 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use velum_model::{decision::RefusalCount, port::plugins::PluginRefused};
+use velum_model::{
+    decision::RefusalCount,
+    grant::{Capabilities, wishes},
+    port::plugins::PluginRefused,
+};
 use velum_service::{LEASE_S, ServiceError};
-use velum_wire::{FieldProblem, PROBLEM_JSON, Problem, RefusalView};
+use velum_wire::{FieldProblem, PROBLEM_JSON, Problem, RefusalView, WishView};
 
 use crate::{forward::NotOwner, problem::Kind, trace};
 
@@ -39,6 +43,9 @@ impl Refused {
             operation: None,
             refusals: Vec::new(),
             used_by: None,
+            digest: None,
+            asks: Vec::new(),
+            grant: None,
             request_id: None,
         };
         Self {
@@ -188,6 +195,14 @@ impl From<ServiceError> for Refused {
                 ..Self::new(Kind::Unavailable, words).retry_after(LEASE_S)
             },
             ServiceError::PluginRefused(refused) => Self::from(refused),
+            ServiceError::Untrusted { digest, .. } => {
+                let mut refused = Self::new(Kind::Untrusted, words);
+                refused.problem.digest = Some(digest.to_string());
+                refused
+            }
+            ServiceError::GrantNeeded {
+                digest, new, asks, ..
+            } => grant_needed(&words, digest.to_string(), &new, &asks),
             ServiceError::Internal { .. } => internal(&error),
         }
     }
@@ -207,6 +222,28 @@ fn internal(error: &ServiceError) -> Refused {
         Kind::Internal,
         "the server's log has the cause under the request's id",
     )
+}
+
+/// What is asked and not granted yet, in words and as what would grant it all.
+fn grant_needed(words: &str, digest: String, new: &Capabilities, asks: &Capabilities) -> Refused {
+    let wishes = wishes(new);
+    let listed: Vec<&str> = wishes.iter().map(|wish| wish.words.as_str()).collect();
+    let detail = format!(
+        "{words}: {}; send what you grant of it as grant (velum plugin install --grant)",
+        listed.join("; ")
+    );
+    let mut refused = Refused::new(Kind::GrantNeeded, detail);
+    refused.problem.digest = Some(digest);
+    refused.problem.grant = serde_json::to_value(asks).ok();
+    refused.problem.asks = wishes
+        .into_iter()
+        .map(|wish| WishView {
+            connector: wish.connector,
+            role: wish.role,
+            words: wish.words,
+        })
+        .collect();
+    refused
 }
 
 fn no_room(words: String, refused: &[RefusalCount]) -> Refused {

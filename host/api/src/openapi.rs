@@ -169,7 +169,8 @@ fn complete_operation(path: &str, verb: Verb, operation: &mut Operation) {
     if verb == Verb::Post && !SHOWN_ONCE.contains(&path) {
         parameters.push(key_parameter().into());
     }
-    if matches!(verb, Verb::Patch | Verb::Delete) || is_decision(path) {
+    let is_change = matches!(verb, Verb::Patch | Verb::Delete) && !has_no_generation(path);
+    if is_change || is_decision(path) {
         parameters.push(match_parameter().into());
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
@@ -224,9 +225,15 @@ const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 const POSITION: &str =
     "^([0-9a-f]{32}:[0-9]{1,18}\\.[0-9]{1,18}(,[0-9a-f]{32}:[0-9]{1,18}\\.[0-9]{1,18})*)?$";
 
-/// Whether an operator decides on a parked operation: about the step that was read, and no later one.
+/// Whether a verb decides about what was read, and nothing later: a parked operation's step, a policy's version.
 fn is_decision(path: &str) -> bool {
-    path.starts_with("/v1/operations/{id}/")
+    let verbs = ["/v1/policies/{id}/promote", "/v1/policies/{id}/rollback"];
+    path.starts_with("/v1/operations/{id}/") || verbs.contains(&path)
+}
+
+/// What is removed as it is, whatever became of what it belongs to.
+fn has_no_generation(path: &str) -> bool {
+    path.ends_with("/shadow")
 }
 
 /// Which problems an operation may answer.
@@ -239,6 +246,7 @@ fn problems(path: &str, verb: Verb, is_open: bool) -> Vec<u16> {
         Verb::Get => {}
         Verb::Put | Verb::Post => statuses.extend([408, 409, 413, 415, 422]),
         Verb::Patch => statuses.extend([408, 409, 412, 413, 415, 422]),
+        Verb::Delete if has_no_generation(path) => statuses.push(409),
         Verb::Delete => statuses.extend([409, 412, 422]),
     }
     if path.ends_with("/console") {
@@ -246,6 +254,9 @@ fn problems(path: &str, verb: Verb, is_open: bool) -> Vec<u16> {
     }
     if is_decision(path) {
         statuses.push(412);
+    }
+    if verb == Verb::Get && has_no_generation(path) {
+        statuses.push(409);
     }
     if path.ends_with("/console-log") {
         statuses.push(409);

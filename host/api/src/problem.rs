@@ -45,6 +45,10 @@ pub enum Kind {
     KeyReused,
     /// A component is not accepted.
     PluginRefused,
+    /// Nobody whose word counts stands for a component.
+    Untrusted,
+    /// A component asks for what nobody granted yet.
+    GrantNeeded,
     /// A WebSocket was wanted.
     UpgradeRequired,
     /// Too much at once.
@@ -59,7 +63,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, for the documentation.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Malformed,
         Self::BadRequest,
         Self::Unauthenticated,
@@ -80,6 +84,8 @@ impl Kind {
         Self::Invalid,
         Self::KeyReused,
         Self::PluginRefused,
+        Self::Untrusted,
+        Self::GrantNeeded,
         Self::UpgradeRequired,
         Self::TooMany,
         Self::Internal,
@@ -111,6 +117,8 @@ impl Kind {
             Self::Invalid => "/problems/invalid",
             Self::KeyReused => "/problems/idempotency-key-reused",
             Self::PluginRefused => "/problems/plugin-refused",
+            Self::Untrusted => "/problems/plugin-untrusted",
+            Self::GrantNeeded => "/problems/grant-needed",
             Self::UpgradeRequired => "/problems/upgrade-required",
             Self::TooMany => "/problems/too-many",
             Self::Internal => "/problems/internal",
@@ -139,7 +147,9 @@ impl Kind {
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid | Self::KeyReused | Self::PluginRefused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid | Self::KeyReused | Self::PluginRefused | Self::Untrusted | Self::GrantNeeded => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -171,6 +181,8 @@ impl Kind {
             Self::Invalid => "The request cannot be accepted",
             Self::KeyReused => "The idempotency key was used for another request",
             Self::PluginRefused => "The component is not accepted",
+            Self::Untrusted => "Nobody whose word counts here stands for the component",
+            Self::GrantNeeded => "The component asks for what was not granted",
             Self::UpgradeRequired => "A WebSocket is wanted",
             Self::TooMany => "Too much at once",
             Self::Internal => "The server failed",

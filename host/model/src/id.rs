@@ -129,6 +129,14 @@ kinds! {
     PluginId of PluginKind;
     /// A policy: a plugin's digest with a configuration, under a name.
     PolicyId of PolicyKind;
+    /// A publisher of plugins.
+    PublisherId of PublisherKind;
+    /// A key of a publisher.
+    PublisherKeyId of PublisherKeyKind;
+    /// A shadow of a policy.
+    ShadowId of ShadowKind;
+    /// Which version of a plugin is active in a zone.
+    ActivationId of ActivationKind;
     /// A project: the owner of a tenant's rows.
     ProjectId of ProjectKind;
     /// The node of a machine that joined.

@@ -164,6 +164,9 @@ pub struct ComputeHost {
     pub boot_id: Option<String>,
     /// When it was last seen.
     pub observed_at: Option<Timestamp>,
+    /// Operations that were accepted before this instant keep the driver that it had then; none = it had no other that
+    /// any operation keeps.
+    pub driven_since: Option<Timestamp>,
     /// Grows with every change of the intent.
     pub generation: u64,
     /// When it was made.
@@ -218,6 +221,8 @@ pub struct StoragePool {
     pub node: Option<String>,
     /// Origin of its HTTP API.
     pub endpoint: Option<String>,
+    /// Where the operator keeps the credential that requests to it carry (`file:/absolute/path`).
+    pub credential: Option<String>,
     /// What it holds.
     pub capacity: Bytes,
     /// Bytes that may be promised (law 2).
@@ -232,6 +237,9 @@ pub struct StoragePool {
     pub abilities: PoolAbilities,
     /// What the operator wants.
     pub intent: Intent,
+    /// Operations that were accepted before this instant keep the provider that it had then; none = it had no other that
+    /// any operation keeps.
+    pub driven_since: Option<Timestamp>,
     /// Grows with every change.
     pub generation: u64,
     /// When it was made.

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    id::{PluginId, PolicyId},
+    grant::Capabilities,
+    id::{ActivationId, PluginId, PolicyId, ShadowId, ZoneId},
     name::Name,
     time::Timestamp,
+    trust::Origin,
 };
 
 /// SHA-256 of a component, written `sha256:` and 64 hexadecimal digits.
@@ -131,7 +133,7 @@ pub struct Manifest {
     /// Connectors it wants: connector name to what of it (`http` -> methods and path prefixes; `libvirt`, `files`,
     /// `state`, `secrets` -> an empty table).
     #[serde(default)]
-    pub capabilities: BTreeMap<String, Value>,
+    pub capabilities: Capabilities,
     /// JSON Schema of a policy's configuration.
     #[serde(default)]
     pub config: Option<Value>,
@@ -152,6 +154,10 @@ pub struct Plugin {
     pub digest: Digest,
     /// What it asks for.
     pub manifest: Manifest,
+    /// What the operator granted of it.
+    pub grant: Capabilities,
+    /// Whose word it is.
+    pub origin: Origin,
     /// Interfaces that it imports.
     pub imports: Vec<String>,
     /// Interfaces that it exports.
@@ -160,6 +166,74 @@ pub struct Plugin {
     pub size_bytes: u64,
     /// When it was installed.
     pub created_at: Timestamp,
+}
+
+/// Which version of a plugin new compute hosts or pools of a zone get, and what was there before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// Its id.
+    pub id: ActivationId,
+    /// Where.
+    pub zone: ZoneId,
+    /// Name of the plugin.
+    pub name: Name,
+    /// Which version, by its component.
+    pub digest: Digest,
+    /// The version before: where a rollback leads.
+    pub previous: Option<Digest>,
+    /// Grows with every change.
+    pub generation: u64,
+    /// Who activated it.
+    pub caller: String,
+    /// When.
+    pub changed_at: Timestamp,
+}
+
+/// What uses a plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginUse {
+    /// Zones in which it is the active version of its name.
+    pub zones: Vec<ZoneId>,
+    /// Compute hosts that it drives.
+    pub compute_hosts: u64,
+    /// Storage pools that it drives.
+    pub storage_pools: u64,
+    /// Policies that are made of it.
+    pub policies: u64,
+    /// Shadows that try it.
+    pub shadows: u64,
+    /// Operations that were accepted before another version took its place, and keep it until they end.
+    pub operations: u64,
+}
+
+/// Where an installed plugin is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PluginState {
+    /// Nothing uses it, and nothing did since it was installed.
+    Installed,
+    /// Compute hosts, pools or policies use it.
+    Active,
+    /// Superseded; operations in flight keep it until they end.
+    Draining,
+    /// A shadow tries it, and nothing else uses it.
+    Shadow,
+}
+
+impl PluginUse {
+    /// What that makes the plugin.
+    #[must_use]
+    pub fn state(&self) -> PluginState {
+        let used = self.compute_hosts + self.storage_pools + self.policies;
+        if used > 0 || !self.zones.is_empty() {
+            PluginState::Active
+        } else if self.operations > 0 {
+            PluginState::Draining
+        } else if self.shadows > 0 {
+            PluginState::Shadow
+        } else {
+            PluginState::Installed
+        }
+    }
 }
 
 /// A policy: a name for a plugin's digest and a configuration. Changing either is a new generation; a decision carries
@@ -178,8 +252,77 @@ pub struct Policy {
     pub fallback: Fallback,
     /// Grows with every change.
     pub generation: u64,
+    /// Since when it has this component and configuration.
+    pub since: Timestamp,
+    /// How it came to have them.
+    pub cause: PolicyCause,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// How a policy came to its component and configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyCause {
+    /// It was made with them.
+    Created,
+    /// Somebody changed it.
+    Changed,
+    /// A shadow was promoted.
+    Promoted,
+    /// Somebody put an earlier version back.
+    RolledBack,
+    /// The server put the version before back, because the new one did not do.
+    RolledBackByServer,
+}
+
+impl PolicyCause {
+    /// Whether the version is watched for a while, to be taken back if it does not do. What the server put back is not:
+    /// two bad versions would take turns for ever.
+    #[must_use]
+    pub const fn is_on_probation(self) -> bool {
+        matches!(self, Self::Changed | Self::Promoted | Self::RolledBack)
+    }
+}
+
+/// A generation of a policy, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyVersion {
+    /// Whose.
+    pub policy: PolicyId,
+    /// Which generation.
+    pub generation: u64,
+    /// Which component.
+    pub digest: Digest,
+    /// Its configuration.
+    pub config: Value,
+    /// What happened when it failed.
+    pub fallback: Fallback,
+    /// How it came to be.
+    pub cause: PolicyCause,
+    /// Why, in words.
+    pub reason: String,
+    /// Who made it so.
+    pub caller: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// A component that sees a policy's asks and decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyShadow {
+    /// Its id: each beginning is another one, with counts of its own.
+    pub id: ShadowId,
+    /// The policy whose asks it sees.
+    pub policy: PolicyId,
+    /// Which component.
+    pub digest: Digest,
+    /// Its configuration.
+    pub config: Value,
+    /// Who began it.
+    pub caller: String,
+    /// When.
+    pub started_at: Timestamp,
 }
 
 /// What the server does when a policy traps, runs out of fuel or answers nonsense.

@@ -11,14 +11,18 @@ use velum_connector::message::{
 use velum_model::{
     fault::{Fault, code},
     id::RunId,
-    port::{Effect, hypervisor::RunHandle},
+    port::{
+        Effect,
+        hypervisor::RunHandle,
+        storage::{Attachment, registry},
+    },
 };
 
 use crate::{
     disk::blocking,
     files,
     gate::Permit,
-    libvirt,
+    iscsi, libvirt,
     node::Node,
     volume,
     xml::order::{self, Place},
@@ -73,16 +77,29 @@ impl Node {
             }
             Verb::FillLayer { image, into } => {
                 permit.is_long();
-                let image = volume::image_path(&image, &self.roots)?;
-                let path = volume::file_of(&into, &self.roots)?;
-                let shape = (into.format, into.size_bytes);
-                files::fill(&self.tools, image, path, shape).await?;
+                self.fill(&image, &into).await?;
                 Value::Null
             }
             _ => return Err(Fault::unchanged(code::INVALID, "this is no effect")),
         };
         permit.done(&answer).await?;
         Ok(answer)
+    }
+
+    /// The mover: gets the content of an image into a volume.
+    async fn fill(&self, image: &str, into: &Attachment) -> Result<(), Fault> {
+        let image = volume::image_path(image, &self.roots)?;
+        if into.kind == registry::ATTACH_ISCSI {
+            let (unit, secret) = (iscsi::unit_of(into)?, self.held.secret_of(into)?);
+            let login = iscsi::Login {
+                initiator: self.initiator(),
+                unit: &unit,
+                secret: secret.as_ref(),
+            };
+            return iscsi::fill(&self.tools, image, login, into).await;
+        }
+        let path = volume::file_of(into, &self.roots)?;
+        files::fill(&self.tools, image, path, (into.format, into.size_bytes)).await
     }
 
     async fn act_on_libvirt(&self, uri: &str, verb: LibvirtVerb, until: Instant) -> Result<Value, Fault> {
@@ -119,8 +136,9 @@ impl Node {
             let consoles = self.consoles.clone();
             blocking(move || consoles.remove(run.id)).await?;
         }
+        let held = self.held.clone();
         self.libvirt
-            .with(uri, move |connect| libvirt::act(connect, run, verb))
+            .with(uri, move |connect| libvirt::act(connect, run, verb, &held))
             .await
     }
 
@@ -132,6 +150,8 @@ impl Node {
         let (console_log, seed) = (self.consoles.log_path(run), self.seeds.path(run));
         let may_use = |path: &Path| self.roots.check(path);
         judge(Place {
+            run,
+            initiator: self.initiator(),
             console_log: &console_log,
             seed: &seed,
             may_use: &may_use,
@@ -146,10 +166,10 @@ impl Node {
         live: bool,
     ) -> Result<(), Fault> {
         let (alias, device) = self.with_place(run.id, |place| order::device(xml, order, place))?;
-        let source = order::source_of_device(&device).to_owned();
+        let (source, held) = (order::source_of_device(&device).to_owned(), self.held.clone());
         self.libvirt
             .with(uri, move |connect| {
-                libvirt::attach(connect, run, (&alias, &source, &device.write()), live)
+                libvirt::attach(connect, run, (&alias, &source, &device.write()), live, &held)
             })
             .await
     }

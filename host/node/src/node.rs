@@ -20,8 +20,9 @@ use velum_model::{
     id::RunId,
     net::LinkKind,
     port::{
-        Effect, Fence,
+        Effect, Fence, Secret,
         node::{LinkSpec, NodeHello},
+        storage::{Attachment, registry},
     },
 };
 
@@ -30,7 +31,9 @@ use crate::{
     disk::blocking,
     files::Files,
     gate::{Entry, Gate},
+    held::Held,
     image::Images,
+    iscsi,
     libvirt::{self, Libvirt},
     links::Links,
     roots::Roots,
@@ -55,6 +58,7 @@ pub struct Node {
     pub(crate) consoles: Consoles,
     pub(crate) roots: Roots,
     pub(crate) tools: Tools,
+    pub(crate) held: Held,
     sequence: AtomicU64,
 }
 
@@ -76,7 +80,7 @@ impl Node {
         let roots = Roots::new(directories);
         let tools = Tools::probe().await;
         Ok(Self {
-            hello: crate::start::hello()?,
+            hello: crate::start::hello(state)?,
             gate: Gate::open(&part("gate")?)?,
             libvirt: Libvirt::new(libvirt_uris),
             files: Files::new(roots.clone(), tools.clone()),
@@ -86,6 +90,7 @@ impl Node {
             consoles: Consoles::new(part("console")?),
             roots,
             tools,
+            held: Held::default(),
             sequence: AtomicU64::new(crate::start::first_sequence()?),
         })
     }
@@ -156,9 +161,12 @@ impl Node {
                 let seeds = self.seeds.clone();
                 json!(blocking(move || seeds.written()).await?)
             }
+            Verb::SecretHold { identity } => {
+                self.held.hold(identity, Secret::new(body))?;
+                Value::Null
+            }
             Verb::VerifyAttachment(attachment) => {
-                let roots = self.roots.clone();
-                blocking(move || volume::verify(&attachment, &roots)).await?;
+                self.verify(attachment).await?;
                 Value::Null
             }
             Verb::ConsoleLog { run, limit } => {
@@ -170,6 +178,26 @@ impl Node {
             _ => return Err(Fault::unchanged(code::INVALID, "this is no question")),
         };
         Ok((answer, Vec::new()))
+    }
+
+    /// The name under which storage knows this machine.
+    pub(crate) fn initiator(&self) -> &str {
+        let own = self.hello.initiators.first();
+        own.map(|own| own.value.as_str()).unwrap_or_default()
+    }
+
+    async fn verify(&self, attachment: Attachment) -> Result<(), Fault> {
+        if attachment.kind == registry::ATTACH_ISCSI {
+            let (unit, secret) = (iscsi::unit_of(&attachment)?, self.held.secret_of(&attachment)?);
+            let login = iscsi::Login {
+                initiator: self.initiator(),
+                unit: &unit,
+                secret: secret.as_ref(),
+            };
+            return iscsi::verify(login, &attachment).await;
+        }
+        let roots = self.roots.clone();
+        blocking(move || volume::verify(&attachment, &roots)).await
     }
 
     async fn ask_libvirt(&self, uri: &str, verb: LibvirtVerb) -> Result<Value, Fault> {
@@ -233,7 +261,7 @@ impl Node {
 
     /// Removes definitions that came after their run was over. What does not work now is tried with the next look.
     async fn sweep(&self, uri: &str) {
-        let seeds = self.seeds.clone();
+        let (seeds, held) = (self.seeds.clone(), self.held.clone());
         // Another node's domains have their seeds elsewhere.
         let is_late = move |run: RunId, seed: &str| {
             let own = seeds.path(run);
@@ -241,7 +269,16 @@ impl Node {
         };
         match self
             .libvirt
-            .with(uri, move |connect| libvirt::sweep(connect, is_late))
+            .with(uri, move |connect| {
+                let objects = libvirt::sweep_secrets(connect, &held)?;
+                if objects > 0 {
+                    tracing::warn!(
+                        objects,
+                        "removed secret objects of a call that an earlier node did not survive"
+                    );
+                }
+                libvirt::sweep(connect, is_late, &held)
+            })
             .await
         {
             Ok(swept) => {

@@ -12,7 +12,10 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 use tokio::net::UnixListener;
-use velum_model::port::node::NodeHello;
+use velum_model::port::{
+    node::NodeHello,
+    storage::{Initiator, registry},
+};
 
 use crate::gate::LogError;
 
@@ -62,11 +65,15 @@ fn line_of(path: &str) -> Result<String, StartError> {
 }
 
 /// Who this node is.
-pub(crate) fn hello() -> Result<NodeHello, StartError> {
+pub(crate) fn hello(state: &Path) -> Result<NodeHello, StartError> {
     Ok(NodeHello {
         boot_id: line_of("/proc/sys/kernel/random/boot_id")?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         hostname: line_of("/proc/sys/kernel/hostname")?,
+        initiators: vec![Initiator {
+            kind: registry::INITIATOR_IQN,
+            value: crate::initiator::name(state)?,
+        }],
     })
 }
 

@@ -22,6 +22,8 @@ const ADDRESS_SPACE: u64 = 2 << 30;
 pub struct Tools {
     /// Program and arguments before `qemu-img`.
     jail: Vec<OsString>,
+    /// The same for what works on a unit at a portal: all but a network of its own.
+    online: Vec<OsString>,
 }
 
 /// A program that failed.
@@ -68,6 +70,7 @@ impl Tools {
             "--".into(),
         ];
         let mut jail: Vec<OsString> = Vec::new();
+        let mut online = Vec::new();
         for part in [
             ["setpriv", "--pdeathsig", "KILL", "--"]
                 .map(OsString::from)
@@ -83,12 +86,15 @@ impl Tools {
                 .await
                 .is_ok()
             {
+                if !longer.iter().any(|word| word == "unshare") {
+                    online.clone_from(&longer);
+                }
                 jail = longer;
             } else {
                 tracing::warn!(part = ?longer.first(), "qemu-img runs without a part of its jail here");
             }
         }
-        Self { jail }
+        Self { jail, online }
     }
 
     /// Runs `qemu-img` in `directory` with `input` as its descriptor 0, within a time.
@@ -102,11 +108,35 @@ impl Tools {
         input: Option<File>,
         within: Duration,
     ) -> Result<(), Failed> {
-        let mut whole = self.jail.clone();
-        whole.push("qemu-img".into());
-        whole.extend(arguments.iter().map(|a| a.as_ref().to_owned()));
-        run(&whole, directory, input, within).await
+        qemu_img(&self.jail, arguments, directory, input, within).await
     }
+
+    /// The same with the machine's network: for a unit at a portal.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn qemu_img_online<S: AsRef<OsStr>>(
+        &self,
+        arguments: &[S],
+        directory: &Path,
+        input: Option<File>,
+        within: Duration,
+    ) -> Result<(), Failed> {
+        qemu_img(&self.online, arguments, directory, input, within).await
+    }
+}
+
+async fn qemu_img<S: AsRef<OsStr>>(
+    jail: &[OsString],
+    arguments: &[S],
+    directory: &Path,
+    input: Option<File>,
+    within: Duration,
+) -> Result<(), Failed> {
+    let mut whole = jail.to_vec();
+    whole.push("qemu-img".into());
+    whole.extend(arguments.iter().map(|a| a.as_ref().to_owned()));
+    run(&whole, directory, input, within).await
 }
 
 /// Runs a program to its end.

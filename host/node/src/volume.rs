@@ -36,7 +36,7 @@ pub fn file_of(attachment: &Attachment, roots: &Roots) -> Result<PathBuf, Fault>
         return Err(Fault::unchanged(
             code::UNSUPPORTED,
             format!(
-                "this node reaches volumes as files (1), not as kind {}",
+                "this node reaches volumes as files (1) and units of iSCSI (4), not as kind {}",
                 attachment.kind
             ),
         ));

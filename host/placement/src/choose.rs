@@ -48,6 +48,8 @@ pub struct Outcome {
     pub runners_up: Vec<Ranked>,
     /// Compute hosts looked at.
     pub considered: u32,
+    /// Rows that the filters left, ascending: what was ranked.
+    pub candidates: Vec<Row>,
     /// Every refused compute host with its reason, in row order.
     pub refused: Vec<(ComputeHostId, Refusal)>,
     /// Who ranked the hosts.
@@ -98,6 +100,7 @@ pub fn choose(
         winner: None,
         runners_up: Vec::new(),
         considered: filtered.considered,
+        candidates: Vec::new(),
         refused: Vec::new(),
         policy: hosts.used(),
         pool_policy: pools.used(),
@@ -119,6 +122,7 @@ pub fn choose(
         };
         contest.settle(standings, &mut outcome, &mut refused);
     }
+    outcome.candidates = candidates;
     refused.sort_by_key(|&(row, _)| row);
     outcome.refused = name_rows(inventory, refused);
     outcome

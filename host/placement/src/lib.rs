@@ -21,6 +21,7 @@ mod pools;
 mod ranker;
 mod replay;
 mod row;
+mod shadow;
 mod update;
 
 pub use addresses::{AddressBook, NoAddress, Positions};
@@ -32,4 +33,5 @@ pub use inventory::{Inventory, Snapshot};
 pub use ranker::{PolicyLabel, Ranker, Verdict};
 pub use replay::{Difference, replay};
 pub use row::{Row, RowMask};
+pub use shadow::{Comparison, ShadowAsk};
 pub use update::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim};

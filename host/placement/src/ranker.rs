@@ -266,7 +266,7 @@ impl Question<'_> {
         }
     }
 
-    fn demand(self, demand: u16) -> u32 {
+    pub(crate) fn demand(self, demand: u16) -> u32 {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         match (self, demand) {
             (Self::Hosts(ask), registry::DEMAND_VCPUS) => ask.vcpus.get(),
@@ -296,7 +296,13 @@ impl Question<'_> {
 }
 
 /// All rows, or `max` of them drawn by the seed, ascending. 0 = no bound.
-fn sample(inventory: &Inventory, question: Question<'_>, seed: u64, rows: &[Row], max: u32) -> Vec<Row> {
+pub(crate) fn sample(
+    inventory: &Inventory,
+    question: Question<'_>,
+    seed: u64,
+    rows: &[Row],
+    max: u32,
+) -> Vec<Row> {
     let max = max as usize;
     if max == 0 || rows.len() <= max {
         return rows.to_vec();
@@ -313,7 +319,7 @@ fn sample(inventory: &Inventory, question: Question<'_>, seed: u64, rows: &[Row]
 }
 
 /// The facts that a policy wants, about the rows in question.
-fn facts(
+pub(crate) fn facts(
     inventory: &Inventory,
     question: Question<'_>,
     descriptor: &PolicyDescriptor,

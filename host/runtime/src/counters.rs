@@ -1,7 +1,10 @@
 //! What a plugin did, counted without locks.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,7 @@ pub struct Counters {
     denials: AtomicU64,
     fuel: AtomicU64,
     micros: AtomicU64,
+    starts: Arc<AtomicU64>,
 }
 
 impl Counters {
@@ -59,6 +63,11 @@ impl Counters {
         };
     }
 
+    /// The counter of starts of its process.
+    pub fn starts(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.starts)
+    }
+
     /// A host call was refused by the grant.
     pub fn denied(&self) {
         self.denials.fetch_add(1, Relaxed);
@@ -76,6 +85,7 @@ impl Counters {
             denials: self.denials.load(Relaxed),
             fuel: self.fuel.load(Relaxed),
             micros: self.micros.load(Relaxed),
+            starts: self.starts.load(Relaxed),
         }
     }
 }

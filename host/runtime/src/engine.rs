@@ -79,7 +79,8 @@ impl EngineKind {
             .generate_address_map(false);
         match self {
             Self::Policy => config.consume_fuel(true).cranelift_nan_canonicalization(true),
-            Self::Driver => config.epoch_interruption(true),
+            // Data is copied into each fresh memory: sharing it takes an anonymous file, and a plugin's process has none.
+            Self::Driver => config.epoch_interruption(true).memory_init_cow(false),
         };
         Engine::new(&config)
     }
@@ -149,10 +150,14 @@ impl Ticker {
     pub fn start(engine: Engine) -> std::io::Result<Self> {
         let shared = Arc::new(TickerState::default());
         let state = Arc::clone(&shared);
+        // A thread that begins asks for what a confined process may not: whoever has this answer can confine itself.
+        let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
         let handle = thread::Builder::new()
             .name("epochs".to_owned())
             .stack_size(64 * 1024)
             .spawn(move || {
+                // Whoever started it waits for this.
+                let _ = begun.send(());
                 while !state.ended.load(Ordering::Acquire) {
                     if state.in_flight.load(Ordering::Acquire) == 0 {
                         thread::park();
@@ -163,6 +168,9 @@ impl Ticker {
                 }
             })?;
         let thread = handle.thread().clone();
+        has_begun
+            .recv()
+            .map_err(|_| std::io::Error::other("the thread of epochs ended"))?;
         Ok(Self { shared, thread })
     }
 

@@ -145,6 +145,28 @@ impl Limits {
         })
     }
 
+    /// The same for a plugin that was installed when the ceilings were higher: it gets what the server allows now.
+    ///
+    /// # Errors
+    /// As [`Limits::of`], but for values above a ceiling.
+    pub fn capped(
+        &self,
+        world: World,
+        wanted: &BTreeMap<String, u64>,
+    ) -> Result<PluginLimits, PluginRefused> {
+        let ceiling = |key: &str| match key {
+            "memory-mib" => self.memory_ceiling_bytes / MIB,
+            "fuel-base" => self.fuel_ceiling,
+            "fuel-per-row" => self.fuel_ceiling / 1000,
+            "calls-in-flight" => self.calls_in_flight_ceiling,
+            _ => u64::MAX,
+        };
+        let capped = wanted
+            .iter()
+            .map(|(key, value)| (key.clone(), (*value).min(ceiling(key)).max(1)));
+        self.of(world, &capped.collect())
+    }
+
     /// Fuel of a policy's call over `rows` rows.
     #[must_use]
     pub fn fuel(&self, of: &PluginLimits, rows: usize) -> u64 {
@@ -179,6 +201,18 @@ mod tests {
         assert!(
             matches!(of("cores", 1), Err(PluginRefused::Manifest { field, .. }) if field == "limits.cores")
         );
+    }
+
+    #[test]
+    fn what_was_installed_under_higher_ceilings_works_on_within_those_of_now() {
+        let limits = Limits {
+            memory_ceiling_bytes: 16 * MIB,
+            ..Limits::default()
+        };
+        let wanted = BTreeMap::from([("memory-mib".to_owned(), 64), ("fuel-base".to_owned(), 7)]);
+        assert!(limits.of(World::PlacementPolicy, &wanted).is_err());
+        let capped = limits.capped(World::PlacementPolicy, &wanted).unwrap();
+        assert_eq!((capped.memory_bytes, capped.fuel_base), (16 << 20, 7));
     }
 
     #[test]

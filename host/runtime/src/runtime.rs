@@ -1,46 +1,53 @@
 //! The runtime: what is loaded, and the port through which the server asks for it.
 
+mod bare;
+
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
 use serde_json::Value;
+use uuid::Uuid;
 use velum_connector::{Connections, http::HttpConnector};
 use velum_model::{
     chance::Ids,
-    fault::code,
+    fault::{Fault, code},
+    grant::Capabilities,
     plugin::{Digest, World},
     port::{
-        Target, TargetKind,
+        Secret, Target, TargetKind,
         hypervisor::HypervisorDriver,
         placement::{PlacementPolicy, PolicyFailure},
-        plugins::{ConfigPart, Inspected, PluginRefused, PluginStats, Plugins},
+        plugins::{ConfigPart, Inspected, Installing, PluginRefused, PluginStats, Plugins},
         storage::StorageProvider,
     },
     time::Clock,
 };
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 use crate::{
-    call::{CallHost, Caller, Ports},
+    call::{Caller, Worker},
     engine::{EngineKind, Ticker},
+    errand::Ports,
     grant::{
         secrets::SecretKeeper,
         state::{FileState, StateStore},
     },
     limits::Limits,
     plugin::Shared,
-    registry::{Admitted, Compiler, Registry, optional_interfaces},
+    process::{self, Process, Recipe},
+    registry::{self, Admitted, Compiler, Registry, optional_interfaces},
+    sandbox::{Sandbox, work::Bounds},
     schema::Schemas,
-    world::{self, hypervisor::v0_1 as hypervisor, placement::v0_1 as placement, storage::v0_1 as storage},
+    world::{hypervisor::v0_1 as hypervisor, placement::v0_1 as placement, storage::v0_1 as storage},
 };
 
 /// How a runtime is made.
 pub struct RuntimeOptions {
     /// Where components and compiled code are kept; made if it is not there.
     pub directory: PathBuf,
-    /// The program that compiles, with its leading arguments: the server's own executable, whose `main` calls
-    /// [`crate::compile_child_main`] behind [`crate::COMPILE_ARGUMENT`] (appended when it is not the last argument).
+    /// The program that compiles and that plugins run in, with its leading arguments: the server's own executable, whose
+    /// `main` calls [`crate::child_main`] first. ([`crate::COMPILE_ARGUMENT`] at its end is left out.)
     pub compile_command: Vec<OsString>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -78,6 +85,14 @@ struct Loaded {
     code: Code,
 }
 
+impl Loaded {
+    /// Whether it works under this grant already.
+    fn is_granted(&self, grant: Option<&Capabilities>) -> bool {
+        let wanted = grant.unwrap_or(&self.inspected.manifest.capabilities);
+        self.shared.manifest.capabilities == *wanted
+    }
+}
+
 /// What a plugin can be instantiated from, by its world. The contract's version was settled when it was linked.
 enum Code {
     Policy(placement::PolicyComponent),
@@ -87,13 +102,14 @@ enum Code {
 
 /// The plugin runtime; see the crate.
 pub struct Runtime {
-    registry: Registry,
+    registry: Arc<Registry>,
     limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
     policies: Linker<placement::PolicyHost>,
-    drivers: Linker<CallHost>,
     ports: Arc<Ports>,
-    ticker: Arc<Ticker>,
+    process_command: Vec<OsString>,
+    /// Only where drivers run in this process, to be compared with those that do not.
+    ticker: Option<Arc<Ticker>>,
     loaded: RwLock<BTreeMap<Digest, Arc<Loaded>>>,
 }
 
@@ -103,23 +119,47 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError`] when the directory cannot be used or this machine cannot run the engines.
     pub fn start(options: RuntimeOptions) -> Result<Arc<Self>, RuntimeError> {
+        Self::begin(options, false)
+    }
+
+    /// The same with drivers and providers in this process: what benches compare processes with. Contains nothing.
+    ///
+    /// # Errors
+    /// As [`Runtime::start`].
+    pub fn start_without_processes(options: RuntimeOptions) -> Result<Arc<Self>, RuntimeError> {
+        Self::begin(options, true)
+    }
+
+    fn begin(options: RuntimeOptions, here: bool) -> Result<Arc<Self>, RuntimeError> {
         let directory = options.directory.clone();
-        Self::build(options)
+        Self::build(options, here)
             .map(Arc::new)
             .map_err(|source| RuntimeError::Start { directory, source })
     }
 
-    fn build(options: RuntimeOptions) -> wasmtime::Result<Self> {
+    fn build(options: RuntimeOptions, here: bool) -> wasmtime::Result<Self> {
         let limits = Arc::new(options.limits);
-        let registry = Registry::open(
+        let mut process_command = options.compile_command.clone();
+        if process_command
+            .last()
+            .is_some_and(|last| last == registry::ARGUMENT)
+        {
+            process_command.pop();
+        }
+        process_command.push(process::ARGUMENT.into());
+        let registry = Arc::new(Registry::open(
             &options.directory,
             options.ids.as_ref(),
             Compiler::new(options.compile_command),
             Arc::clone(&limits),
-        )?;
+        )?);
         let policies = placement::linker(registry.engine(EngineKind::Policy))?;
-        let drivers = world::linker(registry.engine(EngineKind::Driver))?;
-        let ticker = Ticker::start(registry.engine(EngineKind::Driver).clone())?;
+        let ticker = match here {
+            true => Some(Arc::new(Ticker::start(
+                registry.engine(EngineKind::Driver).clone(),
+            )?)),
+            false => None,
+        };
         let state = match options.state {
             Some(state) => state,
             None => Arc::new(FileState::open(&options.directory.join("state"))?),
@@ -136,25 +176,38 @@ impl Runtime {
             limits,
             clock: options.clock,
             policies,
-            drivers,
             ports: Arc::new(ports),
-            ticker: Arc::new(ticker),
+            process_command,
+            ticker,
             loaded: RwLock::default(),
         })
     }
 
-    /// Links what the registry admitted.
-    fn linked(&self, admitted: Admitted) -> Result<Loaded, PluginRefused> {
-        let Admitted { inspected, component } = admitted;
-        let own = self.limits.of(inspected.world, &inspected.manifest.limits)?;
+    /// Links what the registry admitted; it may do what is granted, or all that it asks for.
+    async fn linked(
+        &self,
+        admitted: Admitted,
+        grant: Option<&Capabilities>,
+    ) -> Result<Loaded, PluginRefused> {
+        let Admitted { inspected, policy } = admitted;
+        let own = self.limits.capped(inspected.world, &inspected.manifest.limits)?;
+        let mut granted = inspected.manifest.clone();
+        if let Some(grant) = grant {
+            granted.capabilities = grant.clone();
+        }
         let shared = Arc::new(Shared::new(
             inspected.digest.clone(),
-            inspected.manifest.clone(),
+            granted,
             own,
             Arc::clone(&self.limits),
             Arc::clone(&self.clock),
         ));
-        let code = self.code(&inspected, &component, &shared)?;
+        let code = match policy {
+            Some(component) => placement::PolicyComponent::new(&self.policies, &component)
+                .map(Code::Policy)
+                .map_err(unlinkable)?,
+            None => self.apart(&inspected, &shared).await?,
+        };
         let schemas = Schemas::new(&inspected.manifest)?;
         Ok(Loaded {
             inspected,
@@ -164,35 +217,47 @@ impl Runtime {
         })
     }
 
-    fn code(
-        &self,
-        inspected: &Inspected,
-        component: &Component,
-        shared: &Arc<Shared>,
-    ) -> Result<Code, PluginRefused> {
-        let linking =
-            |error: wasmtime::Error| PluginRefused::Invalid(format!("it cannot be linked: {error:#}"));
-        if inspected.world == World::PlacementPolicy {
-            return placement::PolicyComponent::new(&self.policies, component)
-                .map(Code::Policy)
-                .map_err(linking);
-        }
-        let pre = self.drivers.instantiate_pre(component).map_err(linking)?;
+    async fn apart(&self, inspected: &Inspected, shared: &Arc<Shared>) -> Result<Code, PluginRefused> {
+        let interfaces = optional_interfaces(inspected);
         let caller = Caller {
-            pre,
+            worker: self.worker(inspected, shared, &interfaces).await?,
             plugin: Arc::clone(shared),
             ports: Arc::clone(&self.ports),
-            ticker: Arc::clone(&self.ticker),
         };
-        if inspected.world == World::StorageProvider {
-            let exports = storage::Exports::find(&caller.pre).map_err(linking)?;
-            return Ok(Code::Provider(Arc::new(storage::Provider::new(caller, exports))));
+        Ok(if inspected.world == World::StorageProvider {
+            Code::Provider(Arc::new(storage::Provider::new(caller)))
+        } else {
+            Code::Driver(Arc::new(hypervisor::Driver::new(caller, interfaces)))
+        })
+    }
+
+    async fn worker(
+        &self,
+        inspected: &Inspected,
+        shared: &Arc<Shared>,
+        interfaces: &[String],
+    ) -> Result<Worker, PluginRefused> {
+        let bounds = bounds(shared, &self.limits);
+        if let Some(ticker) = &self.ticker {
+            let engine = self.registry.engine(EngineKind::Driver);
+            let component = self.registry.driver_here(&inspected.digest).await?;
+            let what = (inspected.world, interfaces);
+            return Sandbox::new(engine, &component, what, bounds, Arc::clone(ticker))
+                .map(Worker::Here)
+                .map_err(unlinkable);
         }
-        let interfaces = optional_interfaces(inspected);
-        let exports = hypervisor::Exports::find(&caller.pre, &interfaces).map_err(linking)?;
-        Ok(Code::Driver(Arc::new(hypervisor::Driver::new(
-            caller, exports, interfaces,
-        ))))
+        let recipe = Recipe {
+            command: self.process_command.clone(),
+            name: inspected.manifest.name.as_str().to_owned(),
+            world: inspected.world,
+            interfaces: interfaces.to_vec(),
+            bounds,
+            code: Arc::new(OnTheShelf {
+                registry: Arc::clone(&self.registry),
+                digest: inspected.digest.clone(),
+            }),
+        };
+        Ok(Worker::Apart(Process::new(recipe, shared.counters.starts())))
     }
 
     fn keep(&self, loaded: Loaded) -> Inspected {
@@ -214,38 +279,51 @@ impl Runtime {
 
 #[async_trait]
 impl Plugins for Runtime {
-    async fn install(
+    async fn inspect(
         &self,
         component: Vec<u8>,
         manifest: Option<String>,
     ) -> Result<Inspected, PluginRefused> {
+        self.registry.inspect_only(component, manifest).await
+    }
+
+    async fn install_granted(&self, installing: Installing) -> Result<Inspected, PluginRefused> {
+        let Installing {
+            component,
+            manifest,
+            grant,
+        } = installing;
         let mut smoked = None;
         let smoke = async |admitted: Admitted| -> Result<Admitted, PluginRefused> {
             let inspected = admitted.inspected.clone();
-            let component = admitted.component.clone();
-            let mut loaded = self.linked(admitted)?;
+            let policy = admitted.policy.clone();
+            let mut loaded = self.linked(admitted, grant.as_ref()).await?;
             smoke(&mut loaded).await?;
             smoked = Some(loaded);
-            Ok(Admitted { inspected, component })
+            Ok(Admitted { inspected, policy })
         };
         let admitted = self.registry.install(component, manifest, smoke).await?;
         let loaded = match smoked {
             Some(loaded) => loaded,
-            // The same bytes as before: what is loaded goes on with its counters.
+            // The same bytes as before: what is loaded under the same grant goes on with its counters.
             None => match self.loaded(&admitted.inspected.digest) {
-                Ok(loaded) => return Ok(loaded.inspected.clone()),
-                Err(_) => self.linked(admitted)?,
+                Ok(loaded) if loaded.is_granted(grant.as_ref()) => return Ok(loaded.inspected.clone()),
+                _ => self.linked(admitted, grant.as_ref()).await?,
             },
         };
         Ok(self.keep(loaded))
     }
 
-    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused> {
+    async fn load_granted(
+        &self,
+        digest: &Digest,
+        grant: Option<Capabilities>,
+    ) -> Result<Inspected, PluginRefused> {
         if let Ok(loaded) = self.loaded(digest) {
             return Ok(loaded.inspected.clone());
         }
         let admitted = self.registry.load(digest).await?;
-        Ok(self.keep(self.linked(admitted)?))
+        Ok(self.keep(self.linked(admitted, grant.as_ref()).await?))
     }
 
     async fn component(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), PluginRefused> {
@@ -278,6 +356,15 @@ impl Plugins for Runtime {
         }
     }
 
+    async fn secret(&self, digest: &Digest, target: Uuid, name: &str) -> Result<Secret, Fault> {
+        let loaded = self
+            .loaded(digest)
+            .map_err(|refused| Fault::unchanged(code::UNAVAILABLE, refused.to_string()))?;
+        let plugin = loaded.shared.manifest.name.as_str();
+        let value = self.ports.secrets.find(plugin, target, name).await?;
+        Ok(Secret::new(value))
+    }
+
     fn policy(&self, digest: &Digest, config: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {
         let loaded = self.loaded(digest)?;
         let Code::Policy(component) = &loaded.code else {
@@ -307,6 +394,34 @@ impl Plugins for Runtime {
             })
             .collect()
     }
+}
+
+/// Compiled code that the registry vouches for.
+struct OnTheShelf {
+    registry: Arc<Registry>,
+    digest: Digest,
+}
+
+#[async_trait]
+impl process::Code for OnTheShelf {
+    async fn code(&self) -> Result<Vec<u8>, PluginRefused> {
+        self.registry.driver_code(&self.digest).await
+    }
+}
+
+fn bounds(shared: &Shared, limits: &Limits) -> Bounds {
+    let whole = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    Bounds {
+        memory_bytes: whole(shared.limits.memory_bytes),
+        host_calls: limits.host_calls,
+        transfer_bytes: whole(limits.transfer_bytes),
+        guest_time_ms: u64::try_from(limits.guest_time.as_millis()).unwrap_or(u64::MAX),
+        calls: u32::try_from(shared.limits.calls_in_flight).unwrap_or(u32::MAX),
+    }
+}
+
+fn unlinkable(error: wasmtime::Error) -> PluginRefused {
+    PluginRefused::Invalid(format!("it cannot be linked: {error:#}"))
 }
 
 fn other_world(loaded: &Loaded, wanted: World) -> PluginRefused {

@@ -18,7 +18,7 @@ use velum_operation::{
     Engine, EngineLimits, EngineParts,
     reconcile::{ObserveLimits, Observer, OrphanLimits, Reconciler},
 };
-use velum_runtime::{COMPILE_ARGUMENT, Limits, Runtime, RuntimeOptions};
+use velum_runtime::{COMPILE_ARGUMENT, Runtime, RuntimeOptions};
 use velum_service::{Services, Watch};
 use velum_store::{EventCursor, Store};
 
@@ -49,7 +49,7 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
         .await
         .with_context(|| unheard(config, &data))?;
 
-    plugins::ensure_readable(&config.plugins)?;
+    plugins::ensure_readable(&config.plugins.directory)?;
 
     let watch = Watch::new();
     let listeners = Listeners::new(watch.clone());
@@ -69,8 +69,14 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
     let dialler = authority::dialler(&store, &data.server_name(ids.as_ref())?, &clock).await?;
     let connections = Connections::new(http.clone()).with_tls(dialler);
     shards::announce(&connections, &shards).await?;
-    let runtime = Runtime::start(runtime_options(&data, &clock, &ids, &connections, http)?)
-        .context("could not start the plugin runtime")?;
+    let runtime = Runtime::start(runtime_options(
+        (&data, config),
+        &clock,
+        &ids,
+        &connections,
+        http,
+    )?)
+    .context("could not start the plugin runtime")?;
     plugins::load_known(runtime.as_ref(), &store).await?;
     let services = Services::start(velum_service::Parts {
         store: store.clone(),
@@ -79,10 +85,11 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
         clock: clock.clone(),
         ids: ids.clone(),
         watch: watch.clone(),
+        settings: plugins::settings(config),
     })
     .await
     .context("could not read the inventory")?;
-    plugins::install_from(&services, &store, &config.plugins).await?;
+    plugins::install_from(&services, &store, &config.plugins.directory).await?;
     let engine = Engine::new(EngineParts {
         store: store.aside(),
         plugins: runtime.clone(),
@@ -139,8 +146,8 @@ impl Serving {
         let (store, engine) = (self.store, self.engine);
         let is_shared = store.can_be_shared();
         let stop = CancellationToken::new();
-        let others = is_shared.then_some((&self.services, seen));
-        let work = Work::begin(config, (&engine, background), &store, others);
+        let others = is_shared.then_some(seen);
+        let work = Work::begin(config, (&engine, background), &store, (&self.services, others));
         let followers = Followers {
             connections: self.connections,
             services: self.services.clone(),
@@ -174,7 +181,7 @@ impl Serving {
 }
 
 fn runtime_options(
-    data: &Data,
+    (data, config): (&Data, &Config),
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn Ids>,
     nodes: &Connections,
@@ -186,7 +193,7 @@ fn runtime_options(
         compile_command: vec![itself.into(), COMPILE_ARGUMENT.into()],
         clock: clock.clone(),
         ids: ids.clone(),
-        limits: Limits::default(),
+        limits: plugins::limits(config),
         nodes: nodes.clone(),
         http,
         state: None,
@@ -212,11 +219,14 @@ async fn alarm(store: Store) {
         if let Ok(orphans) = reader.orphans_known().await {
             metrics::gauge!("velum_orphans").set(orphans as f64);
         }
+        if let Ok(revoked) = reader.plugins_with_revoked_keys().await {
+            metrics::gauge!("velum_plugins_with_revoked_keys").set(revoked as f64);
+        }
     }
 }
 
-/// Shows the writer's counters as metrics.
-async fn count(store: Store) {
+/// Shows the counters of the writer and of plugins as metrics.
+async fn count(store: Store, services: Services) {
     let mut ticks = tokio::time::interval(COUNT_EVERY);
     loop {
         ticks.tick().await;
@@ -229,6 +239,7 @@ async fn count(store: Store) {
         metrics::counter!("velum_store_retries_total").absolute(counts.retries);
         metrics::counter!("velum_store_looks_total").absolute(counts.looks);
         metrics::gauge!("velum_store_waiting").set(store.waiting() as f64);
+        plugins::count(&services);
     }
 }
 
@@ -241,6 +252,7 @@ struct Work {
     /// Where there are other servers.
     follow: Option<JoinHandle<()>>,
     alarm: JoinHandle<()>,
+    policies: JoinHandle<()>,
 }
 
 impl Work {
@@ -248,7 +260,7 @@ impl Work {
         config: &Config,
         (engine, background): (&Engine, &Handle),
         store: &Store,
-        others: Option<(&Services, EventCursor)>,
+        (services, others): (&Services, Option<EventCursor>),
     ) -> Self {
         let limits = ObserveLimits {
             every_ms: config.observe.every_ms,
@@ -266,12 +278,16 @@ impl Work {
             engine: background.spawn(async move { engine.run().await }),
             observer: background.spawn(async move { observer.run().await }),
             reconciler: background.spawn(async move { reconciler.run().await }),
-            count: tokio::spawn(count(store.clone())),
-            follow: others.map(|(services, seen)| {
+            count: tokio::spawn(count(store.clone(), services.clone())),
+            follow: others.map(|seen| {
                 let services = services.clone();
                 tokio::spawn(async move { services.follow(seen).await })
             }),
             alarm: tokio::spawn(alarm(store.clone())),
+            policies: {
+                let services = services.clone();
+                tokio::spawn(async move { services.watch_policies().await })
+            },
         }
     }
 
@@ -282,6 +298,7 @@ impl Work {
         self.count.abort();
         self.follow.iter().for_each(JoinHandle::abort);
         self.alarm.abort();
+        self.policies.abort();
         // What does not end in time goes on at the next start: that is what the journal is for.
         let _ = tokio::time::timeout(Duration::from_millis(grace_ms), self.engine).await;
     }

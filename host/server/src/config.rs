@@ -19,13 +19,40 @@ pub struct Config {
     pub listen: SocketAddr,
     pub advertise: String,
     pub database: String,
-    pub plugins: String,
+    pub plugins: Plugins,
+    pub policies: Policies,
     pub lease: Lease,
     pub log: Log,
     pub operations: Operations,
     pub observe: Observe,
     pub orphans: Orphans,
     pub shutdown: Shutdown,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plugins {
+    pub directory: String,
+    pub unsigned: Unsigned,
+    pub memory_mib: u64,
+    pub calls_in_flight: u64,
+    pub fuel: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unsigned {
+    Refuse,
+    Allow,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policies {
+    pub probation_ms: u64,
+    pub probation_asks: u64,
+    pub failures_permille: u64,
+    pub refusals_permille: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -137,6 +164,40 @@ impl Config {
             "orphans.every_ms must be at least 100"
         );
         anyhow::ensure!(self.orphans.at_once > 0, "orphans.at_once must be at least 1");
+        self.check_plugins()
+    }
+
+    fn check_plugins(&self) -> anyhow::Result<()> {
+        let plugins = &self.plugins;
+        anyhow::ensure!(
+            (64..=4096).contains(&plugins.memory_mib),
+            "plugins.memory_mib must be between 64 and 4096"
+        );
+        anyhow::ensure!(
+            (32..=1024).contains(&plugins.calls_in_flight),
+            "plugins.calls_in_flight must be between 32 and 1024"
+        );
+        anyhow::ensure!(
+            (100_000_000..=50_000_000_000).contains(&plugins.fuel),
+            "plugins.fuel must be between 100000000 and 50000000000"
+        );
+        let policies = &self.policies;
+        anyhow::ensure!(
+            policies.probation_ms <= 604_800_000,
+            "policies.probation_ms must be at most 604800000"
+        );
+        anyhow::ensure!(
+            (1..=1_000_000).contains(&policies.probation_asks),
+            "policies.probation_asks must be between 1 and 1000000"
+        );
+        anyhow::ensure!(
+            policies.failures_permille <= 1000,
+            "policies.failures_permille must be at most 1000"
+        );
+        anyhow::ensure!(
+            policies.refusals_permille <= 1000,
+            "policies.refusals_permille must be at most 1000"
+        );
         Ok(())
     }
 

@@ -62,12 +62,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // The same program compiles components, as a child that can be killed and has neither database nor sockets.
+    // The same program compiles components and runs drivers, as children that can be killed and have neither database nor
+    // sockets.
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    if let Some((first, rest)) = arguments.split_first()
-        && first == velum_runtime::COMPILE_ARGUMENT
-    {
-        return velum_runtime::compile_child_main(rest);
+    if let Some(code) = velum_runtime::child_main(&arguments) {
+        return code;
     }
     match run(Arguments::parse()) {
         Ok(code) => code,
@@ -83,7 +82,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     config.data = arguments.data.unwrap_or(config.data);
     config.listen = arguments.listen.unwrap_or(config.listen);
     config.advertise = arguments.advertise.unwrap_or(config.advertise);
-    config.plugins = arguments.plugins.unwrap_or(config.plugins);
+    config.plugins.directory = arguments.plugins.unwrap_or(config.plugins.directory);
     config.check()?;
     match arguments.command {
         Some(Command::Db(verb)) => db::run(&config, verb),

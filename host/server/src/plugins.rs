@@ -10,9 +10,53 @@ use velum_model::{
     plugin::{Digest, Plugin},
     tenancy::{Caller, Scope},
 };
-use velum_runtime::Runtime;
-use velum_service::{NewPlugin, ServiceError, Services, load_plugin};
+use velum_runtime::{Limits, Runtime};
+use velum_service::{NewPlugin, Probation, ServiceError, Services, Settings, Unsigned, load_plugin};
 use velum_store::{PluginFilter, Store};
+
+use crate::config::{self, Config};
+
+/// What the operator decided about plugins and policies.
+pub fn settings(config: &Config) -> Settings {
+    let of = &config.policies;
+    Settings {
+        unsigned: match config.plugins.unsigned {
+            config::Unsigned::Refuse => Unsigned::Refuse,
+            config::Unsigned::Allow => Unsigned::Allow,
+        },
+        probation: Probation {
+            for_ms: of.probation_ms,
+            asks: of.probation_asks,
+            failures_permille: of.failures_permille,
+            refusals_permille: of.refusals_permille,
+        },
+    }
+}
+
+/// What plugins may use at most.
+pub fn limits(config: &Config) -> Limits {
+    Limits {
+        memory_ceiling_bytes: config.plugins.memory_mib << 20,
+        calls_in_flight_ceiling: config.plugins.calls_in_flight,
+        fuel_ceiling: config.plugins.fuel,
+        ..Limits::default()
+    }
+}
+
+/// Shows what each loaded plugin did as metrics.
+pub fn count(services: &Services) {
+    for stats in services.plugin_stats() {
+        let labels = [("plugin", stats.name), ("digest", stats.digest.to_string())];
+        metrics::counter!("velum_plugin_calls_total", &labels).absolute(stats.calls);
+        metrics::counter!("velum_plugin_failures_total", &labels).absolute(stats.failures);
+        metrics::counter!("velum_plugin_traps_total", &labels).absolute(stats.traps);
+        metrics::counter!("velum_plugin_deadlines_total", &labels).absolute(stats.deadlines);
+        metrics::counter!("velum_plugin_denials_total", &labels).absolute(stats.denials);
+        metrics::counter!("velum_plugin_fuel_total", &labels).absolute(stats.fuel);
+        metrics::counter!("velum_plugin_micros_total", &labels).absolute(stats.micros);
+        metrics::counter!("velum_plugin_starts_total", &labels).absolute(stats.starts);
+    }
+}
 
 /// Loads every plugin that has a row.
 pub async fn load_known(runtime: &Runtime, store: &Store) -> anyhow::Result<()> {
@@ -28,7 +72,7 @@ pub async fn load_known(runtime: &Runtime, store: &Store) -> anyhow::Result<()> 
             .context("could not read the plugins")?;
         for plugin in &known.items {
             // A plugin that does not load takes its own callers down, not the server: they see `unavailable`.
-            if let Err(refused) = load_plugin(store, runtime, &plugin.digest).await {
+            if let Err(refused) = load_plugin(store, runtime, plugin).await {
                 tracing::error!(plugin = %plugin.manifest.name, digest = %plugin.digest, %refused, "a plugin does not load");
             }
         }
@@ -103,6 +147,8 @@ impl Offered {
         let new = NewPlugin {
             component: std::mem::take(&mut self.component),
             manifest: self.manifest.clone(),
+            is_operators: true,
+            ..NewPlugin::default()
         };
         match services.plugin_install(&system(), new, None).await {
             Ok(_) => Ok(()),
@@ -114,6 +160,11 @@ impl Offered {
                 }
                 None => Err(error.into()),
             },
+            // Its name belongs to a publisher: what that signed goes on working.
+            Err(ServiceError::Untrusted { problem, .. }) => {
+                tracing::warn!(path = %self.path.display(), problem, "a component of the plugins directory stays out");
+                Ok(())
+            }
             Err(ServiceError::PluginRefused(refused)) => match self.same(store).await? {
                 Some(installed) => {
                     tracing::warn!(

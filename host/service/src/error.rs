@@ -3,7 +3,9 @@
 use uuid::Uuid;
 use velum_model::{
     decision::{Decision, RefusalCount},
+    grant::Capabilities,
     id::OperationId,
+    plugin::Digest,
     port::plugins::PluginRefused,
 };
 use velum_store::{Refused, StoreError, Trouble};
@@ -141,6 +143,28 @@ pub enum ServiceError {
     /// A component is not accepted: 422.
     #[error(transparent)]
     PluginRefused(#[from] PluginRefused),
+    /// Nobody whose word counts stands for a component: 422 `plugin-untrusted`.
+    #[error("{problem}")]
+    Untrusted {
+        /// Why, with what to do.
+        problem: String,
+        /// The component.
+        digest: Digest,
+    },
+    /// A component asks for what nobody granted yet: 422 `grant-needed`.
+    #[error("{name} asks for {}what the operator has not granted", if *is_upgrade { "more than the version before: " } else { "" })]
+    GrantNeeded {
+        /// The component.
+        digest: Digest,
+        /// Name and version.
+        name: String,
+        /// Whether a version before it was granted something.
+        is_upgrade: bool,
+        /// What is new of what it asks for.
+        new: Capabilities,
+        /// All that it asks for: the grant that gives it everything.
+        asks: Capabilities,
+    },
     /// The database failed, or a row does not read: 500. The text is for the log, not for the caller.
     #[error("could not {attempt}")]
     Internal {

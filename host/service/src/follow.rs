@@ -72,7 +72,12 @@ impl Services {
         let learned = match event.kind.as_str() {
             "plugin.installed" => self.learn_plugin(event).await,
             "plugin.deleted" => self.forget_plugin(event).await,
-            "policy.created" | "policy.changed" => self.relearn_policy(Id::from_uuid(event.resource)).await,
+            "policy.created"
+            | "policy.changed"
+            | "policy.promoted"
+            | "policy.rolled-back"
+            | "policy.shadow-began"
+            | "policy.shadow-ended" => self.relearn_policy(Id::from_uuid(event.resource)).await,
             "policy.deleted" => {
                 self.watch().tell(Note::Gone(Table::Policy, event.resource));
                 Ok(())
@@ -89,7 +94,7 @@ impl Services {
         let plugin = self.read().plugin(Id::from_uuid(event.resource)).await;
         let plugin = plugin.map_err(|error| ServiceError::from_store("read the plugin", error))?;
         match plugin {
-            Some(plugin) => Ok(load_plugin(self.store(), self.plugins().as_ref(), &plugin.digest).await?),
+            Some(plugin) => Ok(load_plugin(self.store(), self.plugins().as_ref(), &plugin).await?),
             None => Ok(()),
         }
     }
@@ -115,6 +120,24 @@ impl Services {
         if let Some(policy) = policy {
             self.plugin_ready(&policy.digest).await?;
             self.learn_policy(policy);
+            self.learn_shadow(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the planners which shadow a policy has now.
+    async fn learn_shadow(&self, policy: PolicyId) -> Result<(), ServiceError> {
+        if !self.store().is_shared() {
+            return Ok(());
+        }
+        let shadow = self.read().shadow_of(policy).await;
+        let shadow = shadow.map_err(|error| ServiceError::from_store("read the shadow", error))?;
+        match shadow {
+            Some(shadow) => {
+                self.plugin_ready(&shadow.digest).await?;
+                self.watch().tell(Note::Shadow(Box::new(shadow)));
+            }
+            None => self.watch().tell(Note::ShadowGone(policy, None)),
         }
         Ok(())
     }

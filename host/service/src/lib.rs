@@ -12,6 +12,7 @@
 
 mod clusters;
 mod compute_hosts;
+mod desk;
 mod error;
 mod follow;
 mod image_stores;
@@ -26,9 +27,11 @@ mod planner;
 mod plugins;
 mod pods;
 mod policies;
+mod publishers;
 mod records;
 mod request;
 mod services;
+mod settings;
 mod storage_pools;
 mod targets;
 mod templates;
@@ -50,11 +53,13 @@ pub use offerings::{
     NewNetworkOffering,
 };
 pub use operations::{OperatorsWord, REASON_MAX};
-pub use plugins::{NewPlugin, load_plugin};
+pub use plugins::{Activated, Activating, NewPlugin, PluginDetail, load_plugin};
 pub use pods::{ChangePod, NewPod};
-pub use policies::{ChangePolicy, NewPolicy, PluginChoice};
+pub use policies::{ChangePolicy, NewPolicy, NewShadow, PluginChoice, ShadowReport};
+pub use publishers::{ChangePublisher, NewPublisher};
 pub use request::{Accepted, Answered, Keyed, Render};
 pub use services::{Parts, Services};
+pub use settings::{Probation, Settings, Unsigned};
 pub use storage_pools::{ChangeStoragePool, NewStoragePool};
 pub use templates::{CHUNK_MAX, NewTemplate, Upload};
 pub use velum_operation::parked::Verb as OperatorVerb;
@@ -62,7 +67,8 @@ pub use velum_store::{
     ClusterFilter, ComputeHostFilter, ComputeOfferingFilter, DecisionFilter, DiskOfferingFilter, EventCursor,
     EventCursorError, EventFilter, ImageStoreFilter, InstanceFilter, IpAddressFilter, IpRangeFilter,
     NetworkFilter, NetworkOfferingFilter, NicFilter, OperationFilter, OrphanFilter, Owner, PluginFilter,
-    PodFilter, PolicyFilter, StoragePoolFilter, StoredAnswer, TemplateFilter, VolumeFilter, ZoneFilter,
+    PodFilter, PolicyFilter, PublisherFilter, StoragePoolFilter, StoredAnswer, TemplateFilter, VolumeFilter,
+    ZoneFilter,
 };
 pub use volumes::{NewVolume, SLOTS};
 pub use watch::Watch;

@@ -11,6 +11,7 @@ use velum_model::{
     plugin::{Plugin, Policy},
     storage::{Template, Volume},
     tenancy::Caller,
+    trust::Publisher,
 };
 use velum_store::*;
 
@@ -79,6 +80,8 @@ operators_rows! {
         network_offering_get = network_offering, network_offering_list = network_offerings;
     "plugin" administered: Plugin, PluginId, PluginFilter, plugin_get = plugin, plugin_list = plugins;
     "orphan" administered: Orphan, OrphanId, OrphanFilter, orphan_get = orphan, orphan_list = orphans;
+    "publisher" administered: Publisher, PublisherId, PublisherFilter,
+        publisher_get = publisher, publisher_list = publishers;
     "policy" administered: Policy, PolicyId, PolicyFilter, policy_get = policy, policy_list = policies;
 }
 

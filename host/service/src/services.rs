@@ -6,10 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::RwLock;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 use uuid::Uuid;
 use velum_model::{
     Id, Timestamp,
@@ -29,10 +30,15 @@ use velum_store::{Reader, Store, ZoneFilter};
 
 use crate::{
     compute_hosts::PrivateAddresses,
+    desk::Desk,
     error::ServiceError,
-    planner::{Planner, PlannerParts},
+    planner::{MISFITS, Misfit, Planner, PlannerParts},
+    settings::Settings,
     watch::Watch,
 };
+
+/// How often counts of shadows are kept: what a crash loses of them is worth less than a commit a second.
+const KEEP_COUNTS: Duration = Duration::from_secs(5);
 
 /// What the use cases are made of.
 #[derive(Clone)]
@@ -49,6 +55,8 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     /// Hears the commits of `store`.
     pub watch: Arc<Watch>,
+    /// What the operator decided.
+    pub settings: Settings,
 }
 
 /// The use cases. Cheap to clone.
@@ -68,6 +76,10 @@ struct Inner {
     /// four thousand million.
     mac_numbers: AtomicU32,
     private_addresses: PrivateAddresses,
+    /// Where shadows are asked.
+    desk: Arc<Desk>,
+    /// New versions of policies that do not do: told by the planners, taken back by [`Services::watch_policies`].
+    misfits: (mpsc::Sender<Misfit>, tokio::sync::Mutex<mpsc::Receiver<Misfit>>),
 }
 
 /// The planner of a zone, good for as long as its shard is owned under the epoch under which it was loaded.
@@ -84,8 +96,13 @@ impl Services {
     /// # Errors
     /// The database failed, or no thread could be started.
     pub async fn start(parts: Parts) -> Result<Self, ServiceError> {
+        let (plugins, clock) = (Arc::clone(&parts.plugins), Arc::clone(&parts.clock));
+        let desk = Desk::new(plugins, clock, parts.ids.uuid());
+        let (tell, told) = mpsc::channel(MISFITS);
         let services = Self {
             inner: Arc::new(Inner {
+                desk,
+                misfits: (tell, tokio::sync::Mutex::new(told)),
                 parts,
                 planners: RwLock::default(),
                 zone_shards: RwLock::default(),
@@ -179,6 +196,27 @@ impl Services {
         self.plugins().stats()
     }
 
+    /// Takes back new versions of policies that do not do, and keeps what shadows were counted; for ever, on one task.
+    pub async fn watch_policies(&self) {
+        let mut misfits = self.inner.misfits.1.lock().await;
+        let mut ticks = tokio::time::interval(KEEP_COUNTS);
+        loop {
+            tokio::select! {
+                Some(misfit) = misfits.recv() => {
+                    if let Err(error) = self.take_back(&misfit).await {
+                        tracing::error!(policy = %misfit.policy, why = misfit.words, %error,
+                            "a policy's version does not do, and could not be taken back");
+                    }
+                }
+                _ = ticks.tick() => {
+                    if let Err(error) = self.keep_shadow_counts().await {
+                        tracing::debug!(%error, "what shadows were counted is kept later");
+                    }
+                }
+            }
+        }
+    }
+
     /// Stops the planners' threads.
     pub fn stop(&self) {
         for (zone, planned) in self.inner.planners.write().drain() {
@@ -208,6 +246,9 @@ impl Services {
             plugins: Arc::clone(&self.inner.parts.plugins),
             clock: Arc::clone(&self.inner.parts.clock),
             ids: Arc::clone(&self.inner.parts.ids),
+            desk: Arc::clone(&self.inner.desk),
+            probation: self.inner.parts.settings.probation,
+            misfits: self.inner.misfits.0.clone(),
         };
         let planner = Planner::start(zone, parts).map_err(|error| ServiceError::Unavailable {
             problem: format!("could not start the planner of zone {zone}: {error}"),
@@ -275,6 +316,14 @@ impl Services {
 
     pub(crate) fn plugins(&self) -> &Arc<dyn Plugins> {
         &self.inner.parts.plugins
+    }
+
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.inner.desk
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.parts.settings
     }
 
     pub(crate) fn nodes(&self) -> &dyn Nodes {

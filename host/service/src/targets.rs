@@ -27,7 +27,7 @@ const TAGS_MAX: usize = 64;
 /// Attributes of a host or a pool; each is a column in memory.
 const ATTRIBUTES_MAX: usize = 64;
 /// Addresses and origins: as long as a Unix socket's path or a URL with a long host name gets.
-const ADDRESS_MAX: usize = 1024;
+pub(crate) const ADDRESS_MAX: usize = 1024;
 
 impl Services {
     /// The newest installed plugin of a name, which must be of a world.
@@ -144,6 +144,16 @@ pub(crate) async fn probe<T>(asking: impl Future<Output = Result<T, Fault>>) -> 
 
 /// A far side that did not answer, said of the setting that most likely names it. Nothing has changed.
 pub(crate) fn unanswered(target: &Target, fault: &Fault) -> ServiceError {
+    // The far side does not take the credential, or the server cannot read it: then the fault names it.
+    if let Some(credential) = &target.secret
+        && (fault.code == velum_model::fault::code::DENIED || fault.detail.contains(credential.as_str()))
+    {
+        return ServiceError::invalid(
+            "/credential",
+            format!("{credential} cannot be used: {}", fault.detail),
+            "check that the server can read it, nobody else can, and the far side takes it, then try again",
+        );
+    }
     let named = ["uri", "url", "directory", "path", "address"];
     let setting = named.iter().find(|name| target.config.get(**name).is_some());
     let (field, value) = match (setting, &target.endpoint, &target.node) {

@@ -15,9 +15,10 @@ use velum_model::{
     instance::{Instance, InstanceState, ObservedState, Run},
     operation::{Operation, OperationState, Subject},
     orphan::Orphan,
-    plugin::{Plugin, Policy},
+    plugin::{Activation, Plugin, Policy, PolicyShadow, PolicyVersion},
     port::storage::Attachment,
     storage::{Layer, Publication, Template, TemplateState, Volume, VolumeState},
+    trust::{PluginName, Publisher, PublisherKey, Revocation},
 };
 
 /// A change of rows. Inserts make their claims: a run claims its compute host's vCPUs and memory, a volume and a layer
@@ -39,7 +40,8 @@ pub enum Change {
     UpdateCluster(Cluster),
     /// A new compute host; claims its private address if it has one.
     InsertComputeHost(Box<ComputeHost>),
-    /// Name, capacity, tags, attributes, intent, config; the ceilings follow.
+    /// Name, capacity, tags, attributes, intent, config; the ceilings follow. Driver and abilities: operations that were
+    /// accepted before keep the driver that it had.
     UpdateComputeHost(Box<ComputeHost>),
     /// What was seen of a compute host. Carries no generation: observation is a row of its own; only a report with a
     /// later time is believed.
@@ -55,7 +57,8 @@ pub enum Change {
     },
     /// A new pool.
     InsertStoragePool(Box<StoragePool>),
-    /// Name, capacity, tags, attributes, intent; the ceiling follows.
+    /// Name, capacity, tags, attributes, intent; the ceiling follows. Provider and abilities: operations that were
+    /// accepted before keep the provider that it had.
     UpdateStoragePool(Box<StoragePool>),
     /// A new image store.
     InsertImageStore(ImageStore),
@@ -77,12 +80,60 @@ pub enum Change {
     InsertNetworkOffering(NetworkOffering),
     /// Name of a network offering.
     UpdateNetworkOffering(NetworkOffering),
+    /// A new publisher of plugins.
+    InsertPublisher(Publisher),
+    /// Description of a publisher.
+    UpdatePublisher(Publisher),
+    /// A new key of a publisher.
+    InsertPublisherKey(PublisherKey),
+    /// A key is trusted no more. Stale when it was revoked already.
+    RevokePublisherKey {
+        /// Which.
+        id: PublisherKeyId,
+        /// Why.
+        revocation: Revocation,
+    },
     /// A new plugin.
-    InsertPlugin(Plugin),
+    InsertPlugin(Box<Plugin>),
+    /// Whose the name of a plugin is and its highest version, as it becomes by installing `plugin`. Stale when it is not
+    /// as it was read.
+    ClaimPluginName {
+        /// The plugin that is installed in the same commit.
+        plugin: PluginId,
+        /// What becomes true.
+        name: PluginName,
+        /// What was read; none = nothing of the name was ever installed.
+        was: Option<PluginName>,
+    },
+    /// A zone uses a plugin for the first time. Nothing happens if it did so meanwhile: the winner's is read back with
+    /// `Reader::activation`.
+    InsertActivation(Activation),
+    /// It uses another version of it.
+    UpdateActivation(Activation),
     /// A new policy.
     InsertPolicy(Policy),
     /// Digest, configuration, fallback, name of a policy.
     UpdatePolicy(Policy),
+    /// What a policy is from this generation on; old ones are forgotten.
+    InsertPolicyVersion(Box<PolicyVersion>),
+    /// A shadow sees a policy's asks from now on. Refused when the policy has one.
+    BeginShadow(Box<PolicyShadow>),
+    /// It ends. Stale when it is gone.
+    EndShadow {
+        /// Whose.
+        policy: PolicyId,
+        /// Which.
+        id: ShadowId,
+    },
+    /// What this run of a server counted of a shadow so far. Nothing happens if the shadow is gone.
+    CountShadow {
+        /// Which.
+        shadow: ShadowId,
+        /// Names the run of the server.
+        run: Uuid,
+        /// The counts, in the writer's own form.
+        counts: Value,
+    },
     /// Removes a row that nothing uses any more (RESTRICT keys say what does: [`Refused::InUse`]).
     Delete {
         /// From which table.
@@ -274,6 +325,8 @@ pub enum Table {
     Plugin,
     /// Policies.
     Policy,
+    /// Publishers (with their keys).
+    Publisher,
 }
 
 /// A key of a caller under which the same answer is given again for 24 hours.

@@ -226,6 +226,15 @@ filters! {
         world: World,
         /// Of one digest.
         digest: Digest,
+        /// Signed by one publisher.
+        publisher: PublisherId,
+        /// Signed with one key.
+        key: PublisherKeyId,
+    }
+    /// Of publishers.
+    PublisherFilter {
+        /// By name.
+        name: Name,
     }
     /// Of policies.
     PolicyFilter {

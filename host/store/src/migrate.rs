@@ -46,6 +46,16 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0005_nodes.sql"),
         postgres: include_str!("../migrations/postgres/0005_nodes.sql"),
     },
+    Migration {
+        version: 6,
+        sqlite: include_str!("../migrations/sqlite/0006_credentials.sql"),
+        postgres: include_str!("../migrations/postgres/0006_credentials.sql"),
+    },
+    Migration {
+        version: 7,
+        sqlite: include_str!("../migrations/sqlite/0007_plugin_life.sql"),
+        postgres: include_str!("../migrations/postgres/0007_plugin_life.sql"),
+    },
 ];
 
 /// The first release of SQLite without the bug that lost pages of the WAL when it was reset.

@@ -16,6 +16,22 @@ pub enum Fallback {
     Refuse,
 }
 
+/// How a policy came to its component and configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyCause {
+    /// It was made with them.
+    Created,
+    /// Somebody changed it.
+    Changed,
+    /// A shadow was promoted.
+    Promoted,
+    /// Somebody put an earlier version back.
+    RolledBack,
+    /// The server put the version before back, because the new one did not do.
+    RolledBackByServer,
+}
+
 /// A name for a plugin's digest and a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PolicyView {
@@ -32,6 +48,11 @@ pub struct PolicyView {
     pub fallback: Fallback,
     /// Grows with every change; the ETag. Decisions name the one that they were made under.
     pub generation: u64,
+    /// Since when it has this component and configuration.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// How it came to have them.
+    pub cause: PolicyCause,
     /// When it was made.
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -85,4 +106,119 @@ pub struct UpdatePolicyBody {
     /// What is done when it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
+}
+
+/// A generation of a policy, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyVersionView {
+    /// Which generation.
+    pub generation: u64,
+    /// Which component.
+    pub digest: String,
+    /// Its configuration.
+    #[schema(value_type = Object)]
+    pub config: Value,
+    /// What was done when it failed.
+    pub fallback: Fallback,
+    /// How it came to be.
+    pub cause: PolicyCause,
+    /// Why, in words.
+    pub reason: String,
+    /// Who made it so; `velumd` is the server itself.
+    pub caller: String,
+    /// When.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+/// Which generation of a policy is to be put back. May be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackPolicyBody {
+    /// Which generation; the last one that was made of something else unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub generation: Option<u64>,
+    /// Why, for the policy's history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub reason: Option<String>,
+}
+
+/// A shadow to begin: a component that sees what a policy is asked, and whose answers are counted and not used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowPolicyBody {
+    /// Which component, by digest; the policy's own unless named. Instead of `plugin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
+    pub digest: Option<String>,
+    /// Which component: the newest installed one of this name. Instead of `digest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    pub plugin: Option<String>,
+    /// Its configuration; the policy's own unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Value>,
+}
+
+/// A shadow, and what was seen of it so far. Averages are over the asks that both answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShadowView {
+    /// Its id: each beginning is another one.
+    pub id: Uuid,
+    /// The policy whose asks it sees.
+    pub policy_id: Uuid,
+    /// Which component.
+    pub digest: String,
+    /// Its configuration.
+    #[schema(value_type = Object)]
+    pub config: Value,
+    /// Who began it.
+    pub caller: String,
+    /// When.
+    #[schema(format = DateTime)]
+    pub started_at: String,
+    /// Asks that the policy decided while the shadow was there.
+    pub asks: u64,
+    /// Of these, asks that the shadow was not shown, because it was still busy with others.
+    pub dropped: u64,
+    /// Asks that both answered.
+    pub compared: u64,
+    /// Of those, asks for which both would have chosen the same compute host, or none.
+    pub same_winner: u64,
+    /// The same in thousandths; null before anything was compared.
+    pub same_winner_permille: Option<u64>,
+    /// How alike the order of the policy's best 16 is: pairs in the same order, in thousandths, on average.
+    pub rank_agreement_permille: Option<u64>,
+    /// Compute hosts that the shadow refused and the policy did not, over all asks.
+    pub refusals_added: u64,
+    /// Asks for which the shadow refused every compute host that the policy ranked.
+    pub refused_all: u64,
+    /// Fuel of the shadow's scoring, on average.
+    pub fuel: Option<u64>,
+    /// Fuel of the policy's, over all asks, on average.
+    pub active_fuel: Option<u64>,
+    /// Time of the shadow's scoring, microseconds, on average.
+    pub micros: Option<u64>,
+    /// Time of the policy's decisions, filters included, microseconds, on average.
+    pub active_micros: Option<u64>,
+    /// Asks at which the shadow gave no answer, by kind.
+    pub failures: ShadowFailuresView,
+    /// Asks at which the policy itself failed: nothing is compared then.
+    pub active_failed: u64,
+}
+
+/// How often a shadow gave no answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShadowFailuresView {
+    /// It trapped.
+    pub trapped: u64,
+    /// Its fuel ran out.
+    pub out_of_fuel: u64,
+    /// Its answer was not usable.
+    pub nonsense: u64,
+    /// It could not be asked: its breaker was open, or it does not take its configuration.
+    pub unavailable: u64,
 }

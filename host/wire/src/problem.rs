@@ -35,9 +35,34 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "3 pods")]
     pub used_by: Option<String>,
+    /// The component in question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// What the component asks for and nobody granted yet, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<WishView>,
+    /// All that the component asks for: what to send as `grant` to give it everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub grant: Option<serde_json::Value>,
     /// Names the request in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+/// Something that a component asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WishView {
+    /// The connector.
+    #[schema(example = "http")]
+    pub connector: String,
+    /// The role within it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "api")]
+    pub role: Option<String>,
+    /// What it would let the plugin do.
+    #[schema(example = "HTTP requests to the target's own origin: GET, POST below /v1/")]
+    pub words: String,
 }
 
 /// A field of a request that is wrong.

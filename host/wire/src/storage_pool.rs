@@ -45,6 +45,9 @@ pub struct StoragePoolView {
     pub node: Option<String>,
     /// Origin of its HTTP API, for providers of such.
     pub endpoint: Option<String>,
+    /// Where the server finds the credential for it; the credential itself is shown nowhere.
+    #[serde(default)]
+    pub credential: Option<String>,
     /// What it holds, bytes.
     pub capacity_bytes: u64,
     /// Bytes that may be promised.
@@ -114,6 +117,15 @@ pub struct CreateStoragePoolBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "http://127.0.0.1:7001", max_length = 1024)]
     pub endpoint: Option<String>,
+    /// File on the server with the credential that requests to the endpoint carry: one line, `bearer TOKEN`,
+    /// `basic USER:PASSWORD` or `header NAME VALUE`, readable by the server alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(
+        example = "file:/etc/velum/array.token",
+        pattern = "^file:/",
+        max_length = 1024
+    )]
+    pub credential: Option<String>,
     /// What it may hold, bytes; what the provider finds there unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1125899906842624_u64)]

@@ -1,8 +1,10 @@
 //! A guest as a libvirt domain. The README holds the text with its explanations.
 
+use std::net::SocketAddr;
+
 use sha2::{Digest as _, Sha256};
 use velum_guest::{
-    common::{Attrs as _, Fault},
+    common::{Attachment, Attrs as _, Fault},
     driver::{Disk, GuestSpec, Nic, code},
     provider::code as storage,
 };
@@ -211,12 +213,16 @@ fn write_disk(xml: &mut Xml, disk: &Disk) -> Result<(), Fault> {
     disk.attrs.refuse_unknown(&[])?;
     attachment.params.refuse_unknown(&[])?;
     let slot = disk.slot;
-    if attachment.kind != storage::ATTACH_FILE || attachment.secret.is_some() {
-        return Err(Fault::unsupported(format!(
-            "the disk in slot {slot} is attached by kind {}; this driver takes files (1) without a secret",
-            attachment.kind
-        )));
-    }
+    let kind = match (attachment.kind, &attachment.secret) {
+        (storage::ATTACH_FILE, None) => "file",
+        (storage::ATTACH_ISCSI, _) => "network",
+        (kind, _) => {
+            return Err(Fault::unsupported(format!(
+                "the disk in slot {slot} is attached by kind {kind}; this driver takes files (1) without a secret and \
+                 units of iSCSI (4)"
+            )));
+        }
+    };
     if disk.bus != code::BUS_VIRTIO {
         return Err(Fault::unsupported(format!(
             "the disk in slot {slot} wants bus {}; only virtio (1) is there",
@@ -232,14 +238,18 @@ fn write_disk(xml: &mut Xml, disk: &Disk) -> Result<(), Fault> {
             )));
         }
     };
-    let path = attachment
-        .params
-        .text(storage::PARAM_PATH)
-        .ok_or_else(|| Fault::invalid(format!("the disk in slot {slot} has no path")))?;
-    xml.begin("disk", &[("type", "file"), ("device", "disk")])
-        .empty("driver", &[("name", "qemu"), ("type", format)])
-        .empty("source", &[("file", absolute(path)?)])
-        .empty("target", &[("dev", &device_name(slot)?), ("bus", "virtio")]);
+    xml.begin("disk", &[("type", kind), ("device", "disk")])
+        .empty("driver", &[("name", "qemu"), ("type", format)]);
+    if attachment.kind == storage::ATTACH_ISCSI {
+        write_unit(xml, slot, attachment)?;
+    } else {
+        let path = attachment
+            .params
+            .text(storage::PARAM_PATH)
+            .ok_or_else(|| Fault::invalid(format!("the disk in slot {slot} has no path")))?;
+        xml.empty("source", &[("file", absolute(path)?)]);
+    }
+    xml.empty("target", &[("dev", &device_name(slot)?), ("bus", "virtio")]);
     if disk.readonly {
         xml.empty("readonly", &[]);
     }
@@ -248,6 +258,46 @@ fn write_disk(xml: &mut Xml, disk: &Disk) -> Result<(), Fault> {
         xml.empty("boot", &[("order", &order.to_string())]);
     }
     xml.empty("alias", &[("name", &disk_alias(slot))]).end();
+    Ok(())
+}
+
+/// The source of a unit of iSCSI. The secret is named as the attachment names it; the node has libvirt know it by a name of
+/// its own, and adds the initiator.
+fn write_unit(xml: &mut Xml, slot: u16, attachment: &Attachment) -> Result<(), Fault> {
+    let params = &attachment.params;
+    let missing = |what: &str| Fault::invalid(format!("the unit in slot {slot} has no {what}"));
+    let portal = params
+        .text(storage::PARAM_PORTAL)
+        .ok_or_else(|| missing("portal (2)"))?;
+    let portal: SocketAddr = portal
+        .parse()
+        .map_err(|_| Fault::invalid(format!("{portal:?} is no address of a portal")))?;
+    let target = params
+        .text(storage::PARAM_TARGET)
+        .ok_or_else(|| missing("target (3)"))?;
+    let unit = params
+        .number(storage::PARAM_LUN)
+        .ok_or_else(|| missing("number (4)"))?;
+    xml.begin(
+        "source",
+        &[("protocol", "iscsi"), ("name", &format!("{target}/{unit}"))],
+    )
+    .empty(
+        "host",
+        &[
+            ("name", &portal.ip().to_string()),
+            ("port", &portal.port().to_string()),
+        ],
+    );
+    if let Some(secret) = &attachment.secret {
+        let user = params
+            .text(storage::PARAM_USER)
+            .ok_or_else(|| missing("user (5) beside its secret"))?;
+        xml.begin("auth", &[("username", user)])
+            .empty("secret", &[("type", "iscsi"), ("usage", secret)])
+            .end();
+    }
+    xml.end();
     Ok(())
 }
 

@@ -84,7 +84,7 @@ impl Driver for LibvirtDriver {
         Descriptor {
             name: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            attachment_kinds: vec![storage::ATTACH_FILE],
+            attachment_kinds: vec![storage::ATTACH_FILE, storage::ATTACH_ISCSI],
             nic_kinds: vec![code::NIC_BRIDGE, code::NIC_LIBVIRT_NETWORK],
             console_kinds: vec![code::CONSOLE_SERIAL],
             features: Vec::new(),

@@ -274,6 +274,70 @@ fn the_text_holds_what_was_ordered_and_nothing_else() {
     assert_eq!(all("readonly").len(), 1);
 }
 
+fn unit(slot: u16) -> Disk {
+    let disk = disk(slot);
+    Disk {
+        attachment: Attachment {
+            kind: storage::ATTACH_ISCSI,
+            format: storage::FORMAT_RAW,
+            params: vec![
+                Attr::text(storage::PARAM_PORTAL, "[fd00::9]:3260"),
+                Attr::text(storage::PARAM_TARGET, "iqn.2026-01.example.array:g1"),
+                Attr::number(storage::PARAM_LUN, 3),
+                Attr::text(storage::PARAM_USER, "velum-1"),
+            ],
+            secret: Some("chap-1".to_owned()),
+            ..disk.attachment
+        },
+        ..disk
+    }
+}
+
+#[test]
+fn a_unit_of_iscsi_is_named_with_its_portal_and_the_name_of_its_secret() {
+    let text = domain::render_disk(&unit(1)).unwrap();
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let found = |name: &str, attribute: &str| {
+        let element = document.descendants().find(|n| n.has_tag_name(name)).unwrap();
+        element.attribute(attribute).unwrap().to_owned()
+    };
+    assert_eq!(found("disk", "type"), "network");
+    assert_eq!(found("source", "protocol"), "iscsi");
+    assert_eq!(found("source", "name"), "iqn.2026-01.example.array:g1/3");
+    assert_eq!(
+        (found("host", "name"), found("host", "port")),
+        ("fd00::9".to_owned(), "3260".to_owned())
+    );
+    assert_eq!(
+        (found("auth", "username"), found("secret", "usage")),
+        ("velum-1".to_owned(), "chap-1".to_owned())
+    );
+    let open = Disk {
+        attachment: Attachment {
+            secret: None,
+            ..unit(1).attachment
+        },
+        ..unit(1)
+    };
+    assert!(!domain::render_disk(&open).unwrap().contains("auth"));
+    for missing in [
+        storage::PARAM_PORTAL,
+        storage::PARAM_TARGET,
+        storage::PARAM_LUN,
+        storage::PARAM_USER,
+    ] {
+        let mut disk = unit(1);
+        disk.attachment.params.retain(|attr| attr.code != missing);
+        let refused = domain::render_disk(&disk).unwrap_err();
+        assert_eq!((refused.code, refused.unchanged), (fault::INVALID, true));
+        assert!(
+            refused.detail.contains(&missing.to_string()),
+            "{}",
+            refused.detail
+        );
+    }
+}
+
 #[test]
 fn the_same_order_is_the_same_text_and_another_has_another_digest() {
     let render = |spec: &GuestSpec| domain::render(&tag(), spec, Hypervisor::Kvm).unwrap();

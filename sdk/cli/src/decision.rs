@@ -1,5 +1,7 @@
 //! `velum decision`, and decisions wherever they are shown: why a guest is where it is, or why nowhere.
 
+mod export;
+
 use clap::{Args, Subcommand};
 use velum_client::{Decisions, Filter, Instances};
 use velum_wire::DecisionView;
@@ -39,6 +41,8 @@ pub enum Command {
     List(List),
     /// Shows one decision as a table of compute hosts.
     Show(Show),
+    /// Prints a decision as a fixture, to be played by `velum plugin test`.
+    Export(export::Export),
 }
 
 /// Which decisions.
@@ -67,6 +71,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             let filter = Filter::new().with_some("instance_id", instance);
             kind::list_limited::<Decisions>(session, list.most.limit, filter).await
         }
+        Command::Export(export) => export::run(session, &export).await,
         Command::Show(show) => {
             let mut decision = session.client.decisions().get(show.id).await?;
             if session.output == Output::Table {

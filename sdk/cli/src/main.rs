@@ -24,6 +24,7 @@ mod plugin;
 mod pod;
 mod policy;
 mod progress;
+mod publisher;
 mod session;
 mod storage_pool;
 mod table;
@@ -36,6 +37,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use velum_testkit::child_main;
 
 use crate::{
     failure::{EXIT_CODES, Failure},
@@ -101,6 +103,8 @@ enum Command {
     #[command(subcommand)]
     Plugin(plugin::Command),
     #[command(subcommand)]
+    Publisher(publisher::Command),
+    #[command(subcommand)]
     Policy(policy::Command),
     /// Prints a completion script for a shell.
     Completions {
@@ -110,6 +114,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // `velum plugin test` starts this program again to compile components and to run drivers in, as the server does.
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(code) = child_main(&arguments) {
+        return code;
+    }
     let velum = Velum::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -163,6 +172,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Event(command) => event::run(session, command).await,
         Command::Decision(command) => decision::run(session, command).await,
         Command::Plugin(command) => plugin::run(session, command).await,
+        Command::Publisher(command) => publisher::run(session, command).await,
         Command::Policy(command) => policy::run(session, command).await,
         Command::Completions { .. } => Ok(()),
     }

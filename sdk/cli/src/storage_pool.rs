@@ -78,6 +78,9 @@ pub struct Create {
     /// Origin of its HTTP API, for providers of such.
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
+    /// File on the server with the credential for that API, like file:/etc/velum/array.token.
+    #[arg(long, value_name = "file:PATH", requires = "endpoint")]
+    pub credential: Option<String>,
     /// What it may hold, like 2TiB [default: what the provider finds].
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub capacity: Option<u64>,
@@ -130,6 +133,7 @@ async fn create(session: &Session, new: Create) -> Result<(), Failure> {
         config: json_or_empty(new.config.as_deref())?,
         node: new.node,
         endpoint: new.endpoint,
+        credential: new.credential,
         capacity_bytes: new.capacity,
         attributes: new.marks.attributes(),
         tags: new.marks.tags,

@@ -152,9 +152,9 @@ pub fn pairs(rows: &[(String, String)]) -> String {
 
 fn state(text: String) -> Cell {
     let color = match text.as_str() {
-        "running" | "ready" | "up" | "enabled" | "done" => Some(Color::Green),
+        "running" | "ready" | "up" | "enabled" | "done" | "active" => Some(Color::Green),
         "failed" | "parked" | "down" | "crashed" => Some(Color::Red),
-        "undone" | "unknown" | "maintenance" | "disabled" => Some(Color::Yellow),
+        "undone" | "unknown" | "maintenance" | "disabled" | "draining" => Some(Color::Yellow),
         _ => None,
     };
     let cell = Cell::new(text);

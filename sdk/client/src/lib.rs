@@ -27,6 +27,8 @@ mod instance;
 mod node;
 mod operation;
 mod plugin;
+mod policy;
+mod publisher;
 mod resource;
 mod template;
 mod volume;

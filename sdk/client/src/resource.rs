@@ -110,6 +110,8 @@ resources! {
     Decisions decisions "decisions" DecisionView;
     /// Plugins.
     Plugins plugins "plugins" PluginView;
+    /// Publishers of plugins.
+    Publishers publishers "publishers" PublisherView create CreatePublisherBody update UpdatePublisherBody;
     /// Policies.
     Policies policies "policies" PolicyView create CreatePolicyBody update UpdatePolicyBody;
 }
@@ -126,5 +128,5 @@ macro_rules! identified {
 
 identified! {
     Zones Pods Clusters ComputeHosts StoragePools ImageStores IpRanges IpAddresses Networks Nics ComputeOfferings
-    DiskOfferings NetworkOfferings Templates Instances Volumes Operations Orphans Decisions Plugins Policies
+    DiskOfferings NetworkOfferings Templates Instances Volumes Operations Orphans Decisions Plugins Policies Publishers
 }

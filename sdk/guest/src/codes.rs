@@ -126,6 +126,14 @@ pub mod storage {
     pub const FORMAT_QCOW2: u16 = 2;
     /// Parameter of an attachment: path (text).
     pub const PARAM_PATH: u16 = 1;
+    /// Parameter: address and port of an iSCSI portal (text, `10.0.0.9:3260`).
+    pub const PARAM_PORTAL: u16 = 2;
+    /// Parameter: name of an iSCSI target (text).
+    pub const PARAM_TARGET: u16 = 3;
+    /// Parameter: number of the unit at its target (number).
+    pub const PARAM_LUN: u16 = 4;
+    /// Parameter: the user of the secret (text).
+    pub const PARAM_USER: u16 = 5;
     /// Source of a volume: blank.
     pub const SOURCE_BLANK: u16 = 0;
     /// Source: a snapshot.
@@ -136,6 +144,8 @@ pub mod storage {
     pub const SOURCE_LAYER: u16 = 3;
     /// Source: an image of the image store; makes the layer itself.
     pub const SOURCE_IMAGE: u16 = 4;
+    /// Kind of an initiator: an iSCSI name.
+    pub const INITIATOR_IQN: u16 = 1;
     /// Mode of a consumer: read and write.
     pub const MODE_RW: u16 = 1;
     /// Mode: read only.

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 
-# The first start compiles seven components.
+# The first start compiles eight components.
 READY_WITHIN_S = 120
 HOSTS = 600
 
@@ -47,7 +47,7 @@ class Cloud:
         self._spawn("velum-sim", *arguments)
         self.sim = self._line("velum-sim", "velum-sim listening on ")
         self.node = Node(self.directory / "node.sock")
-        (self.directory / "velumd.toml").write_text('[log]\nfilter = "info"\n[orphans]\nevery_ms = 300\ngrace_ms = 3000\n[operations]\nattempts_after_pivot = 1\nbackoff_ms = 10\n')
+        (self.directory / "velumd.toml").write_text('[log]\nfilter = "info"\n[orphans]\nevery_ms = 300\ngrace_ms = 3000\n[operations]\nattempts_after_pivot = 1\nbackoff_ms = 10\n[plugins]\nunsigned = "allow"\n')
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.start_server()

@@ -1,7 +1,9 @@
 """A walk through the whole API: makes the ground that requests stand on, and has every operation answer 2xx."""
 
+import base64
 import socket
 import time
+import tomllib
 
 import requests
 
@@ -144,7 +146,43 @@ class Walk:
             self.contract.send("plugins_delete", id=response.json()["id"])
         self.ground("policies_create")
         self.edit("policies", fallback="refuse")
+        self.shadows()
+        self.versions()
+        self.publishers()
         self.contract.send("zones_update", id=self.world.ground["zones"], body={"policy_id": self.world.ground["policies"]})
+
+    def shadows(self):
+        """A policy with a shadow, which is promoted, and back again."""
+        policy = self.world.ground["policies"]
+        for end in ("policies_shadow_end", "policies_promote"):
+            self.contract.send("policies_shadow_begin", id=policy, body={"plugin": "placement-spread"})
+            self.contract.send("policies_shadow_get", id=policy)
+            self.contract.send(end, id=policy)
+        self.contract.send("policies_versions", id=policy)
+        self.contract.send("policies_rollback", id=policy, body={"reason": "it was better before"})
+
+    def versions(self):
+        """Another build of a driver, at work and back again."""
+        component, manifest = self.world.component("hypervisor-sim")
+        body = {
+            "component_base64": base64.b64encode(component).decode(),
+            "manifest": manifest,
+            "grant": tomllib.loads(manifest).get("capabilities", {}),
+        }
+        id = self.contract.send("plugins_create", body=body).json()["id"]
+        zone = {"zone_id": self.world.ground["zones"]}
+        self.contract.send("plugins_activate", id=id, body=zone)
+        self.contract.send("plugins_stats", id=id)
+        self.contract.send("plugins_rollback", id=id, body=zone)
+
+    def publishers(self):
+        """A publisher and its keys."""
+        self.ground("publishers_create")
+        self.edit("publishers", description="makes better arrays")
+        id = self.world.ground["publishers"]
+        key = self.contract.send("publishers_add_key", id=id, body={"public_key": self.world.public_key()}).json()
+        self.contract.send("publishers_list_keys", id=id)
+        self.contract.send("publishers_revoke_key", id=id, body={"key_id": key["key_id"], "reason": "it was lost"})
 
     def guests(self):
         """An instance through all of its life, with a volume."""

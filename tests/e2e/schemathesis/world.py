@@ -162,18 +162,30 @@ class World:
     def _policies_create(self):
         return {"name": self.name("policy"), "plugin": "placement-first-fit", "fallback": "built-in"}
 
+    def _publishers_create(self):
+        return {"name": self.name("publisher"), "description": "makes arrays"}
+
+    def _publishers_add_key(self):
+        return {"public_key": self.public_key()}
+
+    def public_key(self):
+        """The text of an ed25519 key that was not there before."""
+        name = self.number().to_bytes(4, "big")
+        raw = bytes.fromhex("302a300506032b6570032100") + hashlib.sha256(name).digest()
+        return f"-----BEGIN PUBLIC KEY-----\n{base64.b64encode(raw).decode()}\n-----END PUBLIC KEY-----\n"
+
     def _plugins_create(self):
         component, manifest = self.component()
         return {"component_base64": base64.b64encode(component).decode(), "manifest": manifest}
 
-    def component(self):
-        """A component that no other is the same as: the first policy with a custom section behind it, and its manifest."""
+    def component(self, name="placement-first-fit"):
+        """A component that no other is the same as: a first-party one with a custom section behind it, and its manifest."""
         directory = pathlib.Path(os.environ["VELUM_PLUGINS"])
         n = self.number()
         text = f"velum-contract {n:06}".encode()
         section = bytes([len("note")]) + b"note" + text
-        component = (directory / "placement-first-fit.wasm").read_bytes() + bytes([0, len(section)]) + section
-        manifest = (directory / "placement-first-fit.toml").read_text()
+        component = (directory / f"{name}.wasm").read_bytes() + bytes([0, len(section)]) + section
+        manifest = (directory / f"{name}.toml").read_text()
         return component, re.sub(r'(?m)^version = ".*"$', f'version = "9.0.{n}"', manifest)
 
     def _templates_create(self):

@@ -50,7 +50,13 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("sdk/client", &["host/wire"]),
     (
         "sdk/testkit",
-        &["host/runtime", "host/placement", "host/bundle", "host/model"],
+        &[
+            "host/runtime",
+            "host/placement",
+            "host/connector",
+            "host/bundle",
+            "host/model",
+        ],
     ),
     ("sdk/cli", &["sdk/client", "sdk/testkit", "host/bundle"]),
     ("plugins/", &["sdk/guest"]),

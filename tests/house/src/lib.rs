@@ -17,3 +17,5 @@ mod schemas;
 mod statements;
 #[cfg(test)]
 mod texts;
+#[cfg(test)]
+mod versions;

@@ -188,7 +188,8 @@ async fn build(server: &Server) -> anyhow::Result<Things> {
             &caller,
             NewPlugin {
                 component: component.into(),
-                manifest: None,
+                is_operators: true,
+                ..NewPlugin::default()
             },
             None,
         ))?;
@@ -330,6 +331,7 @@ fn hierarchy(services: &Services, caller: &Caller) -> anyhow::Result<(ZoneId, Ve
             config: serde_json::json!({}),
             node: Some("node-0".into()),
             endpoint: None,
+            credential: None,
             capacity: None,
             tags: Vec::new(),
             attributes: BTreeMap::new(),

@@ -267,6 +267,7 @@ impl Server {
             clock: start.time.clone(),
             ids: ids.clone(),
             watch,
+            settings: velum_service::Settings::default(),
         }))?;
         let parts = EngineParts {
             store: store.clone(),

@@ -25,12 +25,25 @@ pub struct RealGround {
     pub node: String,
     /// Directory of the pool.
     pub pool: PathBuf,
+    /// The pool of an array instead.
+    pub array: Option<ArrayPool>,
     /// Directory of the image store.
     pub images: PathBuf,
     /// The bridge that the node makes.
     pub bridge: String,
     /// Processors that are said to be there: guests that halt at once need none.
     pub vcpus: u64,
+}
+
+/// A pool of a storage array.
+#[derive(Clone, Debug)]
+pub struct ArrayPool {
+    /// Origin of the array's API.
+    pub endpoint: String,
+    /// File with the credential for it.
+    pub credential: PathBuf,
+    /// Settings of the pool.
+    pub config: serde_json::Value,
 }
 
 /// The image of the template.
@@ -110,6 +123,18 @@ impl Ground {
                 provider: "storage-sim".into(),
                 config: json!({ "pool": format!("z{number}-p1") }),
                 endpoint: Some(url.clone()),
+                ..body
+            },
+            Self::Real(RealGround {
+                array: Some(array),
+                node,
+                ..
+            }) => CreateStoragePoolBody {
+                provider: "storage-array".into(),
+                config: array.config.clone(),
+                node: Some(node.clone()),
+                endpoint: Some(array.endpoint.clone()),
+                credential: Some(format!("file:{}", array.credential.display())),
                 ..body
             },
             Self::Real(real) => CreateStoragePoolBody {

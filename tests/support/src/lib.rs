@@ -2,6 +2,7 @@
 //! killed, frozen and started again, and which proves at the end that nothing is left behind. [`RealCloud`] is the same
 //! on the libvirt of this machine.
 
+pub mod array;
 mod chance;
 mod checks;
 mod cloud;
@@ -22,7 +23,7 @@ mod world;
 pub use chance::Chance;
 pub use checks::{assert_books_empty, destroy_all, run_until_idle};
 pub use cloud::{CloudOptions, TestCloud};
-pub use ground::{Ground, Image, RealGround};
+pub use ground::{ArrayPool, Ground, Image, RealGround};
 pub use hypervisor::{Libvirtd, kill_guest};
 pub use postgres::Postgres;
 pub use process::{Process, program};

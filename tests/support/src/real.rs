@@ -148,6 +148,7 @@ impl RealCloud {
         Ground::Real(RealGround {
             node,
             pool: self.directory.path().join("pool"),
+            array: None,
             images: self.directory.path().join("images"),
             bridge: self.bridge(),
             vcpus: self.options.vcpus,

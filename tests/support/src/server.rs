@@ -13,7 +13,7 @@ use velum_client::Client;
 
 use crate::process::{Process, program};
 
-/// A server is ready within two seconds with a warm cache; the first start compiles seven components.
+/// A server is ready within two seconds with a warm cache; the first start compiles eight components.
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
 /// The first-party components, built beside the programs.

@@ -33,6 +33,9 @@ const PARENTS: [(&str, &str); 4] = [
 /// What is looked at through the owner: it holds the connections to the compute hosts.
 const LOOKED_AT: [&str; 2] = ["console", "console-log"];
 
+/// What is done with a plugin in a zone that the body names.
+const FOR_A_ZONE: [&str; 2] = ["activate", "rollback"];
+
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum About {
@@ -43,7 +46,7 @@ pub(super) enum About {
         /// An upload.
         is_large: bool,
     },
-    /// A resource that is to be: its body says where.
+    /// A resource that is to be, or something that is done in a zone: its body says where.
     New,
 }
 
@@ -78,6 +81,14 @@ impl About {
 fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<About> {
     let mut parts = path.strip_prefix("/v1/")?.split('/');
     let name = parts.next()?;
+    if name == "plugins" {
+        // A plugin is everybody's; where it is to be active is in the body.
+        let verb = parts.nth(1);
+        let is_for_a_zone = *method == Method::POST
+            && verb.is_some_and(|verb| FOR_A_ZONE.contains(&verb))
+            && is_json(headers);
+        return is_for_a_zone.then_some(About::New);
+    }
     let collection = OWNED.into_iter().find(|known| *known == name)?;
     let looks = [Method::GET, Method::HEAD].contains(method);
     let Some(id) = parts.next() else {
@@ -146,6 +157,8 @@ mod tests {
             (Method::PUT, "/v1/templates/ID/upload", one("templates", true)),
             (Method::GET, "/v1/instances/ID/console", one("instances", false)),
             (Method::POST, "/v1/instances", Some(About::New)),
+            (Method::POST, "/v1/plugins/ID/activate", Some(About::New)),
+            (Method::POST, "/v1/plugins/ID/rollback", Some(About::New)),
         ];
         for (method, path, expected) in changes {
             assert_eq!(about(method, &at(path)), expected, "{path}");
@@ -156,6 +169,8 @@ mod tests {
             (Method::GET, "/v1/instances/ID/decision"),
             (Method::POST, "/v1/zones"),
             (Method::POST, "/v1/policies"),
+            (Method::POST, "/v1/plugins"),
+            (Method::GET, "/v1/plugins/ID/stats"),
             (Method::PATCH, "/v1/compute-offerings/ID"),
             (Method::POST, "/v1/instances/x/start"),
             (Method::GET, "/metrics"),

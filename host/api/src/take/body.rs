@@ -7,7 +7,6 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
-use base64::Engine as _;
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 use velum_wire::{FieldProblem, InstallPluginBody};
@@ -143,11 +142,20 @@ pub async fn whole(body: axum::body::Body, headers: &HeaderMap) -> Answered<Byte
     read(body, headers, JSON_MAX).await
 }
 
-/// A component to install: `application/wasm` alone, or JSON with its manifest.
+/// What was sent to be installed.
+#[derive(Debug)]
+pub enum Sent {
+    /// A component alone.
+    Component(Vec<u8>),
+    /// All that can be said of one, or a bundle.
+    Body(Box<InstallPluginBody>),
+}
+
+/// A plugin to install: `application/wasm` alone, or JSON.
 ///
 /// # Errors
-/// 413, 415, and what is wrong with the JSON or its base64.
-pub async fn component(request: Request, state: &ApiState) -> Answered<(Vec<u8>, Option<String>, Ticket)> {
+/// 413, 415, and what is wrong with the JSON.
+pub async fn component(request: Request, state: &ApiState) -> Answered<(Sent, Ticket)> {
     let (parts, body) = request.into_parts();
     let raw = is_type(&parts.headers, "application/wasm");
     if !raw && !is_json(&parts.headers) {
@@ -157,13 +165,10 @@ pub async fn component(request: Request, state: &ApiState) -> Answered<(Vec<u8>,
     let bytes = read(body, &parts.headers, COMPONENT_MAX).await?;
     let ticket = Ticket::new(&parts.method, &parts.uri, &parts.headers, &bytes)?;
     if raw {
-        return Ok((bytes.to_vec(), None, ticket));
+        return Ok((Sent::Component(bytes.to_vec()), ticket));
     }
     let body: InstallPluginBody = json(&bytes)?;
-    let component = base64::engine::general_purpose::STANDARD
-        .decode(&body.component_base64)
-        .map_err(|error| Refused::field("/component_base64", format!("is not base64: {error}")))?;
-    Ok((component, body.manifest, ticket))
+    Ok((Sent::Body(Box::new(body)), ticket))
 }
 
 async fn turn(state: &ApiState) -> Answered<tokio::sync::SemaphorePermit<'_>> {

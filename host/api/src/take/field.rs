@@ -14,6 +14,8 @@ use crate::error::{Answered, Refused};
 pub const MANY: usize = 64;
 /// URIs, paths and addresses: as long as the longest that Linux takes as a path component chain in practice.
 const TEXT_MAX: usize = 1024;
+/// A description: as long as that of a `plugin.toml`.
+const LINE_MAX: usize = 500;
 /// Settings of a target or a policy, as JSON.
 const CONFIG_MAX: usize = 64 << 10;
 
@@ -81,6 +83,18 @@ impl Fields {
         T: TryFrom<u64, Error = QuantityError>,
     {
         value.and_then(|value| self.quantity(pointer, value))
+    }
+
+    /// A line for people: at most 500 bytes that print.
+    pub fn line(&mut self, pointer: &str, text: String) -> Option<String> {
+        if text.len() <= LINE_MAX && !text.chars().any(char::is_control) {
+            return Some(text);
+        }
+        self.refuse(
+            pointer,
+            format!("must be one line of at most {LINE_MAX} bytes without control characters"),
+        );
+        None
     }
 
     /// Tags, each once.

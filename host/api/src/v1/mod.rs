@@ -20,6 +20,7 @@ mod orphans;
 mod plugins;
 mod pods;
 mod policies;
+mod publishers;
 mod storage_pools;
 mod templates;
 mod volumes;
@@ -55,4 +56,5 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(decisions::routes())
         .merge(plugins::routes())
         .merge(policies::routes())
+        .merge(publishers::routes())
 }

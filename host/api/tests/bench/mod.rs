@@ -28,13 +28,14 @@ use velum_model::{
     Timestamp, TokenId,
     chance::Ids,
     fault::{Fault, code},
+    grant::Capabilities,
     plugin::Digest,
     port::{
         hypervisor::HypervisorDriver,
         image::ImageStore,
         node::{Node, Nodes},
         placement::PlacementPolicy,
-        plugins::{ConfigPart, Inspected, PluginRefused, PluginStats, Plugins},
+        plugins::{ConfigPart, Inspected, Installing, PluginRefused, PluginStats, Plugins},
         storage::StorageProvider,
     },
     tenancy::Scope,
@@ -75,10 +76,17 @@ struct NoPlugins;
 
 #[async_trait]
 impl Plugins for NoPlugins {
-    async fn install(&self, _: Vec<u8>, _: Option<String>) -> Result<Inspected, PluginRefused> {
+    async fn inspect(&self, _: Vec<u8>, _: Option<String>) -> Result<Inspected, PluginRefused> {
         Err(PluginRefused::Invalid("the test takes none".into()))
     }
-    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused> {
+    async fn install_granted(&self, _: Installing) -> Result<Inspected, PluginRefused> {
+        Err(PluginRefused::Invalid("the test takes none".into()))
+    }
+    async fn load_granted(
+        &self,
+        digest: &Digest,
+        _: Option<Capabilities>,
+    ) -> Result<Inspected, PluginRefused> {
         Err(PluginRefused::NotLoaded(digest.clone()))
     }
     async fn remove(&self, _: &Digest) -> Result<(), PluginRefused> {
@@ -198,6 +206,10 @@ impl Bench {
             clock: counting.clone(),
             ids: counting.clone(),
             watch,
+            settings: velum_service::Settings {
+                unsigned: velum_service::Unsigned::Allow,
+                ..velum_service::Settings::default()
+            },
         };
         let state = ApiState {
             peers: address.map(|_| Peers::new().expect("a client")),

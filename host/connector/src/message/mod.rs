@@ -117,6 +117,12 @@ pub enum Verb {
         /// Where it goes.
         into: Attachment,
     },
+    /// Hands over the secret of the volume with this identity, for what follows within minutes. Its value is the body of
+    /// the frame: it stands in no message that is logged or remembered. Answers `null`.
+    SecretHold {
+        /// The volume's identity.
+        identity: String,
+    },
     /// Whether a device is what its attachment says. Answers `null`.
     VerifyAttachment(Attachment),
     /// Opens a console. Answers `null`; then the connection is the console.
@@ -163,6 +169,7 @@ impl Verb {
             | Self::Image { .. }
             | Self::Links
             | Self::Seeds
+            | Self::SecretHold { .. }
             | Self::VerifyAttachment(_)
             | Self::ConsoleOpen { .. }
             | Self::ConsoleLog { .. } => false,

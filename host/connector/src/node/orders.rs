@@ -6,7 +6,7 @@ use velum_model::{
     fault::Fault,
     id::RunId,
     port::{
-        Effect, Fence,
+        Effect, Fence, Secret,
         hypervisor::ConsolePlace,
         node::{LinkSpec, Node, NodeHello, SeedSpec, stream::ByteStream},
         storage::Attachment,
@@ -68,6 +68,16 @@ impl Node for NodeClient {
             into: into.clone(),
         };
         self.act(verb, Warrant { fence, effect }).await
+    }
+
+    async fn hold_secret(&self, attachment: &Attachment, secret: &Secret) -> Result<(), Fault> {
+        let verb = Verb::SecretHold {
+            identity: attachment.identity.clone(),
+        };
+        let ((), _) = self
+            .exchange(verb, None, QUESTION, secret.bytes().to_vec())
+            .await?;
+        Ok(())
     }
 
     async fn verify_attachment(&self, attachment: &Attachment) -> Result<(), Fault> {

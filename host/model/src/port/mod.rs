@@ -7,7 +7,9 @@ pub mod image;
 pub mod node;
 pub mod placement;
 pub mod plugins;
+pub mod secret;
 pub mod storage;
 pub mod target;
 
+pub use secret::Secret;
 pub use target::{Call, Effect, Fence, Job, Outcome, Target, TargetKind};

@@ -8,10 +8,15 @@ use uuid::Uuid;
 
 use super::{
     hypervisor::ConsolePlace,
-    storage::Attachment,
+    secret::Secret,
+    storage::{Attachment, Initiator},
     target::{Effect, Fence},
 };
-use crate::{fault::Fault, id::RunId, net::Link};
+use crate::{
+    fault::{Fault, code},
+    id::RunId,
+    net::Link,
+};
 
 /// Byte streams, without naming an I/O library.
 pub mod stream {
@@ -50,6 +55,9 @@ pub struct NodeHello {
     pub version: String,
     /// The machine's own name.
     pub hostname: String,
+    /// How storage sees it.
+    #[serde(default)]
+    pub initiators: Vec<Initiator>,
 }
 
 /// A network as a node is to realize it.
@@ -121,6 +129,15 @@ pub trait Node: Send + Sync {
         image: &str,
         into: &Attachment,
     ) -> Result<(), Fault>;
+    /// Hands over the secret of an attachment, by its identity, for what follows within minutes: verifying, filling,
+    /// starting a guest, attaching a disk. It lies in the node's memory alone. A node without volumes that ask for one
+    /// refuses.
+    async fn hold_secret(&self, attachment: &Attachment, _secret: &Secret) -> Result<(), Fault> {
+        Err(Fault::unchanged(
+            code::UNSUPPORTED,
+            format!("this node holds no secret for {}", attachment.identity),
+        ))
+    }
     /// Checks that the device of an attachment is what it claims: exists, size, identity (law of trust: verified on
     /// the node before the guest sees it).
     async fn verify_attachment(&self, attachment: &Attachment) -> Result<(), Fault>;

@@ -6,8 +6,16 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{hypervisor::HypervisorDriver, placement::PlacementPolicy, storage::StorageProvider};
-use crate::plugin::{Digest, Manifest, World};
+use uuid::Uuid;
+
+use super::{
+    hypervisor::HypervisorDriver, placement::PlacementPolicy, secret::Secret, storage::StorageProvider,
+};
+use crate::{
+    fault::{Fault, code},
+    grant::Capabilities,
+    plugin::{Digest, Manifest, World},
+};
 
 /// What validation and compilation found in a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,16 +105,54 @@ pub enum PluginRefused {
     Server(String),
 }
 
+/// A component that is to be installed, and what it gets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Installing {
+    /// Its bytes.
+    pub component: Vec<u8>,
+    /// The text of its `plugin.toml`; none = a minimal one is derived.
+    pub manifest: Option<String>,
+    /// What the operator grants of what it asks for; none = all of it.
+    pub grant: Option<Capabilities>,
+}
+
 /// The plugin registry.
 #[async_trait]
 pub trait Plugins: Send + Sync {
-    /// Validates, compiles in a killable child, smoke-tests and keeps a component. `manifest` is the text of its
-    /// `plugin.toml`; without one, a minimal manifest is derived. Installing the same bytes again answers the same.
-    async fn install(&self, component: Vec<u8>, manifest: Option<String>)
+    /// All that can be said of a component without compiling it: what it is, and what it asks for. Keeps nothing.
+    async fn inspect(&self, component: Vec<u8>, manifest: Option<String>)
     -> Result<Inspected, PluginRefused>;
 
-    /// Loads what an earlier process of this server installed. Compiles again if the cache has no usable artifact.
-    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused>;
+    /// Validates, compiles in a killable child, smoke-tests and keeps a component. Installing the same bytes again answers
+    /// the same; with another grant they work under that one from then on.
+    async fn install_granted(&self, installing: Installing) -> Result<Inspected, PluginRefused>;
+
+    /// The same with all that the manifest asks for: the operator's own word, and what has no operator.
+    async fn install(
+        &self,
+        component: Vec<u8>,
+        manifest: Option<String>,
+    ) -> Result<Inspected, PluginRefused> {
+        let installing = Installing {
+            component,
+            manifest,
+            grant: None,
+        };
+        self.install_granted(installing).await
+    }
+
+    /// Loads what an earlier process of this server installed, under this grant (none = all that the manifest asks for).
+    /// Compiles again if the cache has no usable artifact. What is loaded already stays as it is.
+    async fn load_granted(
+        &self,
+        digest: &Digest,
+        grant: Option<Capabilities>,
+    ) -> Result<Inspected, PluginRefused>;
+
+    /// The same with all that the manifest asks for.
+    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused> {
+        self.load_granted(digest, None).await
+    }
 
     /// The component that was installed under a digest, and the manifest that it came with: what another server installs
     /// it from.
@@ -125,6 +171,15 @@ pub trait Plugins: Send + Sync {
 
     /// A provider by its digest.
     fn storage(&self, digest: &Digest) -> Result<Arc<dyn StorageProvider>, PluginRefused>;
+
+    /// The value of a secret that a plugin had minted for a target: for the node that an attachment names it to, never for
+    /// a plugin.
+    async fn secret(&self, digest: &Digest, target: Uuid, name: &str) -> Result<Secret, Fault> {
+        Err(Fault::unchanged(
+            code::NOT_FOUND,
+            format!("plugin {digest} has no secret {name:?} for {target}"),
+        ))
+    }
 
     /// A fresh, configured instance of a policy.
     fn policy(&self, digest: &Digest, config: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused>;
@@ -163,4 +218,6 @@ pub struct PluginStats {
     pub fuel: u64,
     /// Time in calls, microseconds.
     pub micros: u64,
+    /// Starts of its process (drivers and providers): more than one says that it died.
+    pub starts: u64,
 }

@@ -269,6 +269,28 @@ async fn grow(tools: &Tools, path: PathBuf, kind: ImageKind, bytes: u64) -> Resu
     blocking(synced).await
 }
 
+/// Opens an image of a store (qcow2, inspected and converted by us before) for a volume of this size.
+///
+/// # Errors
+/// `NOT_FOUND`, `BAD_IMAGE`, `INVALID` (the volume is smaller than the image).
+pub fn template(image: &Path, bytes: u64) -> Result<File, Fault> {
+    let failed = |e: io::Error| unchanged(io_fault("opening the image", image, &e));
+    let mut input = open_regular(image, false).map_err(failed)?;
+    let ends = Ends::read(&mut input).map_err(failed)?;
+    let header = Qcow2::read(ends.sample())
+        .map_err(|e| Fault::unchanged(code::BAD_IMAGE, format!("{}: {e}", image.display())))?;
+    if header.backing || header.virtual_bytes > bytes {
+        return Err(Fault::unchanged(
+            code::INVALID,
+            format!(
+                "the image needs {} bytes; the volume has {bytes}",
+                header.virtual_bytes
+            ),
+        ));
+    }
+    Ok(input)
+}
+
 /// Puts the content of an image of a store in the place of a blank volume: `image` (qcow2, inspected and converted by
 /// us before) becomes `volume` of this format and size, whole or not at all.
 ///
@@ -284,21 +306,7 @@ pub async fn fill(
     let checked = volume.clone();
     let input = blocking(move || {
         open_regular(&checked, true).map_err(|e| unchanged(io_fault("opening the volume", &checked, &e)))?;
-        let failed = |e: io::Error| unchanged(io_fault("opening the image", &image, &e));
-        let mut input = open_regular(&image, false).map_err(failed)?;
-        let ends = Ends::read(&mut input).map_err(failed)?;
-        let header = Qcow2::read(ends.sample())
-            .map_err(|e| Fault::unchanged(code::BAD_IMAGE, format!("{}: {e}", image.display())))?;
-        if header.backing || header.virtual_bytes > bytes {
-            return Err(Fault::unchanged(
-                code::INVALID,
-                format!(
-                    "the image needs {} bytes; the volume has {bytes}",
-                    header.virtual_bytes
-                ),
-            ));
-        }
-        Ok(input)
+        template(&image, bytes)
     })
     .await?;
     let (place, name) = volume

@@ -30,7 +30,7 @@ use velum_model::{
     },
 };
 
-pub use self::make::fill;
+pub use self::make::{fill, template};
 use crate::{
     disk::{blocking, io_fault, open_regular, remove_durably, sync_directory, unfinished},
     gate::Permit,
@@ -44,7 +44,7 @@ use crate::{
 const MAKING: Duration = Duration::from_secs(60);
 
 /// How long a copy may take.
-const COPYING: Duration = Duration::from_secs(60 * 60);
+pub const COPYING: Duration = Duration::from_secs(60 * 60);
 
 /// How long a copy is waited for before it becomes a token to be polled.
 const PATIENCE: Duration = Duration::from_secs(2);

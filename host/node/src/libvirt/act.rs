@@ -12,15 +12,17 @@ use virt::{
     sys,
 };
 
-use super::{existing, fault::faulted, is_active, lookup};
+use super::{existing, fault::faulted, is_active, lookup, secrets::with_secrets};
+use crate::{held::Held, xml::view};
 
 /// Does `verb` to the run's domain.
 ///
 /// # Errors
-/// `NOT_FOUND` when nothing is defined and the verb needs it; `INVALID` when its state does not allow it.
-pub fn act(connect: &Connect, run: RunHandle, verb: DomainVerb) -> Result<(), Fault> {
+/// `NOT_FOUND` when nothing is defined and the verb needs it; `INVALID` when its state does not allow it; `UNAVAILABLE`
+/// when the secret of a disk was not handed over.
+pub fn act(connect: &Connect, run: RunHandle, verb: DomainVerb, held: &Held) -> Result<(), Fault> {
     match verb {
-        DomainVerb::Start => start(connect, run),
+        DomainVerb::Start => start(connect, run, held),
         DomainVerb::Shutdown => when_running(
             connect,
             run,
@@ -49,8 +51,8 @@ pub fn act(connect: &Connect, run: RunHandle, verb: DomainVerb) -> Result<(), Fa
     }
 }
 
-fn start(connect: &Connect, run: RunHandle) -> Result<(), Fault> {
-    let (domain, _) = existing(connect, run)?;
+fn start(connect: &Connect, run: RunHandle, held: &Held) -> Result<(), Fault> {
+    let (domain, text) = existing(connect, run)?;
     let (state, _) = domain
         .get_state()
         .map_err(|e| faulted("reading the domain's state", &e))?;
@@ -59,11 +61,11 @@ fn start(connect: &Connect, run: RunHandle) -> Result<(), Fault> {
     }
     // An active domain that does not run yet may be on its way up for a node that died: libvirt lets one start wait for
     // the other, and only then is it known how that ended.
-    match domain.create() {
+    with_secrets(connect, &view::secrets(&text), held, || match domain.create() {
         Ok(_) => Ok(()),
         Err(error) if error.code() == ErrorNumber::OperationInvalid && is_active(&domain)? => Ok(()),
         Err(error) => Err(faulted("starting the domain", &error)),
-    }
+    })
 }
 
 fn when_running(

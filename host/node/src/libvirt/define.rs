@@ -11,8 +11,8 @@ use virt::{
     sys,
 };
 
-use super::{existing, fault::faulted, is_active, leftovers, lookup};
-use crate::xml::view;
+use super::{existing, fault::faulted, is_active, leftovers, lookup, secrets::with_secrets};
+use crate::{held::Held, xml::view};
 
 /// Defines the run's domain or brings its definition to `text`.
 ///
@@ -50,12 +50,14 @@ fn devices(connect: &Connect, run: RunHandle) -> Result<Devices, Fault> {
 /// Gives the domain the device of this text.
 ///
 /// # Errors
-/// `NOT_FOUND` without the domain; `EXISTS_DIFFERENT` when another device has the alias.
+/// `NOT_FOUND` without the domain; `EXISTS_DIFFERENT` when another device has the alias; `UNAVAILABLE` when the secret of
+/// the disk was not handed over.
 pub fn attach(
     connect: &Connect,
     run: RunHandle,
     (alias, source, text): (&str, &str, &str),
     live: bool,
+    held: &Held,
 ) -> Result<(), Fault> {
     let devices = devices(connect, run)?;
     let has = |xml: &str| match view::device(xml, alias) {
@@ -79,13 +81,20 @@ pub fn attach(
         return Ok(());
     }
     let domain = devices.domain;
-    match domain.attach_device_flags(text, flags) {
-        Err(error) if flags & sys::VIR_DOMAIN_AFFECT_LIVE != 0 => {
-            attach_all_the_same(&domain, (alias, source, text), flags, error)
+    // What does not run opens nothing.
+    let wanted = match flags & sys::VIR_DOMAIN_AFFECT_LIVE {
+        0 => Vec::new(),
+        _ => view::secrets(text),
+    };
+    with_secrets(connect, &wanted, held, || {
+        match domain.attach_device_flags(text, flags) {
+            Err(error) if flags & sys::VIR_DOMAIN_AFFECT_LIVE != 0 => {
+                attach_all_the_same(&domain, (alias, source, text), flags, error)
+            }
+            attached => attached.map(drop),
         }
-        attached => attached.map(drop),
-    }
-    .map_err(|e| faulted("attaching the device", &e))
+        .map_err(|e| faulted("attaching the device", &e))
+    })
 }
 
 /// An attach to a running guest that failed, perhaps because an earlier libvirtd died in the middle of one and forgot it.
@@ -140,7 +149,10 @@ fn has_leftovers(domain: &Domain, source: &str) -> bool {
 fn let_go(domain: &Domain, now: &str) -> bool {
     let removal = leftovers::files_in_use(domain).and_then(|in_use| {
         let known = view::disk_sources(now);
-        leftovers::remove(domain, |file| !known.contains(file) && !in_use.contains(file))
+        // Only files have a lock that keeps them from others; of a unit QEMU tells no name that libvirt would know.
+        leftovers::remove(domain, |file| {
+            file.starts_with('/') && !known.contains(file) && !in_use.contains(file)
+        })
     });
     match removal {
         Ok(leftovers::Removal { removed, left }) => {

@@ -6,16 +6,12 @@ use velum_model::{
     port::{
         hypervisor::{NodeFacts, registry},
         node::NodeHello,
-        storage::Initiator,
         target::Attr,
     },
 };
 use virt::{connect::Connect, error::ErrorNumber, network::Network};
 
 use super::fault::faulted;
-
-/// Kind of an initiator: an iSCSI name.
-const INITIATOR_IQN: u16 = 1;
 
 /// The facts of this machine. Hardware virtualization is not claimed: that a guest boots under it is only known after
 /// one did.
@@ -51,7 +47,7 @@ pub fn node_facts(connect: &Connect, hello: &NodeHello) -> Result<NodeFacts, Fau
             _ => registry::ARCH_X86_64,
         },
         cpu_baseline: model,
-        initiators: iscsi_initiator(),
+        initiators: hello.initiators.clone(),
         attrs: vec![Attr::text(registry::FACT_HYPERVISOR, hypervisor)],
     })
 }
@@ -74,17 +70,6 @@ fn host_cpu(capabilities: &str) -> (String, String) {
             .to_owned()
     };
     (text_of("arch"), text_of("model"))
-}
-
-fn iscsi_initiator() -> Vec<Initiator> {
-    let text = std::fs::read_to_string("/etc/iscsi/initiatorname.iscsi").unwrap_or_default();
-    text.lines()
-        .filter_map(|line| line.trim().strip_prefix("InitiatorName="))
-        .map(|name| Initiator {
-            kind: INITIATOR_IQN,
-            value: name.trim().to_owned(),
-        })
-        .collect()
 }
 
 /// libvirt's `<capabilities>`.

@@ -6,6 +6,7 @@ mod facts;
 mod fault;
 mod leftovers;
 mod pool;
+mod secrets;
 mod stats;
 mod sweep;
 
@@ -14,6 +15,7 @@ pub use self::{
     define::{attach, define, detach},
     facts::{active_network, capabilities, domain_capabilities, node_facts},
     pool::Libvirt,
+    secrets::{sweep as sweep_secrets, usage},
     stats::{definition, domain, stats, terminal},
     sweep::sweep,
 };

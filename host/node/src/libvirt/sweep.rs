@@ -8,14 +8,21 @@ use velum_model::{fault::Fault, id::RunId};
 use virt::{connect::Connect, sys};
 
 use super::{act::act, fault::faulted};
-use crate::xml::{order::SEED_ALIAS, view};
+use crate::{
+    held::Held,
+    xml::{order::SEED_ALIAS, view},
+};
 use velum_connector::message::libvirt::DomainVerb;
 
 /// Undefines those of our domains that are off and of which `is_late` says so, by run and path of the seed. Answers them.
 ///
 /// # Errors
 /// As libvirt says.
-pub fn sweep(connect: &Connect, is_late: impl Fn(RunId, &str) -> bool) -> Result<Vec<RunId>, Fault> {
+pub fn sweep(
+    connect: &Connect,
+    is_late: impl Fn(RunId, &str) -> bool,
+    held: &Held,
+) -> Result<Vec<RunId>, Fault> {
     let off = connect
         .list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_INACTIVE)
         .map_err(|e| faulted("listing the domains that are off", &e))?;
@@ -29,7 +36,7 @@ pub fn sweep(connect: &Connect, is_late: impl Fn(RunId, &str) -> bool) -> Result
             continue;
         };
         if is_late(found.run.id, &seed.source) {
-            act(connect, found.run, DomainVerb::Undefine)?;
+            act(connect, found.run, DomainVerb::Undefine, held)?;
             swept.push(found.run.id);
         }
     }

@@ -11,5 +11,8 @@ pub mod view;
 
 pub use element::Element;
 
+/// Attributes of a source that say where a device lies: a path, a bridge, a network, a unit.
+const SOURCES: [&str; 5] = ["file", "dev", "bridge", "network", "name"];
+
 /// Name space of our owner tag in a domain's metadata.
 pub const TAG_NAMESPACE: &str = "urn:velum:run:1";

@@ -3,6 +3,8 @@
 
 mod rules;
 
+use velum_model::iscsi::is_iqn;
+
 use self::rules::RULES;
 use super::element::Element;
 
@@ -20,6 +22,8 @@ enum Value {
     Path,
     /// What people read: at most 255 characters, none of them a control character.
     Title,
+    /// A unit of iSCSI: the name of a target, a slash, a number.
+    Unit,
     /// Nothing.
     Empty,
 }
@@ -68,6 +72,9 @@ impl Value {
                         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'+' | b'-'))
             }
             Self::Path => is_plain_path(text),
+            Self::Unit => text
+                .split_once('/')
+                .is_some_and(|(target, unit)| is_iqn(target) && Self::Number(16_383).fits(unit)),
             Self::Title => text.chars().count() <= 255 && !text.chars().any(char::is_control),
         }
     }
@@ -154,7 +161,19 @@ mod tests {
                 "hostdev",
             ),
             ("<devices><filesystem type='mount'/></devices>", "filesystem"),
-            ("<devices><disk type='network'/></devices>", "network"),
+            ("<devices><disk type='nvme'/></devices>", "nvme"),
+            (
+                "<devices><disk type='network'><source protocol='rbd'/></disk></devices>",
+                "protocol",
+            ),
+            (
+                "<devices><disk type='network'><source protocol='iscsi' name='iqn.2026-01.a:b,x=y/1'/></disk></devices>",
+                "name=",
+            ),
+            (
+                "<devices><disk type='network'><source protocol='iscsi'><initiator/></source></disk></devices>",
+                "initiator",
+            ),
             ("<devices><disk type='file' device='lun'/></devices>", "lun"),
             (
                 "<devices><disk type='file'><backingStore/></disk></devices>",

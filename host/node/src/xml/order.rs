@@ -6,8 +6,9 @@ use sha2::{Digest as _, Sha256};
 use velum_connector::message::libvirt::DeviceOrder;
 use velum_model::{
     fault::{Fault, code},
+    id::RunId,
     port::{
-        hypervisor::{Disk, GuestSpec, NicSpec, RunHandle, registry as guest},
+        hypervisor::{Disk, GuestSpec, RunHandle, registry as guest},
         storage::registry as volume,
         target::{Attr, AttrValue},
     },
@@ -15,9 +16,16 @@ use velum_model::{
 
 use super::{TAG_NAMESPACE, element::Element, model};
 
+mod iscsi;
+mod nic;
+
 /// What the node itself decides about a domain.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
+    /// Whose domain it is.
+    pub run: RunId,
+    /// The name under which storage knows this machine.
+    pub initiator: &'a str,
     /// Where the serial console is logged.
     pub console_log: &'a Path,
     /// Where the seed of this run lies, if it has one.
@@ -73,7 +81,7 @@ pub fn domain(run: RunHandle, xml: &str, order: &GuestSpec, place: Place<'_>) ->
         .cloned()
         .ok_or_else(|| denied("the domain has no <devices>"))?;
     let disks = check_disks(&devices, order, place)?;
-    let nics = check_nics(&devices, order)?;
+    let nics = nic::check_all(&devices, order)?;
     // Consoles are the node's: a log of its own, and nothing else.
     for ours in ["disk", "interface", "serial", "console"] {
         devices.drop_children(ours);
@@ -109,7 +117,7 @@ pub fn device(xml: &str, order: &DeviceOrder, place: Place<'_>) -> Result<(Strin
             Ok((disk_alias(order.slot), checked))
         }
         DeviceOrder::Nic(order) if device.name == "interface" => {
-            Ok((nic_alias(order.slot), check_nic(&device, order)?))
+            Ok((nic_alias(order.slot), nic::check(&device, order)?))
         }
         _ => Err(denied(format!(
             "<{}> is not the device that was ordered",
@@ -118,13 +126,13 @@ pub fn device(xml: &str, order: &DeviceOrder, place: Place<'_>) -> Result<(Strin
     }
 }
 
-/// The source of a checked device: a path, a bridge, a network.
+/// The source of a checked device: a path, a bridge, a network, a unit.
 #[must_use]
 pub fn source_of_device(device: &Element) -> &str {
-    device
-        .child("source")
-        .and_then(|source| source.attributes.first())
-        .map(|(_, value)| value.as_str())
+    let source = device.child("source");
+    super::SOURCES
+        .iter()
+        .find_map(|name| source?.attribute(name))
         .unwrap_or_default()
 }
 
@@ -256,7 +264,16 @@ fn source_of(disk: &Element) -> Option<&str> {
     match disk.attribute("type") {
         Some("file") => source.attribute("file"),
         Some("block") => source.attribute("dev"),
+        Some("network") => source.attribute("name"),
         _ => None,
+    }
+}
+
+/// Whether an ordered disk lies there.
+fn is_at(order: &Disk, source: &str) -> bool {
+    match iscsi::unit_of(order) {
+        Ok(Some(unit)) => unit.path() == source,
+        _ => text_attr(&order.attachment.params, volume::PARAM_PATH) == Some(source),
     }
 }
 
@@ -275,7 +292,7 @@ fn check_disks(devices: &Element, order: &GuestSpec, place: Place<'_>) -> Result
         }
         let position = left
             .iter()
-            .position(|ordered| text_attr(&ordered.attachment.params, volume::PARAM_PATH) == Some(source))
+            .position(|ordered| is_at(ordered, source))
             .ok_or_else(|| denied(format!("the disk {source} was not ordered, or stands twice")))?;
         checked.push(check_disk(disk, left.remove(position), &mut targets, place)?);
     }
@@ -298,21 +315,17 @@ fn check_disk(
 ) -> Result<Element, Fault> {
     let slot = order.slot;
     let refuse = |what: String| Err(denied(format!("disk of slot {slot}: {what}")));
-    let kind = match order.attachment.kind {
-        volume::ATTACH_FILE => "file",
-        volume::ATTACH_BLOCK => "block",
-        other => {
-            return Err(Fault::unchanged(
-                code::UNSUPPORTED,
-                format!("disk of slot {slot}: this node plugs files and block devices, not kind {other}"),
-            ));
+    let unit = iscsi::unit_of(order)?;
+    let ours = match &unit {
+        Some(unit) if disk.attribute("type") == Some("network") => {
+            Some(iscsi::source(disk, order, unit, place)?)
+        }
+        Some(unit) => return refuse(format!("its source must be the unit {:?} of iSCSI", unit.path())),
+        None => {
+            check_path(disk, order, place)?;
+            None
         }
     };
-    let path = text_attr(&order.attachment.params, volume::PARAM_PATH).unwrap_or_default();
-    if disk.attribute("type") != Some(kind) || source_of(disk) != Some(path) || !model::is_plain_path(path) {
-        return refuse(format!("its source must be the {kind} {path:?}"));
-    }
-    (place.may_use)(Path::new(path))?;
     if disk.attribute("device").unwrap_or("disk") != "disk" {
         return refuse("it must be a disk".to_owned());
     }
@@ -321,6 +334,9 @@ fn check_disk(
         volume::FORMAT_QCOW2 => "qcow2",
         other => return refuse(format!("format {other} is not known")),
     };
+    if unit.is_some() && format != "raw" {
+        return refuse("a unit of iSCSI is raw".to_owned());
+    }
     let driver = disk.child("driver");
     if driver.and_then(|d| d.attribute("type")) != Some(format) {
         return refuse(format!("its format must be forced: <driver type='{format}'/>"));
@@ -340,17 +356,57 @@ fn check_disk(
         ));
     }
     check_target(disk, targets)?;
+    Ok(own_disk(disk, order, ours))
+}
+
+/// Our own element of a checked disk, with our own source where we wrote one.
+fn own_disk(disk: &Element, order: &Disk, source: Option<Element>) -> Element {
     let identity = &order.attachment.identity;
     let mut ours = disk.clone();
     ours.drop_children("alias");
     ours.drop_children("serial");
+    if let Some(source) = source {
+        ours.drop_children("source");
+        ours.children.push(source);
+    }
     if is_serial(identity) {
         ours.children
             .push(Element::new("serial").saying(identity.clone()));
     }
     ours.children
-        .push(Element::new("alias").with("name", disk_alias(slot)));
-    Ok(ours)
+        .push(Element::new("alias").with("name", disk_alias(order.slot)));
+    ours
+}
+
+/// A disk that is a file or block device: it must lie where it was ordered.
+fn check_path(disk: &Element, order: &Disk, place: Place<'_>) -> Result<(), Fault> {
+    let slot = order.slot;
+    let kind = match order.attachment.kind {
+        volume::ATTACH_FILE => "file",
+        volume::ATTACH_BLOCK => "block",
+        other => {
+            return Err(Fault::unchanged(
+                code::UNSUPPORTED,
+                format!(
+                    "disk of slot {slot}: this node plugs files, block devices and units of iSCSI, not kind {other}"
+                ),
+            ));
+        }
+    };
+    let path = text_attr(&order.attachment.params, volume::PARAM_PATH).unwrap_or_default();
+    let is_it = disk.attribute("type") == Some(kind) && source_of(disk) == Some(path) && has_one_source(disk);
+    if !is_it || !model::is_plain_path(path) {
+        return Err(denied(format!(
+            "disk of slot {slot}: its source must be the {kind} {path:?}"
+        )));
+    }
+    (place.may_use)(Path::new(path))
+}
+
+/// Whether a source says one thing: a file is no unit besides.
+fn has_one_source(disk: &Element) -> bool {
+    disk.child("source")
+        .is_some_and(|source| source.attributes.len() == 1 && source.children.is_empty())
 }
 
 /// What libvirt takes for a serial.
@@ -393,7 +449,8 @@ fn check_seed(
         )));
     }
     let raw = disk.child("driver").and_then(|d| d.attribute("type")) == Some("raw");
-    if disk.attribute("type") != Some("file") || !raw || disk.child("readonly").is_none() {
+    let is_file = disk.attribute("type") == Some("file") && has_one_source(disk);
+    if !is_file || !raw || disk.child("readonly").is_none() {
         return Err(denied("the seed must be a read-only file of format raw"));
     }
     check_target(disk, targets)?;
@@ -401,63 +458,6 @@ fn check_seed(
     ours.drop_children("alias");
     ours.drop_children("serial");
     ours.children.push(Element::new("alias").with("name", SEED_ALIAS));
-    Ok(ours)
-}
-
-fn check_nics(devices: &Element, order: &GuestSpec) -> Result<Vec<Element>, Fault> {
-    let mut left: Vec<&NicSpec> = order.nics.iter().collect();
-    let mut checked = Vec::new();
-    for nic in devices.children_named("interface") {
-        let mac = nic
-            .child("mac")
-            .and_then(|m| m.attribute("address"))
-            .unwrap_or_default();
-        let position = left
-            .iter()
-            .position(|ordered| ordered.mac.eq_ignore_ascii_case(mac))
-            .ok_or_else(|| {
-                denied(format!(
-                    "a NIC with the MAC {mac:?} was not ordered, or stands twice"
-                ))
-            })?;
-        checked.push(check_nic(nic, left.remove(position))?);
-    }
-    match left.first() {
-        Some(nic) => Err(denied(format!("the ordered NIC of slot {} is missing", nic.slot))),
-        None => Ok(checked),
-    }
-}
-
-fn check_nic(nic: &Element, order: &NicSpec) -> Result<Element, Fault> {
-    let (kind, attribute) = match order.kind {
-        guest::NIC_BRIDGE => ("bridge", "bridge"),
-        guest::NIC_LIBVIRT_NETWORK => ("network", "network"),
-        other => {
-            return Err(Fault::unchanged(
-                code::UNSUPPORTED,
-                format!(
-                    "NIC of slot {}: this node plugs into bridges and libvirt networks, not kind {other}",
-                    order.slot
-                ),
-            ));
-        }
-    };
-    let mac = nic.child("mac").and_then(|m| m.attribute("address"));
-    let source = nic.child("source");
-    let fits = nic.attribute("type") == Some(kind)
-        && mac.is_some_and(|mac| mac.eq_ignore_ascii_case(&order.mac))
-        && source.and_then(|s| s.attribute(attribute)) == Some(order.link.as_str())
-        && source.is_some_and(|s| s.attributes.len() == 1);
-    if !fits {
-        return Err(denied(format!(
-            "NIC of slot {}: it must have the MAC {} on the {kind} {:?}",
-            order.slot, order.mac, order.link
-        )));
-    }
-    let mut ours = nic.clone();
-    ours.drop_children("alias");
-    ours.children
-        .push(Element::new("alias").with("name", nic_alias(order.slot)));
     Ok(ours)
 }
 

@@ -30,7 +30,7 @@ pub struct DomainView {
 pub struct DeviceView {
     /// libvirt's text of it.
     pub xml: String,
-    /// Its source: a path, a bridge, a network.
+    /// Its source: a path, a bridge, a network, a unit.
     pub source: String,
 }
 
@@ -51,11 +51,7 @@ fn alias<'a>(device: Node<'a, '_>) -> Option<&'a str> {
 
 fn source_of<'a>(device: Node<'a, '_>) -> &'a str {
     child(device, "source")
-        .and_then(|source| {
-            ["file", "dev", "bridge", "network"]
-                .into_iter()
-                .find_map(|name| source.attribute(name))
-        })
+        .and_then(|source| super::SOURCES.into_iter().find_map(|name| source.attribute(name)))
         .unwrap_or_default()
 }
 
@@ -118,6 +114,34 @@ pub fn disk_sources(xml: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// A secret that libvirt must know when it opens a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedSecret {
+    /// What the domain says that the secret is used for.
+    pub usage: String,
+    /// Identity of the disk (its serial).
+    pub identity: String,
+}
+
+/// The secrets that the disks of a domain, or one disk, are opened with.
+#[must_use]
+pub fn secrets(xml: &str) -> Vec<WantedSecret> {
+    let Ok(document) = Document::parse(xml) else {
+        return Vec::new();
+    };
+    let root = document.root_element();
+    let disks = root.descendants().filter(|node| node.has_tag_name("disk"));
+    disks
+        .filter_map(|disk| {
+            let secret = disk.descendants().find(|node| node.has_tag_name("secret"))?;
+            Some(WantedSecret {
+                usage: secret.attribute("usage")?.to_owned(),
+                identity: child(disk, "serial")?.text()?.to_owned(),
+            })
+        })
+        .collect()
+}
+
 /// The device with this alias.
 #[must_use]
 pub fn device(xml: &str, wanted: &str) -> Option<DeviceView> {
@@ -156,6 +180,21 @@ mod tests {
         assert_eq!(device(XML, "ua-disk-9"), None);
         let sources = disk_sources(XML);
         assert!(["/a", "/b", "/s"].iter().all(|file| sources.contains(*file)) && sources.len() == 3);
+    }
+
+    #[test]
+    fn a_disk_behind_a_login_names_its_secret() {
+        let disk = "<disk type='network'><source protocol='iscsi' name='iqn.2026-01.a:b/1'><auth username='u'>\
+            <secret type='iscsi' usage='velum-x'/></auth></source><serial>S1</serial><alias name='ua-disk-1'/></disk>";
+        let wanted = [WantedSecret {
+            usage: "velum-x".to_owned(),
+            identity: "S1".to_owned(),
+        }];
+        assert_eq!(secrets(disk), wanted);
+        let domain = XML.replace("</devices>", &format!("{disk}</devices>"));
+        assert_eq!(secrets(&domain), wanted);
+        assert_eq!(device(&domain, "ua-disk-1").unwrap().source, "/b");
+        assert!(secrets(XML).is_empty());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use velum_store::Change;
 
 use super::{
     rows::{Host, handle},
-    wiring,
+    secrets, wiring,
 };
 use crate::step::{Acted, Cx, StepError};
 
@@ -151,7 +151,10 @@ pub(crate) async fn start(cx: &Cx<'_>, host: &Host, run: &Run, spec: &GuestSpec)
     );
     let outcome = match cx.job {
         Some(job) => host.driver.poll(&call, handle(run), &job.token).await?,
-        None => host.driver.start(&call, handle(run), spec).await?,
+        None => {
+            secrets::hand_over_of(cx, host, &spec.disks).await?;
+            host.driver.start(&call, handle(run), spec).await?
+        }
     };
     Ok(Acted::from_outcome(outcome, Vec::new()))
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod guest;
 pub(crate) mod rows;
+pub(crate) mod secrets;
 pub(crate) mod storage;
 pub(crate) mod wiring;

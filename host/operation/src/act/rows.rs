@@ -69,7 +69,7 @@ impl Pool {
             config: self.row.config.clone(),
             node: self.row.node.clone(),
             endpoint: self.row.endpoint.clone(),
-            secret: None,
+            secret: self.row.credential.clone(),
         }
     }
 
@@ -168,6 +168,7 @@ impl Cx<'_> {
             None => {
                 let found = self.engine.parts.store.read().compute_host(id).await?;
                 let row = found.ok_or_else(|| StepError::missing("compute host", id))?;
+                let row = self.as_it_began_with(row).await?;
                 self.seen.hosts.lock().insert(id, row.clone());
                 row
             }
@@ -188,6 +189,7 @@ impl Cx<'_> {
             None => {
                 let found = self.engine.parts.store.read().storage_pool(id).await?;
                 let row = found.ok_or_else(|| StepError::missing("storage pool", id))?;
+                let row = self.pool_as_it_began_with(row).await?;
                 self.seen.pools.lock().insert(id, row.clone());
                 row
             }
@@ -199,6 +201,28 @@ impl Cx<'_> {
             .storage(&row.provider)
             .map_err(|refused| not_loaded(&refused))?;
         Ok(Pool { row, provider })
+    }
+
+    /// A compute host with the driver that the operation began with: another version may have taken its place since.
+    async fn as_it_began_with(&self, mut row: ComputeHost) -> Result<ComputeHost, StepError> {
+        let accepted = self.operation.created_at;
+        if row.driven_since.is_some_and(|since| accepted < since) {
+            let reader = self.engine.parts.store.read();
+            let before = reader.driven_by_at(row.id.uuid(), accepted).await?;
+            row.driver = before.unwrap_or(row.driver);
+        }
+        Ok(row)
+    }
+
+    /// The same of a pool and its provider.
+    async fn pool_as_it_began_with(&self, mut row: StoragePool) -> Result<StoragePool, StepError> {
+        let accepted = self.operation.created_at;
+        if row.driven_since.is_some_and(|since| accepted < since) {
+            let reader = self.engine.parts.store.read();
+            let before = reader.driven_by_at(row.id.uuid(), accepted).await?;
+            row.provider = before.unwrap_or(row.provider);
+        }
+        Ok(row)
     }
 
     /// The node of a compute host; none where there is none.

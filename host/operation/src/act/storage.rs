@@ -15,7 +15,10 @@ use velum_model::{
 };
 use velum_store::{Change, Commit};
 
-use super::rows::{Host, Pool};
+use super::{
+    rows::{Host, Pool},
+    secrets,
+};
 use crate::step::{Acted, Cx, StepError};
 
 /// Polls of long work inside one step, when the work belongs to something that many operations wait for (a layer).
@@ -199,6 +202,7 @@ pub(crate) async fn publish(
         })?;
     check_attachment(volume, &attachment)?;
     if let Some(node) = cx.node(host.row.node.as_ref())? {
+        secrets::hand_over(cx, node.as_ref(), &pool, &attachment).await?;
         node.verify_attachment(&attachment).await?;
     }
     Ok(attachment)
@@ -367,7 +371,7 @@ async fn move_image(
     })?;
     let consumer = Consumer {
         node: pool.row.id.uuid(),
-        initiators: Vec::new(),
+        initiators: node.hello().await?.initiators,
         mode: registry::MODE_MOVER,
     };
     let publish = call("layer-publish");
@@ -384,6 +388,7 @@ async fn move_image(
                 "the provider published the layer to the mover but says it is not reached",
             )
         })?;
+    secrets::hand_over(cx, node.as_ref(), pool, &attachment).await?;
     let fill = call("layer-fill");
     for attempt in 0..LAYER_POLLS {
         match node

@@ -10,7 +10,7 @@ use velum_model::{
 use velum_store::Change;
 
 use crate::{
-    act::{guest, rows::handle, storage},
+    act::{guest, rows::handle, secrets, storage},
     params::VolumeAttach,
     step::{Acted, Cx, Kind, Step, StepError, StepFuture, TurnsBack},
 };
@@ -95,10 +95,9 @@ fn plug<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
         let outcome = match cx.job {
             Some(job) => host.driver.poll(&call, handle(&run), &job.token).await?,
             None => {
-                let attachment = published(cx, run.id, volume.id).await?;
-                host.driver
-                    .attach_disk(&call, handle(&run), &guest::disk(&volume, slot, attachment))
-                    .await?
+                let disk = guest::disk(&volume, slot, published(cx, run.id, volume.id).await?);
+                secrets::hand_over_of(cx, &host, [&disk]).await?;
+                host.driver.attach_disk(&call, handle(&run), &disk).await?
             }
         };
         Ok(Acted::from_outcome(outcome, Vec::new()))

@@ -271,7 +271,7 @@ impl Cloud {
             ]
             .into_iter()
             .map(|(byte, text, world)| {
-                Change::InsertPlugin(velum_model::plugin::Plugin {
+                Change::InsertPlugin(Box::new(velum_model::plugin::Plugin {
                     id: self.id(),
                     digest: digest(byte),
                     manifest: velum_model::plugin::Manifest {
@@ -284,11 +284,13 @@ impl Cloud {
                         target: None,
                         limits: BTreeMap::new(),
                     },
+                    grant: BTreeMap::new(),
+                    origin: velum_model::trust::Origin::Directory,
                     imports: Vec::new(),
                     exports: Vec::new(),
                     size_bytes: 1,
                     created_at: at,
-                })
+                }))
             })
             .collect(),
         )
@@ -434,6 +436,7 @@ impl Cloud {
             observed: HostState::Up,
             boot_id: None,
             observed_at: None,
+            driven_since: None,
             generation: 1,
             created_at: self.clock.now(),
         }
@@ -449,6 +452,7 @@ impl Cloud {
             config: json!({}),
             node: None,
             endpoint: Some("http://far".into()),
+            credential: None,
             capacity: Bytes::new(1 << 40).expect("bytes"),
             bytes_ceiling: 1 << 40,
             bytes_used: 0,
@@ -463,6 +467,7 @@ impl Cloud {
                 max_bytes: 1 << 40,
             },
             intent: Intent::Enabled,
+            driven_since: None,
             generation: 1,
             created_at: self.clock.now(),
         }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use velum_model::{
     fault::{Fault, code},
+    grant::Capabilities,
     id::RunId,
     plugin::Digest,
     port::{
@@ -22,7 +23,7 @@ use velum_model::{
         image::{ImageStore, InspectedImage},
         node::{Node, Nodes},
         placement::PlacementPolicy,
-        plugins::{ConfigPart, Inspected, PluginRefused, PluginStats, Plugins},
+        plugins::{ConfigPart, Inspected, Installing, PluginRefused, PluginStats, Plugins},
         storage::{
             Attachment, Consumer, ProviderDescriptor, Space, StorageProvider, VolumeInfo, VolumePage,
             VolumeRef, VolumeSpec, registry,
@@ -439,10 +440,17 @@ impl Nodes for FarSide {
 
 #[async_trait]
 impl Plugins for FarSide {
-    async fn install(&self, _: Vec<u8>, _: Option<String>) -> Result<Inspected, PluginRefused> {
+    async fn inspect(&self, _: Vec<u8>, _: Option<String>) -> Result<Inspected, PluginRefused> {
         Err(PluginRefused::Server("not asked here".into()))
     }
-    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused> {
+    async fn install_granted(&self, _: Installing) -> Result<Inspected, PluginRefused> {
+        Err(PluginRefused::Server("not asked here".into()))
+    }
+    async fn load_granted(
+        &self,
+        digest: &Digest,
+        _: Option<Capabilities>,
+    ) -> Result<Inspected, PluginRefused> {
         Err(PluginRefused::NotLoaded(digest.clone()))
     }
     async fn remove(&self, _: &Digest) -> Result<(), PluginRefused> {

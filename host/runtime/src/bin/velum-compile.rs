@@ -1,14 +1,10 @@
-//! The compiling child as a program of its own, for tests and tools without `velumd`.
+//! The server's children as a program of their own, for tests and tools without `velumd`: compiles a component, or runs one.
 
 use std::process::ExitCode;
 
-use velum_runtime::{COMPILE_ARGUMENT, compile_child_main};
+use velum_runtime::{child_main, compile_child_main};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let behind = match arguments.split_first() {
-        Some((first, rest)) if first == COMPILE_ARGUMENT => rest,
-        _ => &arguments,
-    };
-    compile_child_main(behind)
+    child_main(&arguments).unwrap_or_else(|| compile_child_main(&arguments))
 }

@@ -13,22 +13,18 @@ use velum_connector::{
     http::{HttpRequest, HttpResponse},
 };
 use velum_model::fault::{Fault, code};
-use wasmtime::component::Resource;
 
 use crate::{
-    call::{CallHost, TargetHandle, millis, refused},
+    errand::{Errand, answered, millis},
     grant::secrets::spliced,
-    world::bindings::velum::{common::types as wit, connect::http},
+    sandbox::ask::{HttpAsk, Reply},
+    world::bindings::velum::connect::http,
 };
 
 /// The role that a flat table stands for.
 const FIRST_ROLE: &str = "api";
 /// Methods that change nothing and need no effect.
 const SAFE: [&str; 2] = ["GET", "HEAD"];
-
-/// An opened origin: the number of its role among those of the manifest.
-#[derive(Debug)]
-pub struct Endpoint;
 
 /// What one role may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,7 +119,22 @@ pub fn check_grant(grant: &Value) -> Result<(), (String, String)> {
     Ok(())
 }
 
-impl CallHost {
+impl Errand {
+    /// Answers what a guest asks of its target's origin.
+    pub async fn http(&self, ask: HttpAsk) -> Reply {
+        match ask {
+            HttpAsk::Open { role } => answered(self.open_endpoint(&role)),
+            HttpAsk::Send { endpoint, request } => {
+                let response = self.exchange(endpoint, request).await;
+                answered(response.map(|response| http::Response {
+                    status: response.status,
+                    headers: response.headers,
+                    body: response.body,
+                }))
+            }
+        }
+    }
+
     fn role(&self, number: u32) -> Result<Role, Fault> {
         let index = usize::try_from(number).unwrap_or(usize::MAX);
         roles(self.granted("http")?)
@@ -193,37 +204,6 @@ impl CallHost {
             }
         }
         Ok(body)
-    }
-}
-
-impl http::Host for CallHost {}
-
-impl http::HostEndpoint for CallHost {
-    async fn open(
-        &mut self,
-        _: Resource<TargetHandle>,
-        role: String,
-    ) -> wasmtime::Result<Result<Resource<Endpoint>, wit::Fault>> {
-        self.count()?;
-        Ok(refused(self.open_endpoint(&role).map(Resource::new_own)))
-    }
-
-    async fn send(
-        &mut self,
-        endpoint: Resource<Endpoint>,
-        request: http::Request,
-    ) -> wasmtime::Result<Result<http::Response, wit::Fault>> {
-        self.count()?;
-        let answer = self.exchange(endpoint.rep(), request).await;
-        Ok(refused(answer.map(|response| http::Response {
-            status: response.status,
-            headers: response.headers,
-            body: response.body,
-        })))
-    }
-
-    async fn drop(&mut self, _: Resource<Endpoint>) -> wasmtime::Result<()> {
-        Ok(())
     }
 }
 

@@ -8,27 +8,47 @@ use velum_model::{
     fault::{Fault, code},
     port::hypervisor::NodeFacts,
 };
-use wasmtime::component::Resource;
 
 use crate::{
-    call::{CallHost, Order, RunResource, TargetHandle, refused},
-    world::{
-        bindings::velum::{common::types as wit, connect::libvirt},
-        convert,
-    },
+    errand::{Errand, Order, answered},
+    sandbox::ask::{LibvirtAsk, Reply},
+    world::{bindings::velum::connect::libvirt, convert},
 };
-
-/// An opened connection: there is one, to the target's `uri`.
-#[derive(Debug)]
-pub struct Connection;
-/// The domain of the call's run.
-#[derive(Debug)]
-pub struct Domain;
 
 /// The longest text that a driver may define: the largest that libvirt's own tests have is 30 kB.
 const MAX_XML_BYTES: usize = 256 * 1024;
 
-impl CallHost {
+impl Errand {
+    /// Answers what a guest asks of libvirt.
+    pub async fn libvirt_ask(&self, ask: LibvirtAsk) -> Reply {
+        match ask {
+            LibvirtAsk::Open => answered(self.libvirt().map(drop)),
+            LibvirtAsk::Capabilities => {
+                let text = async { self.within(self.libvirt()?.capabilities_xml()).await };
+                answered(text.await)
+            }
+            LibvirtAsk::Facts => {
+                let found = async { self.within(self.libvirt()?.node_facts()).await };
+                answered(found.await.map(facts))
+            }
+            LibvirtAsk::Stats { after } => {
+                let found = async { self.within(self.libvirt()?.stats(after.as_deref())).await };
+                answered(found.await.map(page))
+            }
+            LibvirtAsk::Domain => answered(self.domain_stats().await.map(|found| found.map(domain))),
+            LibvirtAsk::Define { xml } => answered(self.define(&xml).await),
+            LibvirtAsk::DomainXml => answered(self.domain_xml().await),
+            LibvirtAsk::Act { verb, options } => answered(self.act(verb, options).await),
+            LibvirtAsk::Attach { xml, live } => answered(self.attach(&xml, live).await),
+            LibvirtAsk::Detach { alias, live } => answered(self.detach(&alias, live).await),
+        }
+    }
+
+    async fn domain_xml(&self) -> Result<String, Fault> {
+        let (run, grant) = (self.run()?, self.libvirt()?);
+        self.within(grant.domain_xml(run)).await
+    }
+
     fn libvirt(&self) -> Result<LibvirtGrant, Fault> {
         self.granted("libvirt")?;
         let uri = self.setting("uri")?.to_owned();
@@ -114,127 +134,6 @@ fn check_xml(xml: &str) -> Result<(), Fault> {
         ));
     }
     Ok(())
-}
-
-impl libvirt::Host for CallHost {}
-
-impl libvirt::HostConnection for CallHost {
-    async fn open(
-        &mut self,
-        _: Resource<TargetHandle>,
-    ) -> wasmtime::Result<Result<Resource<Connection>, wit::Fault>> {
-        self.count()?;
-        Ok(refused(self.libvirt().map(|_| Resource::new_own(1))))
-    }
-
-    async fn capabilities_xml(
-        &mut self,
-        _: Resource<Connection>,
-    ) -> wasmtime::Result<Result<String, wit::Fault>> {
-        self.count()?;
-        let answer = async { self.within(self.libvirt()?.capabilities_xml()).await };
-        Ok(refused(answer.await))
-    }
-
-    async fn node_facts(
-        &mut self,
-        _: Resource<Connection>,
-    ) -> wasmtime::Result<Result<libvirt::Facts, wit::Fault>> {
-        self.count()?;
-        let answer = async { self.within(self.libvirt()?.node_facts()).await };
-        Ok(refused(answer.await.map(facts)))
-    }
-
-    async fn stats(
-        &mut self,
-        _: Resource<Connection>,
-        after: Option<String>,
-    ) -> wasmtime::Result<Result<libvirt::StatsPage, wit::Fault>> {
-        self.count()?;
-        let answer = async { self.within(self.libvirt()?.stats(after.as_deref())).await };
-        Ok(refused(answer.await.map(page)))
-    }
-
-    async fn domain(
-        &mut self,
-        _: Resource<Connection>,
-        _: Resource<RunResource>,
-    ) -> wasmtime::Result<Result<Option<Resource<Domain>>, wit::Fault>> {
-        self.count()?;
-        let answer = self.domain_stats().await;
-        Ok(refused(answer.map(|found| found.map(|_| Resource::new_own(1)))))
-    }
-
-    async fn define(
-        &mut self,
-        _: Resource<Connection>,
-        _: Resource<RunResource>,
-        xml: String,
-    ) -> wasmtime::Result<Result<Resource<Domain>, wit::Fault>> {
-        self.count()?;
-        let answer = Self::define(self, &xml).await;
-        Ok(refused(answer.map(|()| Resource::new_own(1))))
-    }
-
-    async fn drop(&mut self, _: Resource<Connection>) -> wasmtime::Result<()> {
-        Ok(())
-    }
-}
-
-impl libvirt::HostDomain for CallHost {
-    async fn xml(&mut self, _: Resource<Domain>) -> wasmtime::Result<Result<String, wit::Fault>> {
-        self.count()?;
-        let answer = async {
-            let (run, grant) = (self.run()?, self.libvirt()?);
-            self.within(grant.domain_xml(run)).await
-        };
-        Ok(refused(answer.await))
-    }
-
-    async fn stats(
-        &mut self,
-        _: Resource<Domain>,
-    ) -> wasmtime::Result<Result<libvirt::DomainStats, wit::Fault>> {
-        self.count()?;
-        let answer = self.domain_stats().await.and_then(|found| {
-            found.ok_or_else(|| Fault::unchanged(code::NOT_FOUND, "the run has no domain any more"))
-        });
-        Ok(refused(answer.map(domain)))
-    }
-
-    async fn act(
-        &mut self,
-        _: Resource<Domain>,
-        verb: u16,
-        options: u32,
-    ) -> wasmtime::Result<Result<(), wit::Fault>> {
-        self.count()?;
-        Ok(refused(Self::act(self, verb, options).await))
-    }
-
-    async fn attach_device(
-        &mut self,
-        _: Resource<Domain>,
-        xml: String,
-        live: bool,
-    ) -> wasmtime::Result<Result<(), wit::Fault>> {
-        self.count()?;
-        Ok(refused(self.attach(&xml, live).await))
-    }
-
-    async fn detach_device(
-        &mut self,
-        _: Resource<Domain>,
-        alias: String,
-        live: bool,
-    ) -> wasmtime::Result<Result<(), wit::Fault>> {
-        self.count()?;
-        Ok(refused(self.detach(&alias, live).await))
-    }
-
-    async fn drop(&mut self, _: Resource<Domain>) -> wasmtime::Result<()> {
-        Ok(())
-    }
 }
 
 fn facts(facts: NodeFacts) -> libvirt::Facts {

@@ -1,7 +1,6 @@
 //! What plugins are granted: the log for all, connectors by `[capabilities]` and the target of each call.
 
 pub mod files;
-pub mod handles;
 pub mod http;
 pub mod libvirt;
 pub mod log;

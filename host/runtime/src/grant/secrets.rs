@@ -8,13 +8,8 @@ use velum_model::{
     chance::{self, Ids},
     fault::{Fault, code},
 };
-use wasmtime::component::Resource;
 
-use crate::{
-    call::{CallHost, TargetHandle, refused},
-    grant::state::StateStore,
-    world::bindings::velum::{common::types as wit, connect::secrets},
-};
+use crate::{errand::Errand, grant::state::StateStore};
 
 /// Bytes of a purpose.
 const MAX_PURPOSE_BYTES: usize = 32;
@@ -66,7 +61,10 @@ impl SecretKeeper {
     }
 
     /// A secret that was made for this plugin and target.
-    async fn find(&self, plugin: &str, target: Uuid, name: &str) -> Result<Vec<u8>, Fault> {
+    ///
+    /// # Errors
+    /// `NOT_FOUND`.
+    pub async fn find(&self, plugin: &str, target: Uuid, name: &str) -> Result<Vec<u8>, Fault> {
         self.store
             .get(plugin, &format!("{target}/{name}"))
             .await?
@@ -75,7 +73,30 @@ impl SecretKeeper {
     }
 }
 
-impl CallHost {
+impl Errand {
+    /// Makes a secret of this call's target for a purpose, or finds it. Answers its name.
+    ///
+    /// # Errors
+    /// `DENIED` without the grant, `INVALID` for what is no purpose or length.
+    pub async fn mint(&self, purpose: &str, length: u16) -> Result<String, Fault> {
+        self.granted("secrets")?;
+        let fits = !purpose.is_empty()
+            && purpose.len() <= MAX_PURPOSE_BYTES
+            && purpose
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !fits || !(8..=256).contains(&length) {
+            return Err(Fault::unchanged(
+                code::INVALID,
+                "a purpose has 1 to 32 of a-z, 0-9 and '-', a secret 8 to 256 characters",
+            ));
+        }
+        let plugin = self.plugin.manifest.name.as_str();
+        let target = self.place.target.id;
+        self.within(self.ports.secrets.mint(plugin, target, purpose, length.into()))
+            .await
+    }
+
     /// The value of a secret of this call's target, for a request to it.
     ///
     /// # Errors
@@ -85,36 +106,6 @@ impl CallHost {
         let plugin = self.plugin.manifest.name.as_str();
         self.within(self.ports.secrets.find(plugin, self.place.target.id, name))
             .await
-    }
-}
-
-impl secrets::Host for CallHost {
-    async fn mint(
-        &mut self,
-        _: Resource<TargetHandle>,
-        purpose: String,
-        length: u16,
-    ) -> wasmtime::Result<Result<String, wit::Fault>> {
-        self.count()?;
-        let answer = async {
-            self.granted("secrets")?;
-            let fits = !purpose.is_empty()
-                && purpose.len() <= MAX_PURPOSE_BYTES
-                && purpose
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-            if !fits || !(8..=256).contains(&length) {
-                return Err(Fault::unchanged(
-                    code::INVALID,
-                    "a purpose has 1 to 32 of a-z, 0-9 and '-', a secret 8 to 256 characters",
-                ));
-            }
-            let plugin = self.plugin.manifest.name.as_str();
-            let target = self.place.target.id;
-            self.within(self.ports.secrets.mint(plugin, target, &purpose, length.into()))
-                .await
-        };
-        Ok(refused(answer.await))
     }
 }
 

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use velum_model::fault::{Fault, code};
 
 use crate::{
-    call::{CallHost, refused},
-    world::bindings::velum::{common::types as wit, connect::state},
+    errand::{Errand, answered},
+    sandbox::ask::{Reply, StateAsk},
+    world::bindings::velum::connect::state,
 };
 
 /// Bytes of a key.
@@ -198,7 +199,33 @@ impl StateStore for FileState {
     }
 }
 
-impl CallHost {
+impl Errand {
+    /// Answers what a guest asks of its own values.
+    pub async fn state(&self, ask: StateAsk) -> Reply {
+        match ask {
+            StateAsk::Get { key } => {
+                let found = async {
+                    let space = self.space(&key)?;
+                    self.within(self.ports.state.get(&space, &key)).await
+                };
+                answered(found.await.map(|found| {
+                    found.map(|kept| state::Entry {
+                        version: kept.version,
+                        value: kept.value,
+                    })
+                }))
+            }
+            StateAsk::Put { key, version, value } => answered(self.keep(&key, version, value).await),
+            StateAsk::Remove { key, version } => {
+                let removed = async {
+                    let space = self.space(&key)?;
+                    self.within(self.ports.state.remove(&space, &key, version)).await
+                };
+                answered(removed.await)
+            }
+        }
+    }
+
     /// The plugin's name space, once key and grant are checked.
     fn space(&self, key: &str) -> Result<String, Fault> {
         self.granted("state")?;
@@ -221,41 +248,6 @@ impl CallHost {
         }
         self.within(self.ports.state.put(&space, key, version, value))
             .await
-    }
-}
-
-impl state::Host for CallHost {
-    async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<state::Entry>, wit::Fault>> {
-        self.count()?;
-        let answer = async {
-            let space = self.space(&key)?;
-            self.within(self.ports.state.get(&space, &key)).await
-        };
-        Ok(refused(answer.await.map(|found| {
-            found.map(|kept| state::Entry {
-                version: kept.version,
-                value: kept.value,
-            })
-        })))
-    }
-
-    async fn put(
-        &mut self,
-        key: String,
-        version: u64,
-        value: Vec<u8>,
-    ) -> wasmtime::Result<Result<u64, wit::Fault>> {
-        self.count()?;
-        Ok(refused(self.keep(&key, version, value).await))
-    }
-
-    async fn remove(&mut self, key: String, version: u64) -> wasmtime::Result<Result<(), wit::Fault>> {
-        self.count()?;
-        let answer = async {
-            let space = self.space(&key)?;
-            self.within(self.ports.state.remove(&space, &key, version)).await
-        };
-        Ok(refused(answer.await))
     }
 }
 

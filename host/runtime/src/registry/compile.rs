@@ -3,6 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::{Duration, Instant},
@@ -12,11 +13,13 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{io::AsyncReadExt, process::Command};
 use velum_model::port::plugins::PluginRefused;
 
-use crate::{engine::EngineKind, limits::Limits};
+use crate::{engine::EngineKind, limits::Limits, process::confine_compiler};
 
 /// The first argument of the compiling child: `velumd --compile-component KIND IN OUT CPU_SECONDS MEMORY_BYTES`.
 pub const ARGUMENT: &str = "--compile-component";
 
+/// How much lower than the server's the compiler's priority is: an install may take seconds, a request may not.
+const NICE: i32 = 10;
 /// How much of the child's complaint is kept: a compiler's message names a function and a reason.
 const COMPLAINT_BYTES: u64 = 4096;
 
@@ -28,7 +31,6 @@ pub fn compile_child_main(arguments: &[OsString]) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             // This process has no log: its parent reads what it complains of.
-            use std::io::Write as _;
             let _ = writeln!(std::io::stderr(), "{problem}");
             ExitCode::FAILURE
         }
@@ -49,14 +51,20 @@ fn compile_child(arguments: &[OsString]) -> Result<(), String> {
         .and_then(EngineKind::parse)
         .ok_or("the kind is policy or driver")?;
     confine(number(cpu)?, number(memory)?)?;
+    // Who compiles waits for who serves; a system that does not allow it runs it at the server's priority.
+    let _ = rustix::process::nice(NICE);
     let bytes = fs::read(from).map_err(|error| format!("reading the component: {error}"))?;
+    let mut output = fs::File::create(into).map_err(|error| format!("opening the result: {error}"))?;
     let engine = kind
         .engine()
         .map_err(|error| format!("starting the compiler: {error:#}"))?;
+    confine_compiler().map_err(|error| format!("confining the compiler: {error}"))?;
     let code = engine
         .precompile_component(&bytes)
         .map_err(|error| format!("{error:#}"))?;
-    fs::write(into, code).map_err(|error| format!("writing the result: {error}"))
+    output
+        .write_all(&code)
+        .map_err(|error| format!("writing the result: {error}"))
 }
 
 fn confine(cpu_seconds: u64, memory_bytes: u64) -> Result<(), String> {

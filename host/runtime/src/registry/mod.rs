@@ -62,8 +62,9 @@ pub struct Registry {
 pub struct Admitted {
     /// What was found in it.
     pub inspected: Inspected,
-    /// Its code.
-    pub component: Component,
+    /// The code of a policy, which runs in this process. That of drivers and providers is given to their own as it is, and
+    /// becomes code nowhere else.
+    pub policy: Option<Component>,
 }
 
 impl Registry {
@@ -140,6 +141,27 @@ impl Registry {
         admitted
     }
 
+    /// All checks but compiling. Nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Registry::install`].
+    pub async fn inspect_only(
+        &self,
+        bytes: Vec<u8>,
+        manifest: Option<String>,
+    ) -> Result<Inspected, PluginRefused> {
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if size > self.limits.component_bytes {
+            return Err(PluginRefused::TooLarge {
+                got: size,
+                max: self.limits.component_bytes,
+            });
+        }
+        let digest = shelf::digest_of(&bytes);
+        let (_, inspected) = self.inspected(bytes, digest, manifest).await?;
+        Ok(inspected)
+    }
+
     /// What is kept under `digest`, if these are the same bytes with the same manifest.
     fn known(&self, digest: &Digest, manifest: Option<&str>) -> Result<Option<Admitted>, PluginRefused> {
         let Some(kept) = self.cached(digest) else {
@@ -167,6 +189,10 @@ impl Registry {
             return Ok(kept);
         }
         let _one = self.change.lock().await;
+        self.compiled_again(digest).await
+    }
+
+    async fn compiled_again(&self, digest: &Digest) -> Result<Admitted, PluginRefused> {
         let bytes = self.shelf.component(digest)?;
         let manifest = self.shelf.manifest(digest)?;
         let (_, mut inspected) = self.inspected(bytes, digest.clone(), manifest).await?;
@@ -179,6 +205,37 @@ impl Registry {
     /// [`PluginRefused::NotLoaded`] when it is not on the shelf.
     pub fn kept(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), PluginRefused> {
         Ok((self.shelf.component(digest)?, self.shelf.manifest(digest)?))
+    }
+
+    /// The compiled code of a driver or provider that was installed or loaded. Compiled again when what is kept is of no use.
+    ///
+    /// # Errors
+    /// As [`Registry::load`].
+    pub async fn driver_code(&self, digest: &Digest) -> Result<Vec<u8>, PluginRefused> {
+        let engine = &self.named(EngineKind::Driver).name;
+        let kept = || self.shelf.code([((), engine)], digest);
+        if let Some(((), artifact)) = kept() {
+            return Ok(artifact.code);
+        }
+        // Whoever installs holds the lock and waits for this: it has just kept the code.
+        let _one = self
+            .change
+            .try_lock()
+            .map_err(|_| PluginRefused::Server("another component is being installed".to_owned()))?;
+        self.compiled_again(digest).await?;
+        let ((), artifact) =
+            kept().ok_or_else(|| PluginRefused::Server("its compiled code cannot be kept".to_owned()))?;
+        Ok(artifact.code)
+    }
+
+    /// The code of a driver or provider as code of this process: for comparing, never for serving.
+    ///
+    /// # Errors
+    /// As [`Registry::driver_code`].
+    pub async fn driver_here(&self, digest: &Digest) -> Result<Component, PluginRefused> {
+        let code = self.driver_code(digest).await?;
+        deserialized(self.engine(EngineKind::Driver), &code)
+            .map_err(|error| PluginRefused::Server(format!("its compiled code: {error:#}")))
     }
 
     /// Forgets a component.
@@ -231,16 +288,25 @@ impl Registry {
     }
 
     fn admitted(&self, kind: EngineKind, artifact: Artifact) -> wasmtime::Result<Admitted> {
-        #[expect(
-            unsafe_code,
-            reason = "the code was written by this server's own child or passed the check of its authentication code"
-        )]
-        // SAFETY: see the reason; `deserialize` trusts that the bytes came from `precompile_component`.
-        let component = unsafe { Component::deserialize(self.engine(kind), &artifact.code) }?;
+        let policy = match kind {
+            EngineKind::Policy => Some(deserialized(self.engine(kind), &artifact.code)?),
+            EngineKind::Driver => None,
+        };
         Ok(Admitted {
             inspected: artifact.inspected,
-            component,
+            policy,
         })
+    }
+}
+
+fn deserialized(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    #[expect(
+        unsafe_code,
+        reason = "the code was written by this server's own child or passed the check of its authentication code"
+    )]
+    // SAFETY: see the reason; `deserialize` trusts that the bytes came from `precompile_component`.
+    unsafe {
+        Component::deserialize(engine, code)
     }
 }
 

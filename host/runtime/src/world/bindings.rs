@@ -21,12 +21,14 @@ wasmtime::component::bindgen!({
     world: "velum:server/drivers",
     imports: { default: async | trappable },
     exports: { default: async },
+    // What a guest is asked and answers travels between the server and the plugin's process.
+    additional_derives: [serde::Serialize, serde::Deserialize],
     with: {
-        "velum:common/types.target": crate::call::TargetHandle,
-        "velum:common/types.run": crate::call::RunResource,
-        "velum:connect/http.endpoint": crate::grant::http::Endpoint,
-        "velum:connect/libvirt.connection": crate::grant::libvirt::Connection,
-        "velum:connect/libvirt.domain": crate::grant::libvirt::Domain,
-        "velum:connect/files.directory": crate::grant::files::Directory,
+        "velum:common/types.target": crate::sandbox::host::TargetHandle,
+        "velum:common/types.run": crate::sandbox::host::RunResource,
+        "velum:connect/http.endpoint": crate::sandbox::host::Endpoint,
+        "velum:connect/libvirt.connection": crate::sandbox::host::Connection,
+        "velum:connect/libvirt.domain": crate::sandbox::host::Domain,
+        "velum:connect/files.directory": crate::sandbox::host::Directory,
     },
 });

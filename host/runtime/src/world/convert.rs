@@ -3,6 +3,7 @@
 use uuid::Uuid;
 use velum_model::{
     fault::{Fault, code},
+    iscsi::IscsiUnit,
     port::{
         Effect, Job, Outcome,
         storage::{Attachment, Initiator, registry},
@@ -221,10 +222,45 @@ fn granted(pool: &Target, attachment: &Attachment) -> Checked<()> {
                 Err(format!("attachment: {} is no device", clean(path, 200)))
             }
         }
+        registry::ATTACH_ISCSI => iscsi_granted(pool, attachment),
         kind => Err(format!(
             "attachment.kind {kind} is not granted to pools of this server"
         )),
     }
+}
+
+/// `portals` and `iqn_prefixes` of the pool's settings are all that a unit may be reached at and belong to.
+fn iscsi_granted(pool: &Target, attachment: &Attachment) -> Checked<()> {
+    let unit = IscsiUnit::of(attachment).map_err(|why| format!("attachment.params: {why}"))?;
+    if attachment.format != registry::FORMAT_RAW {
+        return Err("attachment.format: a unit of iSCSI is raw (1)".to_owned());
+    }
+    let listed = |key: &str| -> Vec<&str> {
+        let values = pool.config.get(key).and_then(serde_json::Value::as_array);
+        let texts = values.into_iter().flatten().filter_map(serde_json::Value::as_str);
+        texts.collect()
+    };
+    let portal = unit.portal;
+    if !listed("portals")
+        .iter()
+        .any(|granted| granted.parse() == Ok(portal))
+    {
+        return Err(format!(
+            "attachment: the portal {portal} is none of the pool's settings (portals)"
+        ));
+    }
+    let within = |prefix: &&str| {
+        let rest = unit.target.strip_prefix(*prefix);
+        // `iqn.2026-01.example` does not grant what `iqn.2026-01.example-2` names.
+        rest.is_some_and(|rest| rest.is_empty() || prefix.ends_with(':') || rest.starts_with([':', '.']))
+    };
+    if !listed("iqn_prefixes").iter().any(within) {
+        return Err(format!(
+            "attachment: the target {} is under none of the prefixes of the pool's settings (iqn_prefixes)",
+            unit.target
+        ));
+    }
+    Ok(())
 }
 
 /// The absolute path without detours that an attachment names.
@@ -361,10 +397,56 @@ mod tests {
             assert!(attachment(&pool, at(1, path)).is_err(), "{path}");
         }
         assert!(attachment(&pool, at(2, "/etc/shadow")).is_err());
-        assert!(
-            attachment(&pool, at(4, "/dev/sda")).is_err(),
-            "no portal is granted"
-        );
+    }
+
+    fn unit(portal: &str, target: &str) -> wit::Attachment {
+        let text = |code, text: &str| wit::Attr {
+            code,
+            value: wit::Value::Text(text.to_owned()),
+        };
+        wit::Attachment {
+            kind: registry::ATTACH_ISCSI,
+            format: registry::FORMAT_RAW,
+            params: vec![
+                text(registry::PARAM_PORTAL, portal),
+                text(registry::PARAM_TARGET, target),
+                wit::Attr {
+                    code: registry::PARAM_LUN,
+                    value: wit::Value::Number(1),
+                },
+            ],
+            ..at(4, "")
+        }
+    }
+
+    #[test]
+    fn a_unit_is_believed_only_at_the_portals_and_under_the_prefixes_of_its_pool() {
+        let pool = pool(json!({"portals": ["10.0.0.9:3260"], "iqn_prefixes": ["iqn.2026-01.example.array"]}));
+        let good = "iqn.2026-01.example.array:g1";
+        assert!(attachment(&pool, unit("10.0.0.9:3260", good)).is_ok());
+        for (portal, target) in [
+            ("10.0.0.9:3261", good),
+            ("10.0.0.8:3260", good),
+            ("array:3260", good),
+            ("10.0.0.9:3260", "iqn.2026-01.example.array-2:g1"),
+            ("10.0.0.9:3260", "iqn.2026-01.example"),
+            ("10.0.0.9:3260", "IQN.2026-01.example.array:g1"),
+        ] {
+            assert!(
+                attachment(&pool, unit(portal, target)).is_err(),
+                "{portal} {target}"
+            );
+        }
+        let qcow2 = wit::Attachment {
+            format: registry::FORMAT_QCOW2,
+            ..unit("10.0.0.9:3260", good)
+        };
+        assert!(attachment(&pool, qcow2).is_err());
+        let ungranted = Target {
+            config: json!({}),
+            ..pool
+        };
+        assert!(attachment(&ungranted, unit("10.0.0.9:3260", good)).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ pub mod storage;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::call::CallHost;
+use crate::sandbox::host::CallHost;
 
 /// The linker of drivers and providers: everything that their worlds may import. What a component may really use was
 /// found when it was admitted, and each host call checks the grant.

@@ -71,6 +71,7 @@ impl FakeNode {
                             boot_id: "boot".to_owned(),
                             version: "0".to_owned(),
                             hostname: "fake".to_owned(),
+                            initiators: Vec::new(),
                         },
                     };
                     let hello = frame::Frame::of(&greeting).unwrap();

@@ -22,12 +22,13 @@ use crate::{
     policies::built,
 };
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "placement-best-fit",
     "placement-first-fit",
     "placement-spread",
     "hypervisor-libvirt",
     "hypervisor-sim",
+    "storage-array",
     "storage-dir",
     "storage-sim",
 ];

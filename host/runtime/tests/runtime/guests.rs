@@ -24,7 +24,7 @@ impl Dialect {
         }
     }
 
-    fn resolve(&self) -> Resolve {
+    pub fn resolve(&self) -> Resolve {
         let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
         let mut resolve = Resolve::new();
         for package in ["common", "connect", "hypervisor", "storage", "placement"] {
@@ -55,6 +55,11 @@ impl Dialect {
 
     /// The component of a core module's text.
     pub fn component(&self, core: &str) -> Vec<u8> {
+        self.try_component(core).unwrap()
+    }
+
+    /// The same, for texts that may be none.
+    pub fn try_component(&self, core: &str) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
         let resolve = self.resolve();
         let (_, world) = resolve
             .worlds
@@ -62,14 +67,12 @@ impl Dialect {
             .map(|(id, world)| (&world.name, id))
             .find(|(name, _)| name.as_str() == self.world)
             .unwrap();
-        let mut module = wat::parse_str(core).unwrap();
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-        ComponentEncoder::default()
-            .module(&module)
-            .unwrap()
+        let mut module = wat::parse_str(core)?;
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+        Ok(ComponentEncoder::default()
+            .module(&module)?
             .validate(true)
-            .encode()
-            .unwrap()
+            .encode()?)
     }
 }
 
@@ -221,6 +224,11 @@ const DESCRIBE: &str = "i32.const 1028 i32.const 10 i32.store i32.const 1032 i32
 /// A driver whose every function does what its body says, drops its handles and answers the zeroed bytes, or what
 /// `$tell` left.
 pub fn driver(bodies: &[(&str, &str)]) -> Vec<u8> {
+    Dialect::of("hypervisor-driver").component(&driver_text(bodies))
+}
+
+/// The text of its module.
+pub fn driver_text(bodies: &[(&str, &str)]) -> String {
     let body = |name: &str| {
         bodies
             .iter()
@@ -235,12 +243,11 @@ pub fn driver(bodies: &[(&str, &str)]) -> Vec<u8> {
         "" => DESCRIBE,
         other => other,
     };
-    let core = format!(
+    format!(
         r#"(module {IMPORTS} {MEMORY} {DEEDS}
   (func (export "velum:hypervisor/driver@0.1.0#describe") (result i32) {describe})
   {functions})"#
-    );
-    Dialect::of("hypervisor-driver").component(&core)
+    )
 }
 
 fn function(name: &str, rest: &str, handles: u8, body: &str) -> String {

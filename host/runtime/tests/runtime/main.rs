@@ -11,3 +11,4 @@ mod far_side;
 mod first_party;
 mod guests;
 mod policies;
+mod processes;

@@ -54,8 +54,13 @@ impl Services {
         let cluster = cluster
             .map_err(|error| ServiceError::from_store("read the cluster", error))?
             .ok_or_else(|| no_such("/cluster_id", "cluster", new.cluster))?;
-        let driver = self
-            .newest_plugin(&cluster.driver, World::HypervisorDriver, "/cluster_id")
+        let (driver, first) = self
+            .plugin_for(
+                caller,
+                cluster.zone,
+                &cluster.driver,
+                (World::HypervisorDriver, "/cluster_id"),
+            )
             .await?;
         let id: ComputeHostId = self.fresh();
         let target = Target {
@@ -69,7 +74,8 @@ impl Services {
         let found = self.probe_host(&driver.digest, &target).await?;
         let mut host = self.host_of(id, new, &cluster, (driver.digest, found))?;
         host.config = target.config;
-        self.store_host(caller, host, &cluster, keyed.as_ref()).await
+        self.store_host(caller, (host, first), &cluster, keyed.as_ref())
+            .await
     }
 
     /// Asks node and driver what is there.
@@ -137,6 +143,7 @@ impl Services {
             observed: HostState::Up,
             boot_id: Some(found.facts.boot_id),
             observed_at: Some(now),
+            driven_since: None,
             generation: 1,
             created_at: now,
         })
@@ -146,7 +153,7 @@ impl Services {
     async fn store_host(
         &self,
         caller: &Caller,
-        mut host: ComputeHost,
+        (mut host, first): (ComputeHost, Option<Change>),
         cluster: &Cluster,
         keyed: Option<&Keyed<ComputeHost>>,
     ) -> Result<Answered<ComputeHost>, ServiceError> {
@@ -154,10 +161,12 @@ impl Services {
         for _ in 0..ADDRESS_TRIES {
             let promise = self.private_address(&host, wanted).await?;
             host.private_address = promise.as_ref().map(Promise::address);
+            let mut changes = vec![Change::InsertComputeHost(Box::new(host.clone()))];
+            changes.extend(first.clone());
             let commit = Commit {
                 fence: Some(self.fence(cluster.shard)?),
                 idempotency: keyed.map(|keyed| keyed.idempotency(&host)),
-                changes: vec![Change::InsertComputeHost(Box::new(host.clone()))],
+                changes,
                 events: vec![own_event(
                     caller,
                     "compute-host.created",

@@ -85,6 +85,11 @@ fn checked(verb: Verb, reason: Option<String>) -> Result<String, ServiceError> {
             "say how it is known: another guest may run on the strength of it",
         ));
     }
+    readable(reason)
+}
+
+/// A reason that can be kept and shown.
+pub(crate) fn readable(reason: String) -> Result<String, ServiceError> {
     let length = reason.chars().count();
     if length > REASON_MAX {
         return Err(ServiceError::invalid(

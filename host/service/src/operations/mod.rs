@@ -2,6 +2,8 @@
 
 mod decide;
 
+pub(crate) use decide::readable;
+
 use velum_operation::parked::Verb;
 
 /// What an operator says of a parked operation.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use velum_model::{
     id::*,
     infrastructure::{IpRange, IpRangeUse, Network},
-    plugin::Policy,
+    plugin::{Policy, PolicyShadow},
     tenancy::BUILT_IN_PROJECT,
 };
 use velum_placement::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim};
@@ -28,6 +28,10 @@ pub(crate) enum Note {
     Policies(ZoneId, Option<PolicyId>, Option<PolicyId>),
     /// A policy is new or changed.
     Policy(Box<Policy>),
+    /// A policy has a shadow.
+    Shadow(Box<PolicyShadow>),
+    /// A policy has no shadow any more; with an id, not this one.
+    ShadowGone(PolicyId, Option<ShadowId>),
     /// A range of a network.
     Range(IpRange, NetworkId),
     /// A network, whose gateway is nobody's.
@@ -105,6 +109,8 @@ fn notes(change: &Change, owner: ProjectId) -> [Option<Note>; 2] {
             generation: policy.generation + 1,
             ..policy.clone()
         }))),
+        Change::BeginShadow(shadow) => one(Note::Shadow(shadow.clone())),
+        Change::EndShadow { policy, id } => one(Note::ShadowGone(*policy, Some(*id))),
         Change::Delete { table, id, .. } => one(gone(*table, *id)),
         Change::InsertNic { nic, range, .. } => one(Note::Nic(nic.id, *range, nic.address)),
         Change::DeleteNic(id) => one(Note::NicGone(*id)),

@@ -6,7 +6,7 @@ use velum_model::{
     id::*,
     infrastructure::{Cluster, Zone},
     page::{Page, Paged},
-    plugin::Policy,
+    plugin::{Policy, PolicyShadow},
     tenancy::Scope,
 };
 use velum_placement::{RunClaim, VolumeClaim};
@@ -24,6 +24,7 @@ pub(crate) struct Loaded {
     pub volumes: Vec<VolumeClaim>,
     pub nics: Vec<(NicId, NetworkId, Ipv4Addr)>,
     pub policies: Vec<Policy>,
+    pub shadows: Vec<PolicyShadow>,
 }
 
 /// Reads every page of a list.
@@ -79,6 +80,7 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreErr
         nics.extend(plugged.iter().map(|nic| (nic.id, nic.network, nic.address)));
     }
     let policies = all!(page => reader.policies(&PolicyFilter::default(), page));
+    let shadows = reader.shadows().await?;
     Ok(Loaded {
         zone,
         clusters,
@@ -87,5 +89,6 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreErr
         volumes: volumes.iter().map(VolumeClaim::from).collect(),
         nics,
         policies,
+        shadows,
     })
 }

@@ -14,10 +14,11 @@ mod inbox;
 mod load;
 mod policy;
 mod state;
+mod watching;
 
 use std::{net::Ipv4Addr, sync::Arc, thread};
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 use velum_model::{
     chance::Ids,
@@ -32,8 +33,13 @@ use velum_store::{Reader, StoreError};
 pub(crate) use digest::{Note, digest};
 pub(crate) use inbox::Inbox;
 pub(crate) use state::stand_in;
+pub(crate) use watching::{MISFITS, Misfit};
 
-use crate::error::{SOON_S, ServiceError};
+use crate::{
+    desk::Desk,
+    error::{SOON_S, ServiceError},
+    settings::Probation,
+};
 use inbox::Order;
 
 /// What a machine needs, with the identities that its claims will be committed under.
@@ -115,6 +121,12 @@ pub(crate) struct PlannerParts {
     pub plugins: Arc<dyn Plugins>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
+    /// Where shadows are asked.
+    pub desk: Arc<Desk>,
+    /// How new versions of policies are watched.
+    pub probation: Probation,
+    /// Who takes back those that do not do.
+    pub misfits: mpsc::Sender<Misfit>,
 }
 
 impl Planner {

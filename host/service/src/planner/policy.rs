@@ -46,6 +46,11 @@ impl Policies {
         self.rows.remove(&id);
     }
 
+    /// A policy's row.
+    pub(crate) fn row(&self, id: Option<PolicyId>) -> Option<&Policy> {
+        self.rows.get(&id?)
+    }
+
     /// Takes the ranker of a policy out, to be put back with [`Policies::give`]; none = the built-in one.
     pub(crate) fn take(&mut self, id: Option<PolicyId>) -> Ranker {
         let Some(id) = id else {

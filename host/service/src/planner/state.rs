@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
-use velum_model::{id::*, infrastructure::IpRangeUse, plugin::Fallback};
+use velum_model::{Timestamp, id::*, infrastructure::IpRangeUse, plugin::Fallback};
 use velum_placement::{
     AddressBook, Circumstances, Detail, DiskAsk, HostRow, Inventory, LayerClaim, NoAddress, Outcome,
     PoolChoice, PoolRow, Positions, RunClaim, TemplateAsk, Update, VolumeClaim, choose, choose_pool, explain,
@@ -18,6 +18,7 @@ use super::{
     inbox::{Inbox, Order, Work},
     load::Loaded,
     policy::Policies,
+    watching::{Seen, Watching},
 };
 
 /// See the module.
@@ -31,6 +32,7 @@ pub(crate) struct State {
     policies: Policies,
     policy: Option<PolicyId>,
     pool_policy: Option<PolicyId>,
+    watching: Watching,
     /// Claims of plans that are not committed yet, by run or (for volumes alone) volume.
     tentative: HashMap<Uuid, Tentative>,
     /// News since a load began.
@@ -55,6 +57,7 @@ impl State {
             policies: Policies::new(Arc::clone(&parts.plugins)),
             policy: None,
             pool_policy: None,
+            watching: Watching::new(Arc::clone(&parts.desk), parts.probation, parts.misfits.clone()),
             tentative: HashMap::new(),
             since_load: None,
             parts,
@@ -124,6 +127,8 @@ impl State {
             }
             Note::Confirmed(key) => self.confirm(*key),
             Note::Policy(policy) => self.policies.put(policy.as_ref().clone()),
+            Note::Shadow(shadow) => self.watching.begin(shadow.as_ref().clone()),
+            Note::ShadowGone(policy, id) => self.watching.end(*policy, *id),
             Note::Network(network) if network.zone == self.zone => {
                 self.gateways.insert(network.id, network.gateway);
             }
@@ -153,7 +158,10 @@ impl State {
     fn forget(&mut self, table: Table, id: Uuid) {
         match table {
             Table::IpRange => self.addresses.remove(Id::from_uuid(id)),
-            Table::Policy => self.policies.remove(Id::from_uuid(id)),
+            Table::Policy => {
+                self.policies.remove(Id::from_uuid(id));
+                self.watching.forget(Id::from_uuid(id));
+            }
             Table::Network => {
                 self.gateways.remove(&Id::from_uuid(id));
             }
@@ -212,6 +220,7 @@ impl State {
         for policy in loaded.policies {
             self.policies.put(policy);
         }
+        self.watching.replace(loaded.shadows);
         for update in inventory_of(&loaded.clusters, &loaded.inventory) {
             self.inventory.apply(update);
         }
@@ -284,10 +293,13 @@ impl State {
         let seed = self.parts.ids.seed();
         let mut hosts = self.policies.take(ask.policy.or(self.policy));
         let mut pools = self.policies.take(self.pool_policy);
+        let asked = self.parts.clock.now();
         let outcome = choose(&self.inventory, &ask.ask, seed, &mut hosts, &mut pools);
         self.policies.give(hosts);
         self.policies.give(pools);
         let now = self.parts.clock.now();
+        let took = u64::try_from(now.micros() - asked.micros()).unwrap_or(0);
+        self.watch(ask, seed, &outcome, (took, now));
         let circumstances = Circumstances {
             id: velum_model::chance::fresh(self.parts.ids.as_ref()),
             zone: self.zone,
@@ -321,6 +333,21 @@ impl State {
             wants_layer,
             decision,
         })
+    }
+
+    /// What is seen of the policies that decided; a dry run is not shown to shadows.
+    fn watch(&mut self, ask: &PlanAsk, seed: u64, outcome: &Outcome, (took, now): (u64, Timestamp)) {
+        let hosts = self.policies.row(outcome.policy.policy);
+        self.watching.saw(hosts, Seen::of_hosts(outcome), now);
+        if !ask.ask.disks.is_empty() && !outcome.candidates.is_empty() {
+            let pools = self.policies.row(outcome.pool_policy.policy);
+            self.watching
+                .saw(pools, Seen::of_pools(&outcome.pool_policy), now);
+        }
+        if !ask.dry_run {
+            self.watching
+                .show(&self.inventory, (&ask.ask, seed), outcome, took);
+        }
     }
 
     fn claim_addresses(

@@ -4,6 +4,7 @@ use serde_json::json;
 use velum_model::{
     PluginId,
     page::Page,
+    plugin::Digest,
     tenancy::{BUILT_IN_PROJECT, Caller},
 };
 use velum_store::{PolicyFilter, Table};
@@ -38,6 +39,7 @@ impl Services {
                 by: format!("the policy {}", policy.name),
             });
         }
+        self.ensure_nobody_may_go_back(&plugin.digest).await?;
         let removal = Removal {
             what: "plugin",
             table: Table::Plugin,
@@ -53,5 +55,37 @@ impl Services {
         self.plugins().remove(&plugin.digest).await?;
         let forgotten = self.store().forget_component(&plugin.digest).await;
         forgotten.map_err(|error| ServiceError::from_store("forget the component", error))
+    }
+
+    /// A version that a policy on probation may be put back to stays until it is over.
+    async fn ensure_nobody_may_go_back(&self, digest: &Digest) -> Result<(), ServiceError> {
+        let failed = |error| ServiceError::from_store("look who may go back to the plugin", error);
+        let all = Page {
+            limit: Page::MAX_LIMIT,
+            after: None,
+        };
+        let policies = self.read().policies(&PolicyFilter::default(), all).await;
+        for policy in policies.map_err(failed)?.items {
+            let ends = policy.since.plus_millis(self.settings().probation.for_ms);
+            if !policy.cause.is_on_probation() || self.now() >= ends {
+                continue;
+            }
+            let versions = self.read().policy_versions(policy.id).await.map_err(failed)?;
+            let back = versions.iter().find(|version| {
+                version.generation < policy.generation
+                    && (version.digest != policy.digest || version.config != policy.config)
+            });
+            if back.is_some_and(|back| back.digest == *digest) {
+                return Err(ServiceError::InvalidState {
+                    what: "plugin",
+                    id: policy.id.uuid(),
+                    problem: format!(
+                        "the policy {} is on probation until {ends} and may be put back to it: remove it after that",
+                        policy.name
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 }

@@ -1,14 +1,17 @@
 //! `PATCH /v1/policies/{id}`
 
-use velum_model::{PolicyId, plugin::Policy, tenancy::Caller};
-use velum_store::{Change, Commit};
+use velum_model::{
+    PolicyId,
+    plugin::{Policy, PolicyCause},
+    tenancy::Caller,
+};
 
 use super::ChangePolicy;
 use crate::{
     compute_hosts::object,
     error::ServiceError,
     services::Services,
-    write::{expect, lost_a_race, own_event},
+    write::{expect, lost_a_race},
 };
 
 impl Services {
@@ -41,6 +44,7 @@ impl Services {
     ) -> Result<Policy, ServiceError> {
         let mut policy = self.policy_get(caller, id).await?;
         expect("policy", id.uuid(), expected, policy.generation)?;
+        let was = (policy.digest.clone(), policy.config.clone());
         if let Some(name) = &change.name {
             policy.name = name.clone();
         }
@@ -54,13 +58,15 @@ impl Services {
             self.check_policy(&policy.digest, &policy.config).await?;
         }
         policy.fallback = change.fallback.unwrap_or(policy.fallback);
-        let commit = Commit {
-            changes: vec![Change::UpdatePolicy(policy.clone())],
-            events: vec![own_event(caller, "policy.changed", ("policies", id.uuid()))],
-            ..Commit::default()
-        };
-        self.commit("change the policy", commit).await?;
-        policy.generation += 1;
-        Ok(policy)
+        if (&policy.digest, &policy.config) != (&was.0, &was.1) {
+            policy.since = self.now();
+            policy.cause = PolicyCause::Changed;
+        }
+        let mut changed = policy.clone();
+        changed.generation += 1;
+        let by = (caller.name.as_str(), None);
+        self.put_version(by, policy, (String::new(), "policy.changed"), Vec::new())
+            .await?;
+        Ok(changed)
     }
 }

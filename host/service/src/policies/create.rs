@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 use velum_model::{
-    plugin::{Digest, Policy, World},
+    plugin::{Digest, Policy, PolicyCause, World},
     port::plugins::ConfigPart,
     tenancy::Caller,
 };
 use velum_store::{Change, Commit};
 
-use super::{NewPolicy, PluginChoice};
+use super::{NewPolicy, PluginChoice, versions::version_of};
 use crate::{
     compute_hosts::object,
     error::ServiceError,
@@ -36,6 +36,7 @@ impl Services {
         let digest = self.policy_plugin(&new.plugin).await?;
         let config = object(new.config);
         self.check_policy(&digest, &config).await?;
+        let now = self.now();
         let policy = Policy {
             id: self.fresh(),
             name: new.name,
@@ -43,10 +44,16 @@ impl Services {
             config,
             fallback: new.fallback,
             generation: 1,
-            created_at: self.now(),
+            since: now,
+            cause: PolicyCause::Created,
+            created_at: now,
         };
+        let version = version_of(&policy, String::new(), &caller.name, now);
         let commit = Commit {
-            changes: vec![Change::InsertPolicy(policy.clone())],
+            changes: vec![
+                Change::InsertPolicy(policy.clone()),
+                Change::InsertPolicyVersion(Box::new(version)),
+            ],
             events: vec![own_event(
                 caller,
                 "policy.created",
@@ -65,11 +72,15 @@ impl Services {
                 let plugin = self
                     .newest_plugin(name, World::PlacementPolicy, "/plugin")
                     .await?;
+                self.ensure_activatable(&plugin)?;
                 Ok(plugin.digest)
             }
             PluginChoice::Digest(digest) => {
                 let plugin = self.read().plugin_by_digest(digest).await;
                 let plugin = plugin.map_err(|error| ServiceError::from_store("look up the plugin", error))?;
+                if let Some(plugin) = &plugin {
+                    self.ensure_activatable(plugin)?;
+                }
                 match plugin.map(|plugin| plugin.manifest.world) {
                     Some(World::PlacementPolicy) => Ok(digest.clone()),
                     Some(world) => Err(ServiceError::invalid(

@@ -3,11 +3,14 @@
 mod change;
 mod create;
 mod delete;
+mod shadow;
+mod versions;
 
 use serde_json::Value;
 use velum_model::{
     Name,
-    plugin::{Digest, Fallback},
+    plugin::{Digest, Fallback, PolicyShadow},
+    shadow::ShadowCounts,
 };
 
 /// A policy to be made. Configuration and component are tried once before anything is stored.
@@ -34,6 +37,24 @@ pub struct ChangePolicy {
     pub config: Option<Value>,
     /// Another fallback.
     pub fallback: Option<Fallback>,
+}
+
+/// A shadow to be begun.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewShadow {
+    /// Which component; none = the policy's own.
+    pub plugin: Option<PluginChoice>,
+    /// Its configuration; none = the policy's own.
+    pub config: Option<Value>,
+}
+
+/// A shadow, and what was seen of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShadowReport {
+    /// The shadow.
+    pub shadow: PolicyShadow,
+    /// What was counted, over all zones and servers.
+    pub counts: ShadowCounts,
 }
 
 /// Which installed plugin is meant.

@@ -19,7 +19,7 @@ use crate::{
     error::ServiceError,
     request::{Answered, Keyed},
     services::Services,
-    targets::{check_addresses, check_attributes, probe, tidy_tags, unanswered},
+    targets::{ADDRESS_MAX, check_addresses, check_attributes, probe, tidy_tags, unanswered},
     write::{administer, no_such, own_event},
 };
 
@@ -40,11 +40,17 @@ impl Services {
             return Ok(Answered::Replayed(answer));
         }
         check_addresses(new.node.as_deref(), new.endpoint.as_deref())?;
+        check_credential(&new)?;
         check_attributes(&new.attributes)?;
         let zone = self.zone_named(caller, new.zone, "/zone_id").await?;
         self.check_scope(&zone, new.scope).await?;
-        let provider = self
-            .newest_plugin(&new.provider, World::StorageProvider, "/provider")
+        let (provider, first) = self
+            .plugin_for(
+                caller,
+                zone.id,
+                &new.provider,
+                (World::StorageProvider, "/provider"),
+            )
             .await?;
         let id: StoragePoolId = self.fresh();
         let target = Target {
@@ -53,7 +59,7 @@ impl Services {
             config: object(new.config.clone()),
             node: new.node.clone(),
             endpoint: new.endpoint.clone(),
-            secret: None,
+            secret: new.credential.clone(),
         };
         let (descriptor, space) = self.probe_pool(&provider.digest, &target).await?;
         let capacity = capacity_of(new.capacity, space)?;
@@ -66,6 +72,7 @@ impl Services {
             config: target.config,
             node: new.node,
             endpoint: new.endpoint,
+            credential: new.credential,
             capacity,
             bytes_ceiling: capacity.get(),
             bytes_used: 0,
@@ -73,12 +80,15 @@ impl Services {
             attributes: new.attributes,
             abilities: abilities_of(descriptor),
             intent: Intent::Enabled,
+            driven_since: None,
             generation: 1,
             created_at: self.now(),
         };
+        let mut changes = vec![Change::InsertStoragePool(Box::new(pool.clone()))];
+        changes.extend(first);
         let commit = Commit {
             fence: Some(self.fence(zone.shard)?),
-            changes: vec![Change::InsertStoragePool(Box::new(pool.clone()))],
+            changes,
             events: vec![own_event(
                 caller,
                 "storage-pool.created",
@@ -121,6 +131,29 @@ impl Services {
     }
 }
 
+/// A credential is named by the file that it lies in, and only for requests that are sent.
+fn check_credential(new: &NewStoragePool) -> Result<(), ServiceError> {
+    let Some(credential) = &new.credential else {
+        return Ok(());
+    };
+    let field = "/credential";
+    if new.endpoint.is_none() {
+        return Err(ServiceError::invalid(
+            field,
+            "a pool without an endpoint is sent no requests",
+            "give the endpoint, too, or leave the credential out",
+        ));
+    }
+    if !credential.starts_with("file:/") || credential.len() > ADDRESS_MAX {
+        return Err(ServiceError::invalid(
+            field,
+            format!("it is not of the form file:/absolute/path, in at most {ADDRESS_MAX} bytes"),
+            "put the credential into a file that only the server can read, and name that",
+        ));
+    }
+    Ok(())
+}
+
 fn capacity_of(wanted: Option<Bytes>, space: Space) -> Result<Bytes, ServiceError> {
     let field = "/capacity_bytes";
     match wanted {
@@ -144,7 +177,8 @@ fn capacity_of(wanted: Option<Bytes>, space: Space) -> Result<Bytes, ServiceErro
     }
 }
 
-fn abilities_of(descriptor: ProviderDescriptor) -> PoolAbilities {
+/// What is kept of what a provider says of a pool.
+pub(crate) fn abilities_of(descriptor: ProviderDescriptor) -> PoolAbilities {
     PoolAbilities {
         attachment_kinds: descriptor.attachment_kinds,
         formats: descriptor.formats,
@@ -152,5 +186,17 @@ fn abilities_of(descriptor: ProviderDescriptor) -> PoolAbilities {
         granularity_bytes: descriptor.granularity_bytes,
         min_bytes: descriptor.min_bytes,
         max_bytes: descriptor.max_bytes,
+    }
+}
+
+/// Handles of calls are made for a target; a description needs no more.
+pub(crate) fn target_of_pool(pool: &StoragePool) -> Target {
+    Target {
+        kind: TargetKind::StoragePool,
+        id: pool.id.uuid(),
+        config: pool.config.clone(),
+        node: pool.node.clone(),
+        endpoint: pool.endpoint.clone(),
+        secret: None,
     }
 }

@@ -6,6 +6,8 @@ mod delete;
 
 use std::collections::BTreeMap;
 
+pub(crate) use create::{abilities_of, target_of_pool};
+
 use serde_json::Value;
 use velum_model::{Name, id::ZoneId, infrastructure::PoolScope, quantity::Bytes};
 
@@ -18,7 +20,7 @@ pub struct NewStoragePool {
     pub scope: PoolScope,
     /// Unique in the zone.
     pub name: Name,
-    /// Name of an installed storage provider; the newest version is used.
+    /// Name of an installed storage provider; the version that is active in the zone is used, else the newest.
     pub provider: Name,
     /// Settings of the provider for this pool, checked against the plugin's schema (`[target]`).
     pub config: Value,
@@ -26,6 +28,8 @@ pub struct NewStoragePool {
     pub node: Option<String>,
     /// Origin of its HTTP API.
     pub endpoint: Option<String>,
+    /// Where the operator keeps the credential that requests to it carry (`file:/absolute/path`).
+    pub credential: Option<String>,
     /// What may be used of it; none = what the probe finds free.
     pub capacity: Option<Bytes>,
     /// Tags that offerings may ask for.

@@ -14,6 +14,7 @@ use velum_model::{
     chance::Ids,
     enrolment::{HostPort, Identity},
     fault::{Fault, code},
+    grant::Capabilities,
     id::*,
     plugin::{Digest, Manifest, World},
     port::{
@@ -55,10 +56,14 @@ impl Clock for Ticking {
     }
 }
 
-/// Components are texts: `driver`, `provider`, `pools`, or a policy by what it does: `plain`, `traps`, `nonsense`.
+/// Components are texts: `driver`, `provider`, `pools`, or a policy by what it does: `plain`, `traps`, `nonsense`,
+/// `refuses`; with `@` and a version behind. A line `# asks JSON` of the
+/// manifest says what it asks for.
 #[derive(Default)]
 pub struct FakePlugins {
     installed: Mutex<Vec<(Digest, String)>>,
+    /// What each was granted.
+    pub granted: Mutex<Vec<(Digest, Capabilities)>>,
     /// How many instances of policies were made.
     pub instances: AtomicU64,
 }
@@ -74,34 +79,37 @@ impl FakePlugins {
 }
 
 pub fn digest_of(text: &str) -> Digest {
-    let mut hex: String = text.bytes().map(|b| format!("{b:02x}")).collect();
-    while hex.len() < 64 {
-        hex.push('0');
-    }
-    Digest::from_hex(&hex).expect("64 digits")
+    velum_bundle::digest(text.as_bytes())
 }
 
 #[async_trait]
 impl Plugins for FakePlugins {
-    async fn install(&self, component: Vec<u8>, _: Option<String>) -> Result<Inspected, PluginRefused> {
+    async fn inspect(
+        &self,
+        component: Vec<u8>,
+        manifest: Option<String>,
+    ) -> Result<Inspected, PluginRefused> {
         let text =
             String::from_utf8(component).map_err(|_| PluginRefused::Invalid("not a component".into()))?;
-        let world = match text.as_str() {
+        let (kind, version) = text.split_once('@').unwrap_or((text.as_str(), "0.1.0"));
+        let world = match kind {
             "driver" => World::HypervisorDriver,
             "provider" => World::StorageProvider,
             _ => World::PlacementPolicy,
         };
-        let digest = digest_of(&text);
-        self.installed.lock().push((digest.clone(), text.clone()));
+        let asks = manifest.as_deref().unwrap_or_default().lines().find_map(|line| {
+            let asks = line.strip_prefix("# asks ")?;
+            serde_json::from_str(asks).ok()
+        });
         Ok(Inspected {
-            digest,
+            digest: digest_of(&text),
             world,
             manifest: Manifest {
-                name: Name::new(text).expect("a name"),
-                version: "0.1.0".into(),
+                name: Name::new(kind).expect("a name"),
+                version: version.into(),
                 world,
                 description: String::new(),
-                capabilities: Default::default(),
+                capabilities: asks.unwrap_or_default(),
                 config: None,
                 target: None,
                 limits: Default::default(),
@@ -112,7 +120,20 @@ impl Plugins for FakePlugins {
             compile_ms: 1,
         })
     }
-    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused> {
+    async fn install_granted(&self, installing: Installing) -> Result<Inspected, PluginRefused> {
+        let text = String::from_utf8_lossy(&installing.component).into_owned();
+        let found = self.inspect(installing.component, installing.manifest).await?;
+        self.installed.lock().push((found.digest.clone(), text));
+        self.granted
+            .lock()
+            .push((found.digest.clone(), installing.grant.unwrap_or_default()));
+        Ok(found)
+    }
+    async fn load_granted(
+        &self,
+        digest: &Digest,
+        _: Option<Capabilities>,
+    ) -> Result<Inspected, PluginRefused> {
         Err(PluginRefused::NotLoaded(digest.clone()))
     }
     async fn remove(&self, digest: &Digest) -> Result<(), PluginRefused> {
@@ -138,6 +159,7 @@ impl Plugins for FakePlugins {
     }
     fn policy(&self, digest: &Digest, _: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {
         let behaviour = self.text_of(digest)?;
+        let behaviour = behaviour.split('@').next().unwrap_or_default().to_owned();
         self.instances.fetch_add(1, Ordering::Relaxed);
         let row_kind = if behaviour == "pools" {
             registry::ROW_STORAGE_POOL
@@ -183,6 +205,7 @@ impl PlacementPolicy for FakePolicy {
         match self.behaviour.as_str() {
             "traps" => Err(PolicyFailure::Trapped("unreachable".into())),
             "nonsense" => Ok(vec![1; rows.len() + 1]),
+            "refuses" => Ok(vec![registry::REFUSE | 7; rows.len()]),
             _ => Ok(vec![5; rows.len()]),
         }
     }

@@ -59,6 +59,14 @@ pub fn fresh<T>(answered: Answered<T>) -> T {
 }
 
 pub async fn open(directory: &std::path::Path) -> (Store, Services, Arc<FakePlugins>) {
+    let settings = Settings {
+        unsigned: Unsigned::Allow,
+        ..Settings::default()
+    };
+    open_as(directory, settings).await
+}
+
+pub async fn open_as(directory: &std::path::Path, settings: Settings) -> (Store, Services, Arc<FakePlugins>) {
     let ids = Arc::new(Counting::default());
     let clock = Arc::new(Ticking::default());
     let watch = Watch::new();
@@ -81,6 +89,7 @@ pub async fn open(directory: &std::path::Path) -> (Store, Services, Arc<FakePlug
         clock,
         ids,
         watch,
+        settings,
     })
     .await
     .expect("the services start");
@@ -97,19 +106,27 @@ pub fn administrator() -> Caller {
 
 impl Cloud {
     pub async fn of(size: Size) -> Self {
+        let settings = Settings {
+            unsigned: Unsigned::Allow,
+            ..Settings::default()
+        };
+        Self::with(size, settings).await
+    }
+
+    pub async fn with(size: Size, settings: Settings) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (store, services, plugins) = open(directory.path()).await;
+        let (store, services, plugins) = open_as(directory.path(), settings).await;
         let caller = administrator();
         store
             .insert_token(caller.token, &caller.name, b"hash", Scope::All)
             .await
             .expect("a token");
         for component in [
-            "driver", "provider", "plain", "other", "traps", "nonsense", "pools",
+            "driver", "provider", "plain", "other", "traps", "nonsense", "refuses", "pools",
         ] {
             let new = NewPlugin {
                 component: component.into(),
-                manifest: None,
+                ..NewPlugin::default()
             };
             services
                 .plugin_install(&caller, new, None)
@@ -327,6 +344,7 @@ pub fn new_pool(zone: &Zone) -> NewStoragePool {
         config: settings(),
         node: None,
         endpoint: None,
+        credential: None,
         capacity: None,
         tags: Vec::new(),
         attributes: BTreeMap::new(),

@@ -3,6 +3,7 @@
 pub(crate) mod claims;
 pub(crate) mod nodes;
 pub(crate) mod operation;
+pub(crate) mod plugins;
 pub(crate) mod records;
 pub(crate) mod rest;
 

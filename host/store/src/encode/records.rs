@@ -202,7 +202,8 @@ pub(crate) fn insert_storage_pool(change: &Change) -> Keyed {
     let row = json!({
         "id": hex(pool.id), "zone": hex(pool.zone), "scope_cluster": cluster, "scope_host": host,
         "name": pool.name, "provider": pool.provider, "config": text(&pool.config), "node": pool.node,
-        "endpoint": pool.endpoint, "capacity": pool.capacity, "tags": text(&pool.tags),
+        "endpoint": pool.endpoint, "credential": pool.credential, "capacity": pool.capacity,
+        "tags": text(&pool.tags),
         "attributes": text(&pool.attributes), "abilities": text(&pool.abilities),
         "intent": word(&pool.intent), "generation": pool.generation, "created_at": pool.created_at,
     });
@@ -222,7 +223,8 @@ pub(crate) fn update_storage_pool(change: &Change) -> Keyed {
     };
     let row = json!({
         "id": hex(pool.id), "generation": pool.generation, "name": pool.name, "provider": pool.provider,
-        "config": text(&pool.config), "node": pool.node, "endpoint": pool.endpoint, "capacity": pool.capacity,
+        "config": text(&pool.config), "node": pool.node, "endpoint": pool.endpoint,
+        "credential": pool.credential, "capacity": pool.capacity,
         "tags": text(&pool.tags), "attributes": text(&pool.attributes), "abilities": text(&pool.abilities),
         "intent": word(&pool.intent),
     });

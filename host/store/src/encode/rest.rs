@@ -1,4 +1,4 @@
-//! Rows of offerings, plugins and policies, and of orphans.
+//! Rows of offerings and of orphans.
 
 use serde_json::json;
 
@@ -98,39 +98,4 @@ pub(crate) fn update_network_offering(change: &Change) -> Keyed {
     };
     let row = json!({ "id": hex(offering.id), "generation": offering.generation, "name": offering.name });
     Some((offering.id.uuid(), row))
-}
-
-pub(crate) fn insert_plugin(change: &Change) -> Keyed {
-    let Change::InsertPlugin(plugin) = change else {
-        return None;
-    };
-    let row = json!({
-        "id": hex(plugin.id), "digest": plugin.digest, "name": plugin.manifest.name,
-        "version": plugin.manifest.version, "world": plugin.manifest.world.as_str(),
-        "manifest": text(&plugin.manifest), "imports": text(&plugin.imports), "exports": text(&plugin.exports),
-        "size_bytes": plugin.size_bytes, "created_at": plugin.created_at,
-    });
-    Some((plugin.id.uuid(), row))
-}
-
-pub(crate) fn insert_policy(change: &Change) -> Keyed {
-    let Change::InsertPolicy(policy) = change else {
-        return None;
-    };
-    let row = json!({
-        "id": hex(policy.id), "name": policy.name, "digest": policy.digest, "config": text(&policy.config),
-        "fallback": word(&policy.fallback), "generation": policy.generation, "created_at": policy.created_at,
-    });
-    Some((policy.id.uuid(), row))
-}
-
-pub(crate) fn update_policy(change: &Change) -> Keyed {
-    let Change::UpdatePolicy(policy) = change else {
-        return None;
-    };
-    let row = json!({
-        "id": hex(policy.id), "generation": policy.generation, "name": policy.name, "digest": policy.digest,
-        "config": text(&policy.config), "fallback": word(&policy.fallback),
-    });
-    Some((policy.id.uuid(), row))
 }

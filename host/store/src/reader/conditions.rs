@@ -151,6 +151,11 @@ conditions! {
         version: "plugin.version = ?" by |version: &String| Value::from(version.as_str());
         world: "plugin.world = ?" by named;
         digest: "plugin.digest = ?" by |digest: &velum_model::plugin::Digest| Value::from(digest.as_str());
+        publisher: "k.publisher = ?" by |id| Value::from(*id);
+        key: "plugin.signed_by = ?" by |id| Value::from(*id);
+    }
+    PublisherFilter {
+        name: "publisher.name = ?" by name;
     }
     PolicyFilter {
         name: "policy.name = ?" by name;

@@ -1,14 +1,9 @@
-//! How the hierarchy is read: zones to address ranges, offerings, plugins, policies.
+//! How the hierarchy is read: zones to address ranges, offerings.
 
 use std::net::Ipv4Addr;
 
 use uuid::Uuid;
-use velum_model::{
-    id::*,
-    infrastructure::*,
-    net::AddressRange,
-    plugin::{Manifest, Plugin, Policy},
-};
+use velum_model::{id::*, infrastructure::*, net::AddressRange};
 
 use super::Stored;
 use crate::{
@@ -42,14 +37,14 @@ fn both(a: Option<Uuid>, b: Option<Uuid>) -> (Option<Uuid>, Option<Uuid>) {
     (a, b)
 }
 
-fn json<T: serde::de::DeserializeOwned>(
+pub(super) fn json<T: serde::de::DeserializeOwned>(
     columns: &mut Columns<'_>,
     column: &'static str,
 ) -> Result<T, StoreError> {
     Ok(columns.take::<Json<T>>(column)?.0)
 }
 
-fn named<T: serde::de::DeserializeOwned>(
+pub(super) fn named<T: serde::de::DeserializeOwned>(
     columns: &mut Columns<'_>,
     column: &'static str,
 ) -> Result<T, StoreError> {
@@ -102,6 +97,7 @@ stored! {
         compute_host.private_address, compute_host.vcpus, compute_host.memory, room.vcpus_ceiling,
         room.memory_ceiling, room.vcpus_used, room.memory_used, compute_host.tags, compute_host.attributes,
         compute_host.abilities, compute_host.intent, seen.state, seen.boot_id, seen.seen_at,
+        (SELECT MAX(b.until) FROM plugin_before b WHERE b.place = compute_host.id),
         compute_host.generation, compute_host.created_at
      FROM compute_host JOIN compute_host_room room ON room.id = compute_host.id
      LEFT JOIN compute_host_seen seen ON seen.id = compute_host.id",
@@ -129,14 +125,17 @@ stored! {
         observed: c.take::<Option<Word<HostState>>>("state")?.map_or(HostState::Unknown, |state| state.0),
         boot_id: c.take("boot_id")?,
         observed_at: c.take("seen_at")?,
+        driven_since: c.take("until")?,
         generation: c.take("generation")?,
         created_at: c.take("created_at")?,
     };
     StoragePool, "storage_pool",
     "SELECT storage_pool.id, storage_pool.zone, storage_pool.scope_cluster, storage_pool.scope_host,
         storage_pool.name, storage_pool.provider, storage_pool.config, storage_pool.node, storage_pool.endpoint,
-        storage_pool.capacity, room.bytes_ceiling, room.bytes_used, storage_pool.tags, storage_pool.attributes,
-        storage_pool.abilities, storage_pool.intent, storage_pool.generation, storage_pool.created_at
+        storage_pool.credential, storage_pool.capacity, room.bytes_ceiling, room.bytes_used, storage_pool.tags,
+        storage_pool.attributes, storage_pool.abilities, storage_pool.intent,
+        (SELECT MAX(b.until) FROM plugin_before b WHERE b.place = storage_pool.id), storage_pool.generation,
+        storage_pool.created_at
      FROM storage_pool JOIN storage_pool_room room ON room.id = storage_pool.id",
     |c| StoragePool {
         id: c.take("id")?,
@@ -151,6 +150,7 @@ stored! {
         config: json(c, "config")?,
         node: c.take("node")?,
         endpoint: c.take("endpoint")?,
+        credential: c.take("credential")?,
         capacity: c.take("capacity")?,
         bytes_ceiling: c.take("bytes_ceiling")?,
         bytes_used: c.take("bytes_used")?,
@@ -158,6 +158,7 @@ stored! {
         attributes: json(c, "attributes")?,
         abilities: json(c, "abilities")?,
         intent: named(c, "intent")?,
+        driven_since: c.take("until")?,
         generation: c.take("generation")?,
         created_at: c.take("created_at")?,
     };
@@ -251,30 +252,6 @@ stored! {
         id: c.take("id")?,
         name: c.take("name")?,
         kind: named(c, "kind")?,
-        generation: c.take("generation")?,
-        created_at: c.take("created_at")?,
-    };
-    Plugin, "plugin",
-    "SELECT plugin.id, plugin.digest, plugin.manifest, plugin.imports, plugin.exports, plugin.size_bytes,
-        plugin.created_at FROM plugin",
-    |c| Plugin {
-        id: c.take("id")?,
-        digest: c.take("digest")?,
-        manifest: json::<Manifest>(c, "manifest")?,
-        imports: json(c, "imports")?,
-        exports: json(c, "exports")?,
-        size_bytes: c.take("size_bytes")?,
-        created_at: c.take("created_at")?,
-    };
-    Policy, "policy",
-    "SELECT policy.id, policy.name, policy.digest, policy.config, policy.fallback, policy.generation,
-        policy.created_at FROM policy",
-    |c| Policy {
-        id: c.take("id")?,
-        name: c.take("name")?,
-        digest: c.take("digest")?,
-        config: json(c, "config")?,
-        fallback: named(c, "fallback")?,
         generation: c.take("generation")?,
         created_at: c.take("created_at")?,
     };

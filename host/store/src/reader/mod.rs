@@ -7,6 +7,7 @@ mod conditions;
 mod hierarchy;
 mod nodes;
 mod orphans;
+mod plugins;
 mod tenant;
 mod work;
 
@@ -24,6 +25,7 @@ use velum_model::{
     plugin::{Plugin, Policy},
     storage::{Layer, Template, Volume},
     tenancy::Scope,
+    trust::Publisher,
 };
 
 use crate::{
@@ -278,6 +280,10 @@ unscoped! {
     plugin(PluginId) -> Plugin;
     /// Plugins that match.
     plugins(PluginFilter);
+    /// A publisher of plugins.
+    publisher(PublisherId) -> Publisher;
+    /// Publishers that match.
+    publishers(PublisherFilter);
     /// A policy.
     policy(PolicyId) -> Policy;
     /// Policies that match.

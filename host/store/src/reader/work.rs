@@ -1,4 +1,4 @@
-//! How operations, decisions and events are read, and what is asked of plugins and tokens.
+//! How operations, decisions and events are read, and what is asked of tokens.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,7 @@ use uuid::Uuid;
 use velum_model::{
     decision::Decision,
     id::*,
-    name::Name,
     operation::{Event, Operation, OperationError, OperationKindName, OperationState, StepRecord, Subject},
-    plugin::{Digest, Plugin},
     tenancy::Scope,
     time::Timestamp,
 };
@@ -184,23 +182,6 @@ shards_of! {
 
 #[expect(clippy::missing_errors_doc, reason = "the module says it once for all")]
 impl Reader {
-    /// The plugin of a digest.
-    pub async fn plugin_by_digest(&self, digest: &Digest) -> Result<Option<Plugin>, StoreError> {
-        Ok(self
-            .few("plugin.digest = ?", Value::from(digest.as_str()), "plugin.id")
-            .await?
-            .pop())
-    }
-
-    /// The plugin of a name that was installed last.
-    pub async fn newest_plugin(&self, name: &Name) -> Result<Option<Plugin>, StoreError> {
-        let name = Value::from(name.as_str());
-        Ok(self
-            .few("plugin.name = ?", name, "plugin.created_at, plugin.id")
-            .await?
-            .pop())
-    }
-
     /// Which operation holds the lock of a resource.
     pub async fn holder_of(&self, subject: Subject) -> Result<Option<OperationId>, StoreError> {
         let rows = self

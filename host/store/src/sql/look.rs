@@ -27,6 +27,8 @@ exists! {
     "disk offering" "disk_offering";
     "network offering" "network_offering";
     "policy" "policy";
+    "publisher" "publisher";
+    "publisher key" "publisher_key";
     "template" "template";
     "instance" "instance";
     "run" "run";
@@ -112,6 +114,13 @@ users! {
         "compute_host" "driver = (SELECT digest FROM plugin WHERE id = $1)" "a compute host" "compute hosts";
         "storage_pool" "provider = (SELECT digest FROM plugin WHERE id = $1)" "a storage pool" "storage pools";
         "policy" "digest = (SELECT digest FROM plugin WHERE id = $1)" "a policy" "policies";
+        "policy_shadow" "digest = (SELECT digest FROM plugin WHERE id = $1)" "a shadow of a policy" "shadows of policies";
+        "plugin_active" "digest = (SELECT digest FROM plugin WHERE id = $1)" "a zone in which it is active" "zones in which it is active";
+        "plugin_before" "digest = (SELECT digest FROM plugin WHERE id = $1)" "a place where operations in flight keep it" "places where operations in flight keep it";
+    ]
+    "publisher" [
+        "plugin" "signed_by IN (SELECT id FROM publisher_key WHERE publisher = $1)" "a plugin that it signed" "plugins that it signed";
+        "plugin_name" "publisher = $1" "the name of a plugin, which stays its own" "names of plugins, which stay its own";
     ]
     "policy" [
         "zone" "policy = $1 OR pool_policy = $1" "a zone" "zones";

@@ -7,6 +7,7 @@ pub(crate) mod guard;
 pub(crate) mod look;
 pub(crate) mod nodes;
 pub(crate) mod orphans;
+pub(crate) mod plugins;
 pub(crate) mod records;
 pub(crate) mod rest;
 
@@ -135,6 +136,7 @@ pub(crate) fn registry() -> Vec<&'static crate::db::Statement> {
         rest::ALL,
         orphans::ALL,
         nodes::ALL,
+        plugins::ALL,
         crate::audit::ALL,
         crate::migrate::ALL,
     ]

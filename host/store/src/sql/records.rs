@@ -1,4 +1,4 @@
-//! Rows that an operator makes: zones, pods, clusters, compute hosts, pools, networks, offerings, plugins, policies.
+//! Rows that an operator makes: zones, pods, clusters, compute hosts, pools, networks, offerings.
 
 use super::{batch, insert, update};
 #[cfg(test)]
@@ -30,12 +30,12 @@ update!(UPDATE_COMPUTE_HOST, "compute_host", {
 });
 insert!(INSERT_STORAGE_POOL, "storage_pool", {
     id id, zone id, scope_cluster id, scope_host id, name text, provider text, config text, node text,
-    endpoint text, capacity int, tags text, attributes text, abilities text, intent text, generation int,
-    created_at int
+    endpoint text, credential text, capacity int, tags text, attributes text, abilities text, intent text,
+    generation int, created_at int
 });
 update!(UPDATE_STORAGE_POOL, "storage_pool", {
-    name text, provider text, config text, node text, endpoint text, capacity int, tags text, attributes text,
-    abilities text, intent text
+    name text, provider text, config text, node text, endpoint text, credential text, capacity int, tags text,
+    attributes text, abilities text, intent text
 });
 insert!(INSERT_IMAGE_STORE, "image_store", {
     id id, zone id, name text, place text, generation int, created_at int
@@ -63,14 +63,6 @@ insert!(INSERT_NETWORK_OFFERING, "network_offering", {
     id id, name text, kind text, generation int, created_at int
 });
 update!(UPDATE_NETWORK_OFFERING, "network_offering", { name text });
-insert!(INSERT_PLUGIN, "plugin", {
-    id id, digest text, name text, version text, world text, manifest text, imports text, exports text,
-    size_bytes int, created_at int
-});
-insert!(INSERT_POLICY, "policy", {
-    id id, name text, digest text, config text, fallback text, generation int, created_at int
-});
-update!(UPDATE_POLICY, "policy", { name text, digest text, config text, fallback text });
 
 batch!(POD_OVERLAPS, "look for overlapping pods", { id id },
     "SELECT p.id, o.id, o.name FROM r JOIN pod p ON p.id = r.id JOIN pod o ON o.zone = p.zone
@@ -171,6 +163,7 @@ deletes! {
     DELETE_DISK_OFFERING "disk_offering";
     DELETE_NETWORK_OFFERING "network_offering";
     DELETE_POLICY "policy";
+    DELETE_PUBLISHER "publisher";
 }
 batch!(DELETE_PLUGIN, "delete from plugin", { id id, generation int },
     "DELETE FROM plugin WHERE id IN (SELECT id FROM r) RETURNING id");
@@ -202,9 +195,6 @@ pub(crate) const ALL: &[&Statement] = &[
     &UPDATE_DISK_OFFERING,
     &INSERT_NETWORK_OFFERING,
     &UPDATE_NETWORK_OFFERING,
-    &INSERT_PLUGIN,
-    &INSERT_POLICY,
-    &UPDATE_POLICY,
     &POD_OVERLAPS,
     &RANGE_OVERLAPS,
     &RANGE_OUTSIDE,
@@ -232,6 +222,7 @@ pub(crate) const ALL: &[&Statement] = &[
     &DELETE_DISK_OFFERING,
     &DELETE_NETWORK_OFFERING,
     &DELETE_POLICY,
+    &DELETE_PUBLISHER,
     &DELETE_PLUGIN,
     &RETIRE_SHARD,
 ];

@@ -70,6 +70,7 @@ impl Transaction<'_> {
     pub(super) async fn apply_changes(&mut self) -> Result<(), Failure> {
         self.release().await?;
         if self.has(|change| !is_hot(change)) {
+            self.write_plugins().await?;
             self.write_hierarchy().await?;
             self.write_catalogue().await?;
             self.write_nodes().await?;

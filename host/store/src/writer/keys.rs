@@ -90,6 +90,19 @@ fn of_change(change: &Change, keys: &mut Vec<Key>) {
             keys.push(Key::Row(row.id.uuid()))
         }
         Change::InsertPlugin(row) => keys.push(Key::Row(row.id.uuid())),
+        Change::ClaimPluginName { name: claimed, .. } => {
+            keys.push(name("plugin", nowhere, &claimed.name));
+        }
+        Change::InsertActivation(row) | Change::UpdateActivation(row) => {
+            keys.push(name("activation", row.zone.uuid(), &row.name));
+        }
+        Change::InsertPublisher(row) => keys.push(name("publisher", nowhere, &row.name)),
+        Change::InsertPublisherKey(row) => {
+            keys.push(Key::Name("publisher key", nowhere, row.key_id.clone()));
+        }
+        Change::InsertPolicyVersion(row) => keys.push(Key::Row(row.policy.uuid())),
+        Change::BeginShadow(row) => keys.push(Key::Row(row.policy.uuid())),
+        Change::EndShadow { policy, .. } => keys.push(Key::Row(policy.uuid())),
         Change::InsertPolicy(row) | Change::UpdatePolicy(row) => keys.push(Key::Row(row.id.uuid())),
         Change::Delete { id, .. } => keys.push(Key::Row(*id)),
         Change::InsertTemplate(row) => keys.push(Key::Row(row.id.uuid())),
@@ -136,6 +149,9 @@ fn of_rest(change: &Change) -> Uuid {
         Change::SeeOrphan(orphan) => orphan.id.uuid(),
         Change::ForgetOrphan(id) => id.uuid(),
         Change::InsertNodeToken(token) => token.id.uuid(),
+        Change::UpdatePublisher(publisher) => publisher.id.uuid(),
+        Change::RevokePublisherKey { id, .. } => id.uuid(),
+        Change::CountShadow { shadow, .. } => shadow.uuid(),
         _ => Uuid::nil(),
     }
 }

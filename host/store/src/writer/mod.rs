@@ -7,6 +7,7 @@ mod failure;
 mod guard;
 mod keys;
 pub(crate) mod outcome;
+mod plugins;
 mod records;
 mod room;
 mod rows;

@@ -1,5 +1,5 @@
-//! The order in which records are applied: plugins and policies, the hierarchy from zones down, offerings, templates;
-//! and in which they are removed.
+//! The order in which records are applied: the hierarchy from zones down, offerings, templates; and in which they are
+//! removed.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -29,14 +29,8 @@ pub(super) fn stale(change: &Change) -> Refused {
 }
 
 impl Transaction<'_> {
-    /// Plugins, policies, and the hierarchy down to compute hosts and pools.
+    /// The hierarchy down to compute hosts and pools.
     pub(super) async fn write_hierarchy(&mut self) -> Result<(), Failure> {
-        self.each(&sql::INSERT_PLUGIN, rest::insert_plugin, Some(taken))
-            .await?;
-        self.each(&sql::INSERT_POLICY, rest::insert_policy, Some(taken))
-            .await?;
-        self.each(&sql::UPDATE_POLICY, rest::update_policy, Some(stale))
-            .await?;
         let holder = self.holder.to_owned();
         let shard = move |change: &Change| -> Keyed {
             let Change::InsertZone(zone) = change else {
@@ -61,6 +55,7 @@ impl Transaction<'_> {
             .await?;
         self.each(&sql::UPDATE_ZONE, records::update_zone, Some(stale))
             .await?;
+        self.write_activations().await?;
         self.each(&sql::INSERT_POD, records::insert_pod, Some(taken))
             .await?;
         self.overlaps(&sql::POD_OVERLAPS, "pod", records::new_pod).await?;
@@ -113,6 +108,7 @@ impl Transaction<'_> {
         self.each(&sql::OBSERVE_COMPUTE_HOST, records::first_observation, None)
             .await?;
         self.claim_private_addresses().await?;
+        self.keep_what_was_before().await?;
         self.each(
             &sql::UPDATE_COMPUTE_HOST,
             records::update_compute_host,
@@ -252,7 +248,8 @@ impl Transaction<'_> {
 
     /// Removes records, what points to others first.
     pub(super) async fn delete_records(&mut self) -> Result<(), Failure> {
-        let order: [(&Statement, Table); 14] = [
+        self.let_plugins_go().await?;
+        let order: [(&Statement, Table); 15] = [
             (&sql::DELETE_STORAGE_POOL, Table::StoragePool),
             (&sql::DELETE_TEMPLATE, Table::Template),
             (&sql::DELETE_COMPUTE_HOST, Table::ComputeHost),
@@ -267,6 +264,7 @@ impl Transaction<'_> {
             (&sql::DELETE_NETWORK_OFFERING, Table::NetworkOffering),
             (&sql::DELETE_POLICY, Table::Policy),
             (&sql::DELETE_PLUGIN, Table::Plugin),
+            (&sql::DELETE_PUBLISHER, Table::Publisher),
         ];
         for (statement, table) in order {
             self.each(

@@ -4,6 +4,7 @@ use uuid::Uuid;
 use velum_model::{
     infrastructure::{IpRangeUse, PoolScope, ZoneAccess},
     plugin::Digest,
+    trust::Origin,
 };
 
 use crate::commit::{Change, Table};
@@ -25,6 +26,8 @@ pub(super) fn inserted(change: &Change) -> Vec<Uuid> {
         | Change::InsertNetworkOffering(_)
         | Change::InsertPlugin(_)
         | Change::InsertPolicy(_)
+        | Change::InsertPublisher(_)
+        | Change::InsertPublisherKey(_)
         | Change::InsertTemplate(_)
         | Change::InsertInstance(_)
         | Change::InsertVolume(_)
@@ -51,6 +54,8 @@ pub(super) fn component(change: &Change) -> Option<&Digest> {
         Change::InsertComputeHost(host) | Change::UpdateComputeHost(host) => Some(&host.driver),
         Change::InsertStoragePool(pool) | Change::UpdateStoragePool(pool) => Some(&pool.provider),
         Change::InsertPolicy(policy) | Change::UpdatePolicy(policy) => Some(&policy.digest),
+        Change::InsertActivation(of) | Change::UpdateActivation(of) => Some(&of.digest),
+        Change::BeginShadow(shadow) => Some(&shadow.digest),
         _ => None,
     }
 }
@@ -114,6 +119,15 @@ pub(super) fn references(change: &Change) -> Vec<(&'static str, Uuid)> {
         Change::InsertComputeOffering(row) | Change::UpdateComputeOffering(row) => {
             to.push(("policy", row.policy.map(|id| id.uuid())));
         }
+        Change::InsertPublisherKey(row) => to.push(("publisher", Some(row.publisher.uuid()))),
+        Change::InsertPlugin(row) => {
+            if let Origin::Signed(signature) = &row.origin {
+                to.push(("publisher key", Some(signature.key.uuid())));
+            }
+        }
+        Change::InsertActivation(row) => to.push(("zone", Some(row.zone.uuid()))),
+        Change::InsertPolicyVersion(row) => to.push(("policy", Some(row.policy.uuid()))),
+        Change::BeginShadow(row) => to.push(("policy", Some(row.policy.uuid()))),
         other => tenant_references(other, &mut to),
     }
     to.into_iter()
@@ -223,12 +237,15 @@ pub(super) fn name_of(change: &Change) -> Option<(&'static str, String)> {
         Change::InsertTemplate(row) => &row.name,
         Change::InsertInstance(row) => &row.name,
         Change::InsertVolume(row) => &row.name,
+        Change::InsertPublisher(row) => &row.name,
         Change::InsertPlugin(row) => {
             return Some((
                 "plugin",
                 format!("{} {}", row.manifest.name, row.manifest.version),
             ));
         }
+        Change::InsertPublisherKey(row) => return Some(("publisher key", row.key_id.clone())),
+        Change::BeginShadow(row) => return Some(("shadow of policy", row.policy.to_string())),
         _ => return None,
     };
     Some((row_of(change).0, name.as_str().to_owned()))
@@ -255,6 +272,14 @@ pub(super) fn row_of(change: &Change) -> (&'static str, Uuid) {
         }
         Change::InsertPlugin(row) => ("plugin", row.id.uuid()),
         Change::InsertPolicy(row) | Change::UpdatePolicy(row) => ("policy", row.id.uuid()),
+        Change::InsertPublisher(row) | Change::UpdatePublisher(row) => ("publisher", row.id.uuid()),
+        Change::InsertPublisherKey(row) => ("publisher key", row.id.uuid()),
+        Change::RevokePublisherKey { id, .. } => ("publisher key", id.uuid()),
+        Change::ClaimPluginName { plugin, .. } => ("name of plugin", plugin.uuid()),
+        Change::InsertActivation(row) | Change::UpdateActivation(row) => ("activation", row.id.uuid()),
+        Change::InsertPolicyVersion(row) => ("policy", row.policy.uuid()),
+        Change::BeginShadow(row) => ("shadow", row.id.uuid()),
+        Change::EndShadow { id, .. } => ("shadow", id.uuid()),
         Change::Delete { table, id, .. } => (table.words(), *id),
         Change::InsertTemplate(row) => ("template", row.id.uuid()),
         Change::TemplateReceived { id, .. } | Change::TemplateState { id, .. } => ("template", id.uuid()),
@@ -313,6 +338,7 @@ impl Table {
             Self::Template => "template",
             Self::Plugin => "plugin",
             Self::Policy => "policy",
+            Self::Publisher => "publisher",
         }
     }
 }

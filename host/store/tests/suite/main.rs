@@ -81,6 +81,10 @@ suite! {
     servers::a_key_sent_to_two_servers_has_one_effect;
     servers::a_missing_number_is_waited_for;
     servers::components_are_there_for_every_server;
+    plugins::a_key_that_is_revoked_marks_what_it_signed;
+    plugins::the_name_of_a_plugin_is_claimed_as_it_was_read;
+    plugins::an_operation_keeps_the_driver_that_it_began_with;
+    plugins::a_policy_remembers_what_it_was_and_has_one_shadow;
     orphans::what_goes_is_remembered_and_what_never_was_is_not;
     orphans::an_orphan_is_one_row_and_goes_with_its_place;
     orphans::a_row_on_its_way_that_no_operation_holds_is_an_alarm;

@@ -133,7 +133,7 @@ impl World {
         let world = Self::empty(url).await;
         let commit = Commit {
             changes: vec![
-                Change::InsertPlugin(world.plugin.clone()),
+                Change::InsertPlugin(Box::new(world.plugin.clone())),
                 Change::InsertZone(world.zone.clone()),
                 Change::InsertNetworkOffering(world.network_offering.clone()),
                 Change::InsertComputeOffering(world.offering.clone()),
@@ -317,6 +317,7 @@ impl World {
             observed: HostState::Up,
             boot_id: Some("boot".into()),
             observed_at: Some(self.clock.now()),
+            driven_since: None,
             generation: 1,
             created_at: self.clock.now(),
         }
@@ -546,6 +547,8 @@ pub fn plugin(ids: &dyn Ids, called: &str, n: u8, now: Timestamp) -> Plugin {
             target: Some(json!({"type": "object"})),
             limits: BTreeMap::from([("fuel".into(), 5)]),
         },
+        grant: BTreeMap::from([("libvirt".into(), json!({}))]),
+        origin: velum_model::trust::Origin::Directory,
         imports: vec!["velum:connect/libvirt".into()],
         exports: vec!["velum:hypervisor/driver".into()],
         size_bytes: 12_345,
@@ -561,6 +564,8 @@ pub fn policy(ids: &dyn Ids, called: &str, digest: &Digest, now: Timestamp) -> P
         config: json!({"weight": 3}),
         fallback: Fallback::Refuse,
         generation: 1,
+        since: now,
+        cause: velum_model::plugin::PolicyCause::Created,
         created_at: now,
     }
 }
@@ -575,6 +580,7 @@ pub fn pool(ids: &dyn Ids, zone: &Zone, plugin: &Plugin, capacity: u64) -> Stora
         config: json!({"directory": "/x"}),
         node: None,
         endpoint: Some("http://127.0.0.1:2".into()),
+        credential: Some("file:/etc/velum/array.token".into()),
         capacity: bytes(capacity),
         bytes_ceiling: capacity,
         bytes_used: 0,
@@ -586,6 +592,7 @@ pub fn pool(ids: &dyn Ids, zone: &Zone, plugin: &Plugin, capacity: u64) -> Stora
             ..PoolAbilities::default()
         },
         intent: Intent::Enabled,
+        driven_since: None,
         generation: 1,
         created_at: zone.created_at,
     }

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use velum_bundle::{Bundle, Limits};
 use velum_client::Plugins;
+use velum_wire::InstallPluginBody;
 
 use super::{
+    consent::{self, Consent},
     file,
     folder::Folder,
     oci::{self, Place},
@@ -28,6 +31,8 @@ pub struct Install {
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
     #[command(flatten)]
+    pub consent: Consent,
+    #[command(flatten)]
     pub registry: oci::Options,
 }
 
@@ -42,15 +47,25 @@ enum Cargo {
 
 /// Runs `velum plugin install`.
 pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
-    let (component, manifest) = match load(session, install).await? {
-        Cargo::Component { bytes, manifest } => (bytes, manifest),
-        Cargo::Bundle(bundle) => (bundle.component().to_vec(), Some(bundle.plugin_toml().to_owned())),
+    let (body, digest) = match load(session, install).await? {
+        Cargo::Component { bytes, manifest } => {
+            let body = InstallPluginBody {
+                component_base64: Some(STANDARD.encode(&bytes)),
+                manifest,
+                ..InstallPluginBody::default()
+            };
+            (body, velum_bundle::digest(&bytes))
+        }
+        // The signatures go with it: the server judges them.
+        Cargo::Bundle(bundle) => {
+            let body = InstallPluginBody {
+                bundle_base64: Some(STANDARD.encode(bundle.to_tar())),
+                ..InstallPluginBody::default()
+            };
+            (body, velum_bundle::digest(bundle.component()))
+        }
     };
-    let answer = session
-        .client
-        .plugins()
-        .install(component.into(), manifest.as_deref())
-        .await?;
+    let answer = consent::install(session, body, digest.to_string(), &install.consent).await?;
     kind::answered::<Plugins>(session, answer, NO_WAIT).await
 }
 

@@ -1,7 +1,7 @@
 use velum_guest::placement::*;
 
 /// Prefers the compute host that draws the least power, a number that operators set on their hosts.
-struct Coolest;
+pub struct Coolest;
 
 impl Policy for Coolest {
     fn configure(_json: &str) -> Result<Self, String> {

@@ -12,6 +12,7 @@ mod life;
 mod nodes;
 mod parked;
 mod plugin_author;
+mod plugin_life;
 mod plugins_at_start;
 mod policy_swap;
 mod races;

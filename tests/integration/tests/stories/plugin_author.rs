@@ -45,7 +45,12 @@ async fn ten_lines_outside_the_repository_place_a_guest_by_a_custom_attribute() 
         built.contains("placement-policy") && built.contains("imports  nothing"),
         "{built}"
     );
-    velum(&story, &folder.join("low-power"), &["plugin", "install"]).await?;
+    velum(
+        &story,
+        &folder.join("low-power"),
+        &["plugin", "install", "--allow-unsigned"],
+    )
+    .await?;
     velum(
         &story,
         folder,

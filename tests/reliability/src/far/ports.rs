@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use velum_model::{
     fault::{Fault, code},
+    grant::Capabilities,
     id::RunId,
     name::Name,
     plugin::{Digest, Manifest, World},
@@ -20,7 +21,7 @@ use velum_model::{
         image::{ImageStore, InspectedImage},
         node::{LinkSpec, Node, NodeHello, Nodes, SeedSpec, stream::ByteStream},
         placement::PlacementPolicy,
-        plugins::{ConfigPart, Inspected, PluginRefused, PluginStats, Plugins},
+        plugins::{ConfigPart, Inspected, Installing, PluginRefused, PluginStats, Plugins},
         storage::{
             Attachment, Consumer, ProviderDescriptor, Space, StorageProvider, VolumeInfo, VolumePage,
             VolumeRef, VolumeSpec, registry as storage,
@@ -314,6 +315,7 @@ impl Node for At {
             boot_id: "b".into(),
             version: "0.1.0".into(),
             hostname: self.place.clone(),
+            initiators: Vec::new(),
         })
     }
     async fn ensure_link(&self, fence: &Fence, effect: &Effect, spec: &LinkSpec) -> Result<String, Fault> {
@@ -483,7 +485,7 @@ impl Nodes for Ports {
 #[async_trait]
 impl Plugins for Ports {
     /// A component is its own name: `driver` or `provider`.
-    async fn install(&self, component: Vec<u8>, _: Option<String>) -> Result<Inspected, PluginRefused> {
+    async fn inspect(&self, component: Vec<u8>, _: Option<String>) -> Result<Inspected, PluginRefused> {
         let invalid = || PluginRefused::Invalid("not a component".into());
         let text = String::from_utf8(component).map_err(|_| invalid())?;
         let world = match text.as_str() {
@@ -514,7 +516,14 @@ impl Plugins for Ports {
             compile_ms: 1,
         })
     }
-    async fn load(&self, digest: &Digest) -> Result<Inspected, PluginRefused> {
+    async fn install_granted(&self, installing: Installing) -> Result<Inspected, PluginRefused> {
+        self.inspect(installing.component, installing.manifest).await
+    }
+    async fn load_granted(
+        &self,
+        digest: &Digest,
+        _: Option<Capabilities>,
+    ) -> Result<Inspected, PluginRefused> {
         Err(PluginRefused::NotLoaded(digest.clone()))
     }
     async fn remove(&self, _: &Digest) -> Result<(), PluginRefused> {

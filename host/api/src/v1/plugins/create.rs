@@ -1,11 +1,10 @@
 //! `POST /v1/plugins`
 
 use axum::extract::{Request, State};
-use velum_model::plugin::Plugin;
-use velum_service::{NewPlugin, StoredAnswer};
+use velum_service::{PluginDetail, StoredAnswer};
 use velum_wire::{InstallPluginBody, PluginView};
 
-use super::view::view;
+use super::{convert, view::view};
 use crate::{
     answer::{self, Answer},
     auth::By,
@@ -14,10 +13,12 @@ use crate::{
     take::component,
 };
 
-/// Installs a component: checked, compiled, kept.
+/// Installs a plugin: whose word it is and what it asks for are decided, then it is checked, compiled, kept.
 ///
-/// Send the component alone as `application/wasm`, or in JSON together with the text of its `plugin.toml`. Installing
-/// the same bytes again answers the same plugin.
+/// Send a bundle, or a component with the text of its `plugin.toml`, in JSON; or the component alone as
+/// `application/wasm`. What nobody signed is refused unless the request names its digest or the server takes it. What asks
+/// for something that nobody granted is refused with what it asks for. Installing the same bytes again answers the same
+/// plugin.
 #[utoipa::path(
     post,
     path = "/v1/plugins",
@@ -28,8 +29,8 @@ use crate::{
     responses((status = 201, body = PluginView, description = "It is installed"))
 )]
 pub async fn create(State(api): State<ApiState>, By(caller): By, request: Request) -> Answered<Answer> {
-    let (component, manifest, ticket) = component(request, &api).await?;
-    let new = NewPlugin { component, manifest };
+    let (sent, ticket) = component(request, &api).await?;
+    let new = convert::new(sent)?;
     let made = api
         .services
         .plugin_install(&caller, new, ticket.keyed(&caller, created))
@@ -37,6 +38,7 @@ pub async fn create(State(api): State<ApiState>, By(caller): By, request: Reques
     Ok(Answer::of(made, created))
 }
 
-fn created(plugin: &Plugin) -> StoredAnswer {
-    answer::created(format!("/v1/plugins/{}", plugin.id), None, &view(plugin))
+fn created(detail: &PluginDetail) -> StoredAnswer {
+    let location = format!("/v1/plugins/{}", detail.plugin.id);
+    answer::created(location, None, &view(detail))
 }

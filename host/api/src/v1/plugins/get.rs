@@ -16,6 +16,6 @@ use crate::{
 /// Shows a plugin.
 #[utoipa::path(get, path = "/v1/plugins/{id}", responses((status = 200, body = PluginView, description = "As it is")))]
 pub async fn get(State(api): State<ApiState>, By(caller): By, path: PathId<PluginKind>) -> Answered<Answer> {
-    let plugin = api.services.plugin_get(&caller, path.id).await?;
-    Ok(answer::plain(&view(&plugin)))
+    let detail = api.services.plugin_detail(&caller, path.id).await?;
+    Ok(answer::plain(&view(&detail)))
 }

@@ -1,6 +1,8 @@
 //! `GET /v1/plugins`
 
 use axum::extract::State;
+use uuid::Uuid;
+use velum_model::Id;
 
 use velum_service::PluginFilter;
 use velum_wire::{Page, PluginView, PluginWorld};
@@ -26,6 +28,8 @@ list_query! {
         world: PluginWorld,
         /// Of this digest.
         digest: String,
+        /// Signed by this publisher.
+        publisher_id: Uuid,
     }
 }
 
@@ -36,6 +40,8 @@ impl PluginsQuery {
             version: take::word("version", self.version.clone())?,
             world: self.world.map(convert::world),
             digest: take::digested("digest", self.digest.as_deref())?,
+            publisher: self.publisher_id.map(Id::from_uuid),
+            key: None,
         })
     }
 }
@@ -54,7 +60,7 @@ pub async fn list(
 ) -> Answered<Answer> {
     let paged = api
         .services
-        .plugin_list(&caller, &query.filter()?, query.page()?)
+        .plugin_details(&caller, &query.filter()?, query.page()?)
         .await?;
     Ok(answer::listed(paged, |item| view(&item)))
 }

@@ -1,8 +1,8 @@
 //! Bodies about policies, checked.
 
 use velum_model::plugin::{Digest, Fallback};
-use velum_service::{ChangePolicy, NewPolicy, PluginChoice};
-use velum_wire::{CreatePolicyBody, UpdatePolicyBody};
+use velum_service::{ChangePolicy, NewPolicy, NewShadow, PluginChoice};
+use velum_wire::{CreatePolicyBody, ShadowPolicyBody, UpdatePolicyBody};
 
 use crate::{error::Answered, take::Fields};
 
@@ -41,6 +41,16 @@ pub fn change(body: UpdatePolicyBody) -> Answered<ChangePolicy> {
         fallback: body.fallback.map(fallback),
     };
     fields.answer(Some(change))
+}
+
+/// A shadow to be begun.
+pub fn shadow(body: ShadowPolicyBody) -> Answered<NewShadow> {
+    let mut fields = Fields::new();
+    let new = NewShadow {
+        plugin: choice(&mut fields, body.digest, body.plugin),
+        config: fields.config_if("/config", body.config),
+    };
+    fields.answer(Some(new))
 }
 
 fn choice(fields: &mut Fields, digest: Option<String>, plugin: Option<String>) -> Option<PluginChoice> {

@@ -5,7 +5,9 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod shadow;
 mod update;
+mod versions;
 pub(crate) mod view;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,4 +18,12 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list::list, create::create))
         .routes(routes!(get::get, update::update, delete::delete))
+        .routes(routes!(
+            shadow::shadow_get,
+            shadow::shadow_begin,
+            shadow::shadow_end
+        ))
+        .routes(routes!(shadow::promote))
+        .routes(routes!(versions::versions))
+        .routes(routes!(versions::rollback))
 }

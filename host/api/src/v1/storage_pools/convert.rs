@@ -24,6 +24,7 @@ pub fn new(body: CreateStoragePoolBody) -> Answered<NewStoragePool> {
     let config = fields.config("/config", body.config);
     let node = fields.text_if("/node", body.node);
     let endpoint = fields.text_if("/endpoint", body.endpoint);
+    let credential = fields.text_if("/credential", body.credential);
     let capacity = fields.quantity_if("/capacity_bytes", body.capacity_bytes);
     let tags = fields.names("/tags", body.tags);
     let attributes = fields.attributes("/attributes", body.attributes);
@@ -36,6 +37,7 @@ pub fn new(body: CreateStoragePoolBody) -> Answered<NewStoragePool> {
             config,
             node,
             endpoint,
+            credential,
             capacity,
             tags,
             attributes,

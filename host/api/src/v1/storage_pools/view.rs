@@ -24,6 +24,7 @@ pub fn view(pool: &StoragePool) -> StoragePoolView {
         config: pool.config.clone(),
         node: pool.node.clone(),
         endpoint: pool.endpoint.clone(),
+        credential: pool.credential.clone(),
         capacity_bytes: pool.capacity.get(),
         ceiling_bytes: pool.bytes_ceiling,
         used_bytes: pool.bytes_used,

@@ -170,7 +170,7 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "domain/devices/disk",
         &[
-            ("type", Value::Word(&["file", "block"])),
+            ("type", Value::Word(&["file", "block", "network"])),
             ("device", Value::Word(&["disk", "cdrom"])),
         ],
         Value::Empty,
@@ -195,7 +195,30 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "domain/devices/disk/source",
-        &[("file", Value::Path), ("dev", Value::Path)],
+        &[
+            ("file", Value::Path),
+            ("dev", Value::Path),
+            ("protocol", Value::Word(&["iscsi"])),
+            ("name", Value::Unit),
+        ],
+        Value::Empty,
+        1,
+    ),
+    rule(
+        "domain/devices/disk/source/host",
+        &[("name", Value::Name), ("port", Value::Number(65_535))],
+        Value::Empty,
+        1,
+    ),
+    rule(
+        "domain/devices/disk/source/auth",
+        &[("username", Value::Name)],
+        Value::Empty,
+        1,
+    ),
+    rule(
+        "domain/devices/disk/source/auth/secret",
+        &[("type", Value::Word(&["iscsi"])), ("usage", Value::Name)],
         Value::Empty,
         1,
     ),

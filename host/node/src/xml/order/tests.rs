@@ -1,5 +1,8 @@
 use uuid::Uuid;
-use velum_model::{id::RunId, port::storage::Attachment};
+use velum_model::{
+    id::RunId,
+    port::{hypervisor::NicSpec, storage::Attachment},
+};
 
 use super::*;
 
@@ -76,6 +79,8 @@ fn judge(xml: &str, order: &GuestSpec) -> Result<String, Fault> {
         xml,
         order,
         Place {
+            run: run().id,
+            initiator: "iqn.2026-01.internal.velum:node.1",
             console_log: Path::new("/state/console/7.log"),
             seed: Path::new("/state/seeds/7.iso"),
             may_use: &|path| {
@@ -175,7 +180,7 @@ fn an_order_itself_is_not_believed_beyond_this_nodes_directories() {
     let fault = judge(&GOOD.replace("/pool/a.qcow2", "/etc/shadow"), &outside).unwrap_err();
     assert!(fault.detail.contains("outside"), "{fault}");
     let mut remote = order();
-    remote.disks[0].attachment.kind = volume::ATTACH_ISCSI;
+    remote.disks[0].attachment.kind = volume::ATTACH_NBD;
     assert_eq!(judge(GOOD, &remote).unwrap_err().code, code::UNSUPPORTED);
     let mut foreign_seed = order();
     foreign_seed.attrs = vec![Attr::text(guest::GUEST_SEED, "/pool/other.iso")];
@@ -211,6 +216,8 @@ fn the_drivers_own_text_is_understood_and_its_digest_kept() {
 #[test]
 fn a_hot_plugged_device_is_compared_like_any_other() {
     let place = Place {
+        run: run().id,
+        initiator: "iqn.2026-01.internal.velum:node.1",
         console_log: Path::new("/l"),
         seed: Path::new("/s"),
         may_use: &|_| Ok(()),
@@ -232,4 +239,87 @@ fn a_hot_plugged_device_is_compared_like_any_other() {
         device("<domain/>", &ordered, place).unwrap_err().code,
         code::DENIED
     );
+}
+
+const UNIT: &str = "<disk type='network' device='disk'><driver name='qemu' type='raw'/>\
+    <source protocol='iscsi' name='iqn.2026-01.example.array:g1/3'><host name='10.0.0.9' port='3260'/>\
+    <auth username='velum-1'><secret type='iscsi' usage='chap-1'/></auth></source>\
+    <target dev='vda' bus='virtio'/><boot order='1'/></disk>";
+
+fn unit() -> Disk {
+    let mut disk = disk(0, "");
+    disk.attachment = Attachment {
+        kind: volume::ATTACH_ISCSI,
+        format: volume::FORMAT_RAW,
+        params: vec![
+            Attr::text(volume::PARAM_PORTAL, "10.0.0.9:3260"),
+            Attr::text(volume::PARAM_TARGET, "iqn.2026-01.example.array:g1"),
+            Attr::number(volume::PARAM_LUN, 3),
+            Attr::text(volume::PARAM_USER, "velum-1"),
+        ],
+        secret: Some("chap-1".to_owned()),
+        ..disk.attachment
+    };
+    disk
+}
+
+fn with_unit() -> (String, GuestSpec) {
+    let (before, rest) = GOOD.split_once("<disk").unwrap();
+    let (_, after) = rest.split_once("</disk>").unwrap();
+    let order = GuestSpec {
+        disks: vec![unit()],
+        ..order()
+    };
+    (format!("{before}{UNIT}{after}"), order)
+}
+
+#[test]
+fn a_unit_is_written_with_our_own_name_and_our_own_secret() {
+    let (xml, order) = with_unit();
+    let ours = judge(&xml, &order).unwrap();
+    for part in [
+        r#"<iqn name="iqn.2026-01.internal.velum:node.1"/>"#.to_owned(),
+        format!(r#"<secret type="iscsi" usage="velum-{RUN}-ua-disk-0"/>"#),
+        r#"<auth username="velum-1">"#.to_owned(),
+        "<serial>disk-0</serial>".to_owned(),
+        r#"name="iqn.2026-01.example.array:g1/3""#.to_owned(),
+    ] {
+        assert!(ours.contains(&part), "{part} is not in {ours}");
+    }
+    assert!(!ours.contains("chap-1"), "{ours}");
+    assert_eq!(crate::xml::view::secrets(&ours).len(), 1);
+}
+
+#[test]
+fn a_unit_that_was_not_ordered_is_refused() {
+    let (good, order) = with_unit();
+    for (part, other) in [
+        ("g1/3", "g1/4"),
+        ("g1/3", "g2/3"),
+        ("name='10.0.0.9'", "name='10.0.0.8'"),
+        ("port='3260'", "port='3261'"),
+        ("username='velum-1'", "username='root'"),
+        ("usage='chap-1'", "usage='chap-2'"),
+        (
+            "<auth username='velum-1'><secret type='iscsi' usage='chap-1'/></auth>",
+            "",
+        ),
+        ("type='raw'", "type='qcow2'"),
+        ("<disk type='network'", "<disk type='block'"),
+    ] {
+        let xml = good.replacen(part, other, 1);
+        assert_ne!(xml, good, "{part}");
+        let fault = judge(&xml, &order).unwrap_err();
+        assert_eq!(
+            (fault.code, fault.unchanged),
+            (code::DENIED, true),
+            "{other}: {fault}"
+        );
+    }
+    // A file is no unit besides, whatever stands first.
+    let both = GOOD.replace(
+        "<source file='/pool/a.qcow2'/>",
+        "<source file='/pool/a.qcow2' protocol='iscsi' name='iqn.2026-01.example.array:g1/3'/>",
+    );
+    assert_eq!(judge(&both, &self::order()).unwrap_err().code, code::DENIED);
 }

@@ -107,7 +107,7 @@ impl Reconciler {
             config: pool.config.clone(),
             node: pool.node.clone(),
             endpoint: pool.endpoint.clone(),
-            secret: None,
+            secret: pool.credential.clone(),
         };
         all_volumes(provider.as_ref(), &target).await
     }

@@ -1,5 +1,9 @@
 //! `velum:placement@0.1`: a stateful instance under fuel, and the checks of all that it answers.
 
+mod bare;
+
+pub use bare::BarePolicy;
+
 use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
@@ -7,7 +11,7 @@ use velum_model::port::placement::{
     Column, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry,
 };
 use wasmtime::{
-    Store, StoreLimits, StoreLimitsBuilder, Trap,
+    ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap,
     component::{Component, HasSelf, Linker},
 };
 
@@ -35,8 +39,52 @@ const HOSTCALL_FUEL: usize = 64 * 1024;
 
 /// What a policy's store holds.
 pub struct PolicyHost {
-    limits: StoreLimits,
+    room: Room,
     plugin: Arc<Shared>,
+}
+
+/// The bounds of an instance, and how much linear memory it took.
+struct Room {
+    limits: StoreLimits,
+    memory_bytes: usize,
+}
+
+impl ResourceLimiter for Room {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let allowed = self.limits.memory_growing(current, desired, maximum)?;
+        if allowed {
+            self.memory_bytes += desired.saturating_sub(current);
+        }
+        Ok(allowed)
+    }
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.limits.memory_grow_failed(error)
+    }
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.limits.table_grow_failed(error)
+    }
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
 }
 
 impl bindings::velum::common::log::Host for PolicyHost {
@@ -69,11 +117,11 @@ impl PolicyComponent {
         Ok(Self(bindings::PlacementPolicyPre::new(pre)?))
     }
 
-    /// A fresh instance that took `config`.
-    ///
-    /// # Errors
-    /// [`PolicyFailure`] as of `configure` and `describe`.
-    pub fn instance(&self, plugin: Arc<Shared>, config: &Value) -> Result<Policy, PolicyFailure> {
+    /// A fresh instance, under the fuel of its setting up.
+    fn instantiated(
+        &self,
+        plugin: &Arc<Shared>,
+    ) -> Result<(Store<PolicyHost>, bindings::PlacementPolicy), PolicyFailure> {
         let limits = StoreLimitsBuilder::new()
             .memory_size(plugin.limits.memory_bytes)
             .table_elements(100_000)
@@ -83,15 +131,29 @@ impl PolicyComponent {
             .trap_on_grow_failure(true)
             .build();
         let host = PolicyHost {
-            limits,
-            plugin: Arc::clone(&plugin),
+            room: Room {
+                limits,
+                memory_bytes: 0,
+            },
+            plugin: Arc::clone(plugin),
         };
         let mut store = Store::new(self.0.engine(), host);
-        store.limiter(|host| &mut host.limits);
+        store.limiter(|host| &mut host.room);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
-        let fuel = plugin.bounds.fuel_setup;
-        store.set_fuel(fuel).map_err(|error| trapped(&error))?;
+        store
+            .set_fuel(plugin.bounds.fuel_setup)
+            .map_err(|error| trapped(&error))?;
         let guest = self.0.instantiate(&mut store).map_err(|error| failure(&error))?;
+        Ok((store, guest))
+    }
+
+    /// A fresh instance that took `config`.
+    ///
+    /// # Errors
+    /// [`PolicyFailure`] as of `configure` and `describe`.
+    pub fn instance(&self, plugin: Arc<Shared>, config: &Value) -> Result<Policy, PolicyFailure> {
+        let fuel = plugin.bounds.fuel_setup;
+        let (store, guest) = self.instantiated(&plugin)?;
         let mut policy = Policy {
             plugin,
             store,
@@ -238,12 +300,7 @@ impl PlacementPolicy for Policy {
         }
         let expected = if rows.is_empty() { self.rows } else { rows.len() };
         let fuel = self.fuel(expected);
-        let ask = wit::Ask {
-            demand: ask.demand.clone(),
-            attrs: ask.attrs.clone(),
-            facts: ask.facts.iter().map(fact).collect(),
-            seed: ask.seed,
-        };
+        let ask = asked(ask);
         self.call(
             fuel,
             |store, guest| guest.call_score(store, epoch, &ask, rows),
@@ -259,6 +316,15 @@ impl PlacementPolicy for Policy {
 
     fn fuel_used(&self) -> u64 {
         self.last_fuel
+    }
+}
+
+fn asked(ask: &PolicyAsk) -> wit::Ask {
+    wit::Ask {
+        demand: ask.demand.clone(),
+        attrs: ask.attrs.clone(),
+        facts: ask.facts.iter().map(fact).collect(),
+        seed: ask.seed,
     }
 }
 

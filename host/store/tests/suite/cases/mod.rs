@@ -10,6 +10,7 @@ pub mod faults;
 pub mod lost;
 pub mod nodes;
 pub mod orphans;
+pub mod plugins;
 pub mod refusals;
 pub mod rows;
 pub mod servers;

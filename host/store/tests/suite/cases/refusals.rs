@@ -71,7 +71,7 @@ pub async fn a_name_is_taken_once_in_its_scope(url: String) {
         }
     );
     let plugin = plugin(&*w.ids, "driver", 1, w.clock.now());
-    let refused = w.refused(vec![Change::InsertPlugin(plugin)]).await;
+    let refused = w.refused(vec![Change::InsertPlugin(Box::new(plugin))]).await;
     assert_eq!(
         refused,
         Refused::NameTaken {

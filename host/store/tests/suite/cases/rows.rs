@@ -114,7 +114,8 @@ pub async fn records_read_back(w: &World) {
     assert_eq!(addresses.items[0].holder, AddressHolder::ComputeHost(host.id));
     reads!(read.plugin_by_digest(&w.plugin.digest), w.plugin);
     let newer = plugin(&*w.ids, "driver", 2, now.plus_millis(1));
-    w.accept(vec![Change::InsertPlugin(newer.clone())]).await;
+    w.accept(vec![Change::InsertPlugin(Box::new(newer.clone()))])
+        .await;
     reads!(read.newest_plugin(&name("driver")), newer);
 }
 
@@ -853,8 +854,11 @@ pub async fn every_list_takes_every_filter(url: String) {
         version: Some("1".into()),
         world: Some(PluginWorld::PlacementPolicy),
         digest: digest.clone(),
+        publisher: Some(velum_model::Id::from_uuid(Uuid::nil())),
+        key: Some(velum_model::Id::from_uuid(Uuid::nil())),
     };
     none!(read.plugins(&filter, page));
+    none!(read.publishers(&PublisherFilter { name: called.clone() }, page));
     none!(read.policies(&PolicyFilter { name: called, digest }, page));
     let filter = EventFilter {
         kind: Some("x".into()),

@@ -1,0 +1,172 @@
+//! What a plugin's process does: confines itself, loads its component, makes the calls that it is told to.
+
+use std::{cell::RefCell, collections::HashMap, io, os::fd::AsFd as _, process::ExitCode, rc::Rc, sync::Arc};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::{
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::oneshot,
+    task::{AbortHandle, LocalSet},
+};
+use wasmtime::{Engine, component::Component};
+
+use super::{
+    confine::{self, Stage},
+    message::{FROM_CHILD, FromChild, Load, TO_CHILD, ToChild, read, write},
+};
+use crate::{
+    engine::{EngineKind, Ticker},
+    sandbox::{
+        Sandbox,
+        ask::{Ask, Desk, Reply},
+        work::Work,
+    },
+};
+
+/// A process that cannot confine itself does not run foreign code, and has nobody to tell but its parent, which sees its end.
+pub fn main() -> ExitCode {
+    match begin() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn begin() -> io::Result<()> {
+    confine::leave_the_world()?;
+    let engine = EngineKind::Driver.engine().map_err(io::Error::other)?;
+    // Its thread inherits what was given up before; the filter below holds for all threads.
+    let ticker = Arc::new(Ticker::start(engine.clone())?);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let socket = {
+        let _inside = runtime.enter();
+        let socket = io::stdin().as_fd().try_clone_to_owned()?;
+        UnixStream::from_std(std::os::unix::net::UnixStream::from(socket))?
+    };
+    confine::filter(Stage::Loading)?;
+    runtime.block_on(LocalSet::new().run_until(serve(engine, ticker, socket)))
+}
+
+async fn serve(engine: Engine, ticker: Arc<Ticker>, socket: UnixStream) -> io::Result<()> {
+    let (mut from, to) = socket.into_split();
+    let line = Arc::new(Line {
+        writer: tokio::sync::Mutex::new(to),
+        replies: Mutex::new(HashMap::new()),
+    });
+    let Some(ToChild::Load(load)) = read(&mut from, TO_CHILD).await? else {
+        return Err(io::Error::other("the first message is no component"));
+    };
+    let sandbox = match loaded(&engine, load, ticker) {
+        Ok(sandbox) => sandbox,
+        Err(error) => {
+            let why = format!("{error:#}");
+            return line.send(&FromChild::Loaded(Err(why))).await;
+        }
+    };
+    // From here on nothing may become code.
+    confine::filter(Stage::Serving)?;
+    line.send(&FromChild::Loaded(Ok(()))).await?;
+    listen(Rc::new(sandbox), line, from).await
+}
+
+fn loaded(engine: &Engine, load: Load, ticker: Arc<Ticker>) -> wasmtime::Result<Sandbox> {
+    confine::bound_memory(&load.bounds, load.code.len())?;
+    #[expect(
+        unsafe_code,
+        reason = "the server vouches for the bytes by their authentication code, and this process is what contains them if they were subverted while they were compiled"
+    )]
+    // SAFETY: see the reason; `deserialize` trusts that the bytes came from `precompile_component`.
+    let component = unsafe { Component::deserialize(engine, &load.code) }?;
+    let what = (load.world, load.interfaces.as_slice());
+    Sandbox::new(engine, &component, what, load.bounds, ticker)
+}
+
+async fn listen(sandbox: Rc<Sandbox>, line: Arc<Line>, mut from: OwnedReadHalf) -> io::Result<()> {
+    let calls: Rc<RefCell<HashMap<u64, AbortHandle>>> = Rc::default();
+    while let Some(message) = read(&mut from, TO_CHILD).await? {
+        match message {
+            ToChild::Load(_) => return Err(io::Error::other("a second component")),
+            ToChild::Call { call, work } => {
+                let task = begin_call(&sandbox, &line, &calls, (call, work));
+                calls.borrow_mut().insert(call, task);
+            }
+            ToChild::Reply { call, reply } => {
+                let waiting = line.replies.lock().remove(&call);
+                if let Some(waiting) = waiting {
+                    // The call may have ended meanwhile.
+                    let _ = waiting.send(reply);
+                }
+            }
+            ToChild::Abort { call } => {
+                let task = calls.borrow_mut().remove(&call);
+                if let Some(task) = task {
+                    // Dropping the future drops the store with it: neither is used again.
+                    task.abort();
+                    line.replies.lock().remove(&call);
+                    let end = crate::sandbox::work::Ended::Overtime;
+                    line.send(&FromChild::Ended { call, end }).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn begin_call(
+    sandbox: &Rc<Sandbox>,
+    line: &Arc<Line>,
+    calls: &Rc<RefCell<HashMap<u64, AbortHandle>>>,
+    (call, work): (u64, Work),
+) -> AbortHandle {
+    let (sandbox, line, calls) = (Rc::clone(sandbox), Arc::clone(line), Rc::clone(calls));
+    tokio::task::spawn_local(async move {
+        let desk = Arc::new(Asking {
+            call,
+            line: Arc::clone(&line),
+        });
+        let end = sandbox.run(work, desk).await;
+        calls.borrow_mut().remove(&call);
+        // A server that is gone is noticed by whoever listens to it.
+        let _ = line.send(&FromChild::Ended { call, end }).await;
+    })
+    .abort_handle()
+}
+
+/// The way to the server.
+struct Line {
+    writer: tokio::sync::Mutex<OwnedWriteHalf>,
+    /// Calls that wait for an answer.
+    replies: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
+}
+
+impl Line {
+    async fn send(&self, message: &FromChild) -> io::Result<()> {
+        write(&mut *self.writer.lock().await, message, FROM_CHILD).await
+    }
+}
+
+/// The desk of one call.
+struct Asking {
+    call: u64,
+    line: Arc<Line>,
+}
+
+#[async_trait]
+impl Desk for Asking {
+    async fn ask(&self, ask: Ask) -> Reply {
+        let (told, waiting) = oneshot::channel();
+        self.line.replies.lock().insert(self.call, told);
+        let message = FromChild::Ask { call: self.call, ask };
+        if let Err(error) = self.line.send(&message).await {
+            return Reply::Stop(format!("the server cannot be asked: {error}"));
+        }
+        waiting
+            .await
+            .unwrap_or_else(|_| Reply::Stop("the server is gone".to_owned()))
+    }
+}

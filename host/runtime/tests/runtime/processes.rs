@@ -1,0 +1,155 @@
+//! Drivers run in processes of their own, which hold nothing, and whose end is a fault like a trap.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use velum_model::{
+    fault::code,
+    port::{Outcome, plugins::Plugins as _},
+};
+
+use crate::{
+    bench::{Bench, DRIVER_TOML, call, compute_host, run},
+    guests::driver,
+};
+
+/// The plugins' processes that this process has started.
+fn processes() -> Vec<PathBuf> {
+    let ours = std::process::id();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let path = entry.path();
+        let is_child = fs::read_to_string(path.join("status"))
+            .is_ok_and(|status| status.contains(&format!("\nPPid:\t{ours}\n")));
+        let is_plugin = fs::read(path.join("cmdline"))
+            .is_ok_and(|line| line.windows(16).any(|part| part == b"--plugin-process"));
+        if is_child && is_plugin {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn field(process: &std::path::Path, name: &str) -> String {
+    let status = fs::read_to_string(process.join("status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line[name.len()..].trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_driver_runs_in_a_process_that_holds_nothing() {
+    let bench = Bench::new();
+    let runtime = bench.start();
+    let inspected = runtime
+        .install(driver(&[]), Some(DRIVER_TOML.to_owned()))
+        .await
+        .unwrap();
+    let driver = runtime.hypervisor(&inspected.digest).unwrap();
+    driver.describe().await.unwrap();
+    let processes = processes();
+    let [process] = processes.as_slice() else {
+        panic!("{processes:?}");
+    };
+    assert_eq!(field(process, "NoNewPrivs:"), "1");
+    assert_eq!(field(process, "Seccomp:"), "2", "a filter of system calls");
+    assert!(field(process, "Seccomp_filters:").parse::<u32>().unwrap() >= 2);
+    let descriptors: Vec<_> = fs::read_dir(process.join("fd"))
+        .unwrap()
+        .flatten()
+        .map(|entry| fs::read_link(entry.path()).unwrap().display().to_string())
+        .collect();
+    for descriptor in &descriptors {
+        let known = ["socket:", "anon_inode:", "/dev/null"]
+            .iter()
+            .any(|known| descriptor.starts_with(known));
+        assert!(known, "{descriptors:?}");
+    }
+    assert!(fs::read(process.join("environ")).unwrap().is_empty());
+    let limits = fs::read_to_string(process.join("limits")).unwrap();
+    assert!(
+        limits
+            .lines()
+            .any(|line| line.starts_with("Max file size") && line.contains(" 0 "))
+    );
+    drop((driver, runtime));
+    ended(process).await;
+}
+
+/// Waits until a process is gone: its socket was let go of, and that is what it ends by.
+async fn ended(process: &std::path::Path) {
+    let mut patience = 500;
+    while process.exists() {
+        assert!(patience > 0, "{} is still there", process.display());
+        patience -= 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_dies_is_a_fault_and_the_next_call_starts_another() {
+    let bench = Bench::new();
+    let runtime = bench.start();
+    let inspected = runtime
+        .install(driver(&[("kill", "(loop br 0)")]), Some(DRIVER_TOML.to_owned()))
+        .await
+        .unwrap();
+    let driver = runtime.hypervisor(&inspected.digest).unwrap();
+    let order = call(compute_host(None), 60_000);
+    let killer = async {
+        // The loop runs: it takes processor time.
+        let process = loop {
+            let found = processes();
+            let busy = found.first().is_some_and(|process| {
+                let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+                let after = stat.rsplit(')').next().unwrap_or_default().to_owned();
+                after
+                    .split_whitespace()
+                    .nth(11)
+                    .and_then(|ticks| ticks.parse::<u64>().ok())
+                    .unwrap_or(0)
+                    > 10
+            });
+            if busy {
+                break found[0].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        let pid = process.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(pid).unwrap(),
+            rustix::process::Signal::KILL,
+        )
+        .unwrap();
+    };
+    let (answer, ()) = tokio::join!(driver.kill(&order, run()), killer);
+    let fault = answer.unwrap_err();
+    assert_eq!((fault.code, fault.unchanged), (code::TRAPPED, true), "{fault}");
+    assert!(fault.detail.contains("signal: 9"), "{fault}");
+    assert_eq!(
+        driver.shutdown(&order, run()).await,
+        Ok(Outcome::Done(Vec::new()))
+    );
+    let stats = &runtime.stats()[0];
+    assert_eq!((stats.starts, stats.traps), (2, 1));
+}
+
+#[tokio::test]
+async fn calls_that_nobody_waits_for_end_in_the_process_too() {
+    let bench = Bench::new();
+    let runtime = bench.start();
+    let inspected = runtime
+        .install(driver(&[("kill", "(loop br 0)")]), Some(DRIVER_TOML.to_owned()))
+        .await
+        .unwrap();
+    let driver = runtime.hypervisor(&inspected.digest).unwrap();
+    let order = call(compute_host(None), 60_000);
+    for _ in 0..40 {
+        // More than may be in flight at once: one that went on would hold a place.
+        let given_up = tokio::time::timeout(Duration::from_millis(20), driver.kill(&order, run())).await;
+        assert!(given_up.is_err());
+    }
+    assert_eq!(
+        driver.shutdown(&order, run()).await,
+        Ok(Outcome::Done(Vec::new()))
+    );
+    assert_eq!(runtime.stats()[0].starts, 1, "the process was not killed for it");
+}
