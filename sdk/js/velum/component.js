@@ -14,6 +14,8 @@ if (typeof Author !== "function" || !(Author.prototype instanceof Policy)) {
   throw new Error("policy.js must export, as its default, a class that extends Policy");
 }
 const engine = new Engine(Author);
+// A mistake in the declaration is told when the component is built, not when it is installed.
+engine.declaration();
 
 /** The exported interface `velum:placement/policy`. */
 export const policy = {

@@ -29,6 +29,8 @@ def _only_policy():
 
 
 ENGINE = Engine(_only_policy())
+# A mistake in the declaration is told when the component is built, not when it is installed.
+ENGINE.declaration()
 
 
 class Policy(exports.Policy):
