@@ -186,6 +186,9 @@ mod tests {
             }],
             used_by: None,
             request_id: None,
+            digest: None,
+            asks: Vec::new(),
+            grant: None,
         }
     }
 
