@@ -189,6 +189,9 @@ mod tests {
             asks: Vec::new(),
             grant: None,
             request_id: None,
+            digest: None,
+            asks: Vec::new(),
+            grant: None,
         }
     }
 

@@ -1,6 +1,6 @@
 /**
- * Makes a component of the author's policy: the only module that knows the contract. `velum plugin build` puts it in the
- * author's folder beside a module with the plugin's name.
+ * Makes a component of the author's policy: the only module that knows the contract. `velum plugin build` writes
+ * `plugin-name.js` beside it.
  */
 import Author from "../policy.js";
 
@@ -14,6 +14,8 @@ if (typeof Author !== "function" || !(Author.prototype instanceof Policy)) {
   throw new Error("policy.js must export, as its default, a class that extends Policy");
 }
 const engine = new Engine(Author);
+// A mistake in the declaration is told when the component is built, not when it is installed.
+engine.declaration();
 
 /** The exported interface `velum:placement/policy`. */
 export const policy = {

@@ -1,6 +1,6 @@
 """Makes a component of the author's policy: the only module that knows the contract's bindings.
 
-`velum plugin build` puts it beside the author's `policy.py` and a module with the plugin's name.
+`velum plugin build` writes the module `plugin_name` beside it.
 """
 
 from componentize_py_types import Err
@@ -8,12 +8,12 @@ from wit_world import exports
 from wit_world.exports import policy as wit
 
 import policy as author
-import velum_plugin_name
 
 from . import Policy as Base
 from .ask import Ask
 from .config import Refused
 from .engine import Engine
+from .plugin_name import NAME
 
 
 def _only_policy():
@@ -29,6 +29,8 @@ def _only_policy():
 
 
 ENGINE = Engine(_only_policy())
+# A mistake in the declaration is told when the component is built, not when it is installed.
+ENGINE.declaration()
 
 
 class Policy(exports.Policy):
@@ -37,7 +39,7 @@ class Policy(exports.Policy):
     def describe(self):
         declaration = ENGINE.declaration()
         return wit.Descriptor(
-            name=velum_plugin_name.NAME,
+            name=NAME,
             row_kind=declaration.row_kind,
             columns=[wit.Column(id=code, name=name, scale=0) for code, name in declaration.columns],
             demands=declaration.demands,

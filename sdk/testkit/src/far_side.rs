@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -114,6 +115,8 @@ async fn start(
     let program = put(program, names);
     let mut child = Command::new(found(&program, programs))
         .args(arguments.iter().map(|argument| put(argument, names)))
+        // Also for what a shell in the command starts.
+        .env("PATH", search_path(programs))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -138,6 +141,16 @@ async fn start(
         Err(_) => format!("was not ready within {READY_WITHIN:?}"),
     };
     Err(FarSideError::NotReady { program, problem })
+}
+
+/// The folders that programs are looked for in: that of ours first.
+fn search_path(programs: Option<&Path>) -> OsString {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = programs
+        .map(Path::to_owned)
+        .into_iter()
+        .chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).unwrap_or(path)
 }
 
 /// Where a program without a path is: beside the others, or wherever the system finds it.

@@ -162,18 +162,6 @@ mod tests {
             ),
             ("<devices><filesystem type='mount'/></devices>", "filesystem"),
             ("<devices><disk type='nvme'/></devices>", "nvme"),
-            (
-                "<devices><disk type='network'><source protocol='rbd'/></disk></devices>",
-                "protocol",
-            ),
-            (
-                "<devices><disk type='network'><source protocol='iscsi' name='iqn.2026-01.a:b,x=y/1'/></disk></devices>",
-                "name=",
-            ),
-            (
-                "<devices><disk type='network'><source protocol='iscsi'><initiator/></source></disk></devices>",
-                "initiator",
-            ),
             ("<devices><disk type='file' device='lun'/></devices>", "lun"),
             (
                 "<devices><disk type='file'><backingStore/></disk></devices>",
@@ -233,6 +221,25 @@ mod tests {
         }
         assert!(refused("<domain type='lxc'/>").contains("lxc"));
         assert!(refused("<network/>").contains("network"));
+    }
+
+    #[test]
+    fn a_unit_is_named_by_target_and_number_and_nothing_else() {
+        for (inside, named) in [
+            ("<source protocol='rbd'/>", "protocol"),
+            ("<source protocol='iscsi' name='iqn.2026-01.a:b,x=y/1'/>", "name="),
+            ("<source protocol='iscsi' name='iqn.2026-01.a:b/16384'/>", "name="),
+            ("<source protocol='iscsi'><initiator/></source>", "initiator"),
+            (
+                "<source protocol='iscsi'><auth username='a b'/></source>",
+                "username",
+            ),
+        ] {
+            let why = refused(&format!(
+                "<domain type='qemu'><devices><disk type='network'>{inside}</disk></devices></domain>"
+            ));
+            assert!(why.contains(named), "{inside}: {why}");
+        }
     }
 
     #[test]

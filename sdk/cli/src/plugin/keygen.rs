@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use velum_bundle::SigningKey;
 
+use super::pack::shown;
 use crate::{failure::Failure, session::write_out};
 
 /// Where the key goes.
@@ -38,8 +39,8 @@ pub fn run(keygen: &Keygen) -> Result<(), Failure> {
     create(&public, &key.public().to_pem(), 0o644)?;
     write_out(&format!(
         "made {}  keep it: whoever has it signs in your name\n     {}  give it to operators who are to trust you\nkey  {}\n",
-        secret.display(),
-        public.display(),
+        shown(&secret),
+        shown(&public),
         key.public().id()
     ))
 }

@@ -15,7 +15,7 @@ use velum_guest::{
 const RUN: &str = "0192a2b4-5c6d-7e8f-9a0b-1c2d3e4f5a6b";
 
 /// Acme's API, as far as the driver uses it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Acme {
     guests: RefCell<BTreeMap<String, Value>>,
 }

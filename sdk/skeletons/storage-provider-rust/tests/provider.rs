@@ -16,7 +16,7 @@ const ID: &str = "0192a2b4-5c6d-7e8f-9a0b-1c2d3e4f5a6b";
 const NODE: &str = "0192a2b4-0000-7000-8000-000000000001";
 
 /// Acme's API, as far as the provider uses it: volumes by id, with their hosts.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Acme {
     luns: RefCell<BTreeMap<String, Value>>,
 }

@@ -1,5 +1,5 @@
 //! A vendor's array end to end on `qemu:///system`: a guest boots from one of its units through QEMU's iSCSI driver with
-//! CHAP, keeps what it writes over a stop and a start, gets a second unit and gives it back, and is destroyed; then nothing
+//! CHAP, keeps what it writes over a stop and a start, outlives libvirtd, gets a second unit and gives it back, and is destroyed; then nothing
 //! is left on the array, in libvirt or in the books. On the way the array fails, answers late and loses an answer; a secret
 //! that is not the array's and a unit that shows another serial number are refused in words before the guest sees a byte.
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use velum_client::{Client, Filter, Outcome};
 use velum_support::{
-    Aim, ArrayPool, Domain, Ground, Image, RealCloud, RealOptions, Report, World, WorldOptions,
+    Aim, ArrayPool, Domain, Ground, Image, Libvirtd, RealCloud, RealOptions, Report, World, WorldOptions,
     array::{ArrayProcess, Fault, FaultKind, Left},
     assert_books_empty,
 };
@@ -69,6 +69,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         client,
         instance: Uuid::nil(),
         seen: Vec::new(),
+        libvirtd: Libvirtd::default(),
     };
     let told = story.tell().await;
     story.keep().await;
@@ -128,6 +129,8 @@ struct Story {
     world: World,
     instance: Uuid,
     seen: Vec<String>,
+    /// Last: what a failed run leaves is removed through it.
+    libvirtd: Libvirtd,
 }
 
 impl Story {
@@ -149,6 +152,7 @@ impl Story {
         self.act(&["instance", "start", GUEST, "--wait"])?;
         self.boots(2).await?;
         self.is_on_the_array(2).await?;
+        self.libvirtd_dies().await?;
         self.second_volume().await?;
         self.act(&["instance", "destroy", GUEST, "--wait"])?;
         self.nothing_is_left().await
@@ -292,6 +296,15 @@ impl Story {
             .into_iter()
             .find(|domain| domain.is_active)
             .context("no domain runs")
+    }
+
+    /// A libvirtd that comes back finds the guest and asks for no secret: QEMU has what it needs.
+    async fn libvirtd_dies(&mut self) -> anyhow::Result<()> {
+        self.libvirtd.kill_and_start()?;
+        anyhow::ensure!(self.domain()?.is_active, "the guest did not outlive libvirtd");
+        no_secret_objects()?;
+        self.saw("libvirtd was killed and came back: the guest runs on its unit");
+        Ok(())
     }
 
     /// The secret is in the server's own file of secrets and in nothing else that was written here.

@@ -20,13 +20,14 @@ use velum_testkit::{
     suite::{Failure, Outcome, Suite, Verdict},
 };
 
-/// What ships with the server, each with a far side that needs no root and no daemon.
-const FIRST_PARTY: [&str; 7] = [
+/// What ships with the server, each with the far side that its conformance.toml names.
+const FIRST_PARTY: [&str; 8] = [
     "placement-best-fit",
     "placement-first-fit",
     "placement-spread",
     "hypervisor-libvirt",
     "hypervisor-sim",
+    "storage-array",
     "storage-dir",
     "storage-sim",
 ];

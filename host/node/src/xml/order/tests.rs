@@ -180,7 +180,7 @@ fn an_order_itself_is_not_believed_beyond_this_nodes_directories() {
     let fault = judge(&GOOD.replace("/pool/a.qcow2", "/etc/shadow"), &outside).unwrap_err();
     assert!(fault.detail.contains("outside"), "{fault}");
     let mut remote = order();
-    remote.disks[0].attachment.kind = volume::ATTACH_ISCSI;
+    remote.disks[0].attachment.kind = volume::ATTACH_NBD;
     assert_eq!(judge(GOOD, &remote).unwrap_err().code, code::UNSUPPORTED);
     let mut foreign_seed = order();
     foreign_seed.attrs = vec![Attr::text(guest::GUEST_SEED, "/pool/other.iso")];
@@ -278,11 +278,11 @@ fn a_unit_is_written_with_our_own_name_and_our_own_secret() {
     let (xml, order) = with_unit();
     let ours = judge(&xml, &order).unwrap();
     for part in [
-        "<iqn name='iqn.2026-01.internal.velum:node.1'/>".to_owned(),
-        format!("<secret type='iscsi' usage='velum-{RUN}-ua-disk-0'/>"),
-        "<auth username='velum-1'>".to_owned(),
+        r#"<iqn name="iqn.2026-01.internal.velum:node.1"/>"#.to_owned(),
+        format!(r#"<secret type="iscsi" usage="velum-{RUN}-ua-disk-0"/>"#),
+        r#"<auth username="velum-1">"#.to_owned(),
         "<serial>disk-0</serial>".to_owned(),
-        "name='iqn.2026-01.example.array:g1/3'".to_owned(),
+        r#"name="iqn.2026-01.example.array:g1/3""#.to_owned(),
     ] {
         assert!(ours.contains(&part), "{part} is not in {ours}");
     }

@@ -12,6 +12,8 @@ const LINES_SHOWN: usize = 40;
 
 /// Runs a program to its end; what it says is shown only if it fails. `missing` says what to install when it is not there.
 pub async fn quietly(mut command: Command, what: &str, missing: &str) -> Result<(), Failure> {
+    // Frames of a tool in Rust would bury its words.
+    command.env("RUST_BACKTRACE", "0").env("RUST_LIB_BACKTRACE", "0");
     let output = command.stdin(Stdio::null()).output().await;
     let output = match output {
         Ok(output) => output,
