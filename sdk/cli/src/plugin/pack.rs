@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use velum_bundle::{Bundle, Limits, Parts};
+use velum_testkit::result::ConformanceResult;
 
 use super::{file, folder::Folder};
 use crate::{failure::Failure, session::write_out, text::bytes};
@@ -41,13 +42,15 @@ pub fn run(pack: &Pack) -> Result<(), Failure> {
         .conformance
         .clone()
         .or_else(|| beside.is_file().then_some(beside));
+    let component = file::read(&component, limits.component)?;
+    let conformance = result
+        .as_deref()
+        .map(|path| result_of(path, &component, limits.conformance))
+        .transpose()?;
     let bundle = Bundle::pack(Parts {
-        component: file::read(&component, limits.component)?,
+        component,
         manifest: folder.manifest.clone(),
-        conformance: result
-            .as_deref()
-            .map(|path| file::read(path, limits.conformance))
-            .transpose()?,
+        conformance,
     })
     .context("could not pack the plugin")?;
     let out = pack
@@ -62,6 +65,32 @@ pub fn run(pack: &Pack) -> Result<(), Failure> {
         bytes(archive.len() as u64),
         told(&bundle)
     ))
+}
+
+/// The conformance result in a file, which must be about this component: what is signed with it says so.
+fn result_of(path: &Path, component: &[u8], most: u64) -> Result<Vec<u8>, Failure> {
+    let bytes = file::read(path, most)?;
+    ConformanceResult::read(&bytes, &velum_bundle::digest(component)).with_context(|| {
+        format!(
+            "{} cannot be packed: run `velum plugin test` on this component",
+            path.display()
+        )
+    })?;
+    Ok(bytes)
+}
+
+/// What a bundle has of a suite, in words.
+fn conformance(bundle: &Bundle) -> String {
+    let Some(bytes) = bundle.conformance() else {
+        return "not packed".to_owned();
+    };
+    match ConformanceResult::read(bytes, bundle.component_digest()) {
+        Ok(result) => format!(
+            "{} passed, {} failed, {} left out",
+            result.passed, result.failed, result.left_out
+        ),
+        Err(_) => "packed, but not about this component".to_owned(),
+    }
 }
 
 /// A path without the dot that stands for here.
@@ -85,11 +114,7 @@ pub(super) fn told(bundle: &Bundle) -> String {
         about.world,
         bundle.digest(),
         bundle.component_digest(),
-        if bundle.conformance().is_some() {
-            "its result is packed"
-        } else {
-            "not packed"
-        },
+        conformance(bundle),
         crate::text::plain(&signed)
     )
 }
