@@ -189,9 +189,6 @@ mod tests {
             asks: Vec::new(),
             grant: None,
             request_id: None,
-            digest: None,
-            asks: Vec::new(),
-            grant: None,
         }
     }
 
