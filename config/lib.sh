@@ -225,6 +225,8 @@ start_libvirt() {
   fi
   start_daemon "$directory" virtlogd
   start_daemon "$directory" libvirtd
+  # One that was just ending counted as running, and is gone by now.
+  wait_until 15 libvirt_answers || start_daemon "$directory" libvirtd
   wait_until 30 libvirt_answers || fail "libvirtd was started and does not answer: see its log, journal or 'libvirtd -v'"
 }
 
