@@ -68,12 +68,29 @@ fn main() -> ExitCode {
     if let Some(code) = velum_runtime::child_main(&arguments) {
         return code;
     }
-    match run(Arguments::parse()) {
+    let arguments = Arguments::parse();
+    return_large_memory();
+    match run(arguments) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("velumd: {}", database::Chain(error.as_ref()));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What is large goes back when it is freed. The allocator would learn from a component of 20 MiB that such things are wanted,
+/// and keep the next ones for ever: some copies of each, on its way through a request.
+fn return_large_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        /// Above any row and page, below any component that matters.
+        const LARGE_BYTES: libc::c_int = 1 << 20;
+        #[expect(unsafe_code, reason = "there is no safe face of mallopt")]
+        // SAFETY: it sets a number of the allocator, before a second thread exists.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES)
+        };
     }
 }
 

@@ -168,9 +168,14 @@ pub(crate) fn unanswered(target: &Target, fault: &Fault) -> ServiceError {
         (None, None, None) => ("/config".into(), None),
     };
     let place = value.unwrap_or_else(|| "the place that the settings name".into());
+    // A plugin may leave the words out; what kind of fault it is, it cannot.
+    let why = match fault.detail.as_str() {
+        "" => velum_model::fault::name_of(fault.code),
+        words => words,
+    };
     ServiceError::invalid(
         field,
-        format!("{place} cannot be used: {}", fault.detail),
+        format!("{place} cannot be used: {why}"),
         "check that it exists, runs and may be used by Velum, then try again",
     )
 }

@@ -37,9 +37,6 @@ pub struct Case {
     /// How many bytes.
     #[serde(default)]
     pub bytes: usize,
-    /// The interface that it imports.
-    #[serde(default)]
-    pub interface: String,
     /// Its manifest.
     #[serde(default)]
     pub manifest: Option<String>,
@@ -105,7 +102,7 @@ pub enum Make {
     Nested,
     /// Instances of one module.
     Instances,
-    /// A good policy that imports something else.
+    /// A good policy that imports the clock of WASI.
     Import,
     /// A good policy of another contract.
     Dialect,

@@ -30,9 +30,14 @@ pub async fn let_loose(stage: &Stage<'_>, each: u64) -> anyhow::Result<Generated
     let mut generated = Generated::default();
     let seed = PolicyText::default();
     let good = wat::parse_str(seed.text())?;
+    // The generator makes functions to order, and exports no memory.
+    let functions = wat::parse_str(
+        seed.text()
+            .replace("(memory (export \"memory\") 4)", "(memory 4)"),
+    )?;
     for number in 0..each {
         for (kind, module) in [
-            ("smith", smith(&good, number)),
+            ("smith", smith(&functions, number)),
             ("mutate", mutated(&good, number)),
         ] {
             let Some(component) = module.and_then(|module| component(&module)) else {
@@ -106,6 +111,7 @@ fn smith(like: &[u8], seed: u64) -> Option<Vec<u8>> {
     let config = wasm_smith::Config {
         exports: Some(like.to_vec()),
         max_imports: 0,
+        min_memories: 1,
         max_memories: 1,
         memory64_enabled: false,
         gc_enabled: false,
@@ -118,9 +124,10 @@ fn smith(like: &[u8], seed: u64) -> Option<Vec<u8>> {
         shared_everything_threads_enabled: false,
         ..wasm_smith::Config::default()
     };
-    wasm_smith::Module::new(config, &mut from)
-        .ok()
-        .map(|module| module.to_bytes())
+    let module = wasm_smith::Module::new(config, &mut from).ok()?.to_bytes();
+    let text = wasmprinter::print_bytes(module).ok()?;
+    let (body, _) = text.trim_end().rsplit_once(')')?;
+    wat::parse_str(format!("{body} (export \"memory\" (memory 0)))")).ok()
 }
 
 /// A good module with a change that may change what it does.

@@ -149,12 +149,12 @@ fn raw_component(case: &Case) -> anyhow::Result<Vec<u8>> {
             );
             of_text("placement-policy", &text)?
         }
-        Make::Nested => {
-            let text = (0..count).fold("(component)".to_owned(), |inner, _| {
-                format!("(component {inner})")
-            });
-            wat::parse_str(text)?
-        }
+        Make::Nested => (0..count).fold(HEADER.to_vec(), |inner, _| {
+            // A section of the kind "component" with the other one in it; texts may not be nested so deep.
+            let mut outer = HEADER.to_vec();
+            section(&mut outer, 4, &inner);
+            outer
+        }),
         Make::Instances => {
             let mut text = String::from("(component (core module $m)");
             for _ in 0..count {
@@ -164,11 +164,18 @@ fn raw_component(case: &Case) -> anyhow::Result<Vec<u8>> {
             wat::parse_str(text)?
         }
         Make::Import => {
-            let (interface, version) = case.interface.rsplit_once('@').context("a version")?;
-            let text = format!(
-                "(component (import \"{interface}@{version}\" (instance (export \"now\" (func (result u64))))))"
-            );
-            with_import(&text)?
+            let text = PolicyText {
+                imports: r#"(import "wasi:clocks/wall@0.1.0" "now" (func (result i64)))"#,
+                ..PolicyText::default()
+            };
+            let sneaky = Dialect {
+                package: Some(
+                    "package test:worlds; world sneaky { import wasi:clocks/wall@0.1.0; export velum:placement/policy@0.1.0; }
+                     package wasi:clocks@0.1.0 { interface wall { now: func() -> u64; } }",
+                ),
+                ..Dialect::of("sneaky")
+            };
+            sneaky.component(&text.text())
         }
         Make::Dialect => Dialect {
             changes: vec![("scale: s8", "scale: s16")],
@@ -185,14 +192,8 @@ fn module(items: &str) -> anyhow::Result<Vec<u8>> {
     Ok(wat::parse_str(format!("(component (core module {items}))"))?)
 }
 
-/// A good policy's component with an import of another text's in front.
-fn with_import(import: &str) -> anyhow::Result<Vec<u8>> {
-    const HEADER: usize = 8;
-    let (from, mut into) = (wat::parse_str(import)?, good());
-    // At the end it shifts none of the policy's own numbers.
-    into.extend_from_slice(&from[HEADER..]);
-    Ok(into)
-}
+/// What every component begins with.
+const HEADER: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 /// A component with a custom section at its end.
 fn padded(mut component: Vec<u8>, bytes: usize) -> Vec<u8> {
@@ -200,7 +201,13 @@ fn padded(mut component: Vec<u8>, bytes: usize) -> Vec<u8> {
     let mut content = vec![u8::try_from(name.len()).unwrap_or_default()];
     content.extend_from_slice(name);
     content.resize(bytes, 0);
-    component.push(0);
+    section(&mut component, 0, &content);
+    component
+}
+
+/// Appends a section: its kind, its length in groups of seven bits, its content.
+fn section(component: &mut Vec<u8>, kind: u8, content: &[u8]) {
+    component.push(kind);
     let mut length = content.len();
     loop {
         let low = (length & 0x7f) as u8;
@@ -211,6 +218,5 @@ fn padded(mut component: Vec<u8>, bytes: usize) -> Vec<u8> {
         }
         component.push(low | 0x80);
     }
-    component.extend_from_slice(&content);
-    component
+    component.extend_from_slice(content);
 }
