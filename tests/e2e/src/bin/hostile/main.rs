@@ -74,13 +74,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         },
     )
     .await?;
-    let quiet = WorldOptions {
-        zone: 2,
-        hosts: 20,
-        addresses: ("10.2.0.10".into(), "10.2.255.250".into()),
-        ..WorldOptions::default()
-    };
-    let quiet = Arc::new(World::build(&cloud, &quiet).await?);
+    let quiet = Arc::new(World::build(&cloud, &elsewhere()).await?);
     let stage = Stage {
         cloud: &cloud,
         client: cloud.client()?,
@@ -130,6 +124,16 @@ async fn main() -> anyhow::Result<ExitCode> {
         .require("no_violations", violations.is_empty())
         .require("the_log_is_clean", !cloud.velumd.printed().contains('\u{1b}'))
         .print())
+}
+
+/// The zone of the bystanders.
+fn elsewhere() -> WorldOptions {
+    WorldOptions {
+        zone: 2,
+        hosts: 20,
+        addresses: ("10.2.0.10".into(), "10.2.255.250".into()),
+        ..WorldOptions::default()
+    }
 }
 
 async fn play_all(
