@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the first-party plugins: each a component at $CARGO_TARGET_DIR/plugins/NAME.wasm with its plugin.toml beside it
-# as NAME.toml. With names as arguments, only those; those of tests/guests can be named too. Quiet unless something fails; run
-# again, it does what is left.
+# as NAME.toml. With names as arguments, only those; those of tests/guests can be named too, and go to
+# $CARGO_TARGET_DIR/guests. Quiet unless something fails; run again, it does what is left.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -61,6 +61,12 @@ if [ "${VELUM_WHOLE:-}" != yes ] || [ ! -x "$target_dir/debug/velum-componentize
   cargo build --quiet -p velum-componentize
 fi
 for name in "${names[@]}"; do
+  # What servers install at start lies apart from what misbehaves.
+  case $(folder_of "$name") in
+  tests/*) out=$target_dir/guests ;;
+  *) out=$target_dir/plugins ;;
+  esac
+  mkdir -p "$out"
   module=$target_dir/$triple/plugin/${name//-/_}.wasm
   component=$out/$name.wasm
   if [ ! -f "$component" ] || [ "$module" -nt "$component" ] || [ "$target_dir/debug/velum-componentize" -nt "$component" ]; then

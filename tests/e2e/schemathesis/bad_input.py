@@ -13,7 +13,7 @@ NUL = "\u0000"
 DEEP = 100_000
 LARGE = 10 << 20
 # Whose body may be left out.
-MAY_BE_LEFT_OUT = ("instances_stop", "instances_reboot", "operations_retry", "operations_undo", "node_tokens_create")
+MAY_BE_LEFT_OUT = ("instances_stop", "instances_reboot", "operations_retry", "operations_undo", "node_tokens_create", "policies_rollback")
 # What no field of a type takes. A field that takes several types is given none of them.
 WRONG_TYPES = {
     "null": [None], "boolean": [True], "integer": [7], "number": [1.5], "string": [f"x y{NUL}"],

@@ -95,6 +95,15 @@ class World:
     def _operations_assert_gone(self):
         return {"reason": "its machine burnt down"}
 
+    def _plugins_activate(self):
+        return {"zone_id": self.ground["zones"]}
+
+    def _plugins_rollback(self):
+        return {"zone_id": self.ground["zones"]}
+
+    def _publishers_revoke_key(self):
+        return {"key_id": "0" * 64, "reason": "it was lost"}
+
     def _zones_create(self):
         return {"name": self.name("zone")}
 

@@ -143,7 +143,11 @@ struct Ground {
 
 impl Ground {
     async fn install(&self, folder: &str, name: &str) -> anyhow::Result<Plugin> {
-        let built = first_party()?;
+        let built = match folder {
+            "plugins" => first_party()?,
+            // Beside them, where no server looks.
+            _ => first_party()?.with_file_name("guests"),
+        };
         let component = built.join(format!("{name}.wasm"));
         let manifest = built.join(format!("{name}.toml"));
         let settings = self.top.join(folder).join(name).join("conformance.toml");
