@@ -9,21 +9,21 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::oneshot,
+    sync::{mpsc, oneshot},
     task::{AbortHandle, LocalSet},
 };
 use wasmtime::{Engine, component::Component};
 
 use super::{
     confine::{self, Stage},
-    message::{FROM_CHILD, FromChild, Load, TO_CHILD, ToChild, read, write},
+    message::{FROM_CHILD, FromChild, Load, QUEUE, TO_CHILD, ToChild, read, write},
 };
 use crate::{
     engine::{EngineKind, Ticker},
     sandbox::{
         Sandbox,
         ask::{Ask, Desk, Reply},
-        work::Work,
+        work::{Ended, Work},
     },
 };
 
@@ -54,8 +54,10 @@ fn begin() -> io::Result<()> {
 
 async fn serve(engine: Engine, ticker: Arc<Ticker>, socket: UnixStream) -> io::Result<()> {
     let (mut from, to) = socket.into_split();
+    let (outbox, messages) = mpsc::channel(QUEUE);
+    let speaking = tokio::task::spawn_local(speak(messages, to));
     let line = Arc::new(Line {
-        writer: tokio::sync::Mutex::new(to),
+        outbox,
         replies: Mutex::new(HashMap::new()),
     });
     let Some(ToChild::Load(load)) = read(&mut from, TO_CHILD).await? else {
@@ -65,13 +67,20 @@ async fn serve(engine: Engine, ticker: Arc<Ticker>, socket: UnixStream) -> io::R
         Ok(sandbox) => sandbox,
         Err(error) => {
             let why = format!("{error:#}");
-            return line.send(&FromChild::Loaded(Err(why))).await;
+            line.send(FromChild::Loaded(Err(why))).await?;
+            drop(line);
+            // It is said before the process ends.
+            return speaking.await.map_err(io::Error::other)?;
         }
     };
     // From here on nothing may become code.
     confine::filter(Stage::Serving)?;
-    line.send(&FromChild::Loaded(Ok(()))).await?;
-    listen(Rc::new(sandbox), line, from).await
+    line.send(FromChild::Loaded(Ok(()))).await?;
+    tokio::select! {
+        heard = listen(Rc::new(sandbox), line, from) => heard,
+        // Who cannot answer any more has nothing left to do.
+        spoken = speaking => spoken.map_err(io::Error::other)?,
+    }
 }
 
 fn loaded(engine: &Engine, load: Load, ticker: Arc<Ticker>) -> wasmtime::Result<Sandbox> {
@@ -108,8 +117,8 @@ async fn listen(sandbox: Rc<Sandbox>, line: Arc<Line>, mut from: OwnedReadHalf) 
                     // Dropping the future drops the store with it: neither is used again.
                     task.abort();
                     line.replies.lock().remove(&call);
-                    let end = crate::sandbox::work::Ended::Overtime;
-                    line.send(&FromChild::Ended { call, end }).await?;
+                    let end = Ended::Overtime;
+                    line.send(FromChild::Ended { call, end }).await?;
                 }
             }
         }
@@ -132,21 +141,31 @@ fn begin_call(
         let end = sandbox.run(work, desk).await;
         calls.borrow_mut().remove(&call);
         // A server that is gone is noticed by whoever listens to it.
-        let _ = line.send(&FromChild::Ended { call, end }).await;
+        let _ = line.send(FromChild::Ended { call, end }).await;
     })
     .abort_handle()
 }
 
+/// Writes what is to be said, a message after the other.
+async fn speak(mut messages: mpsc::Receiver<FromChild>, mut to: OwnedWriteHalf) -> io::Result<()> {
+    while let Some(message) = messages.recv().await {
+        write(&mut to, &message, FROM_CHILD).await?;
+    }
+    Ok(())
+}
+
 /// The way to the server.
 struct Line {
-    writer: tokio::sync::Mutex<OwnedWriteHalf>,
+    /// To the one who writes: a call that is ended must not leave half of a message behind.
+    outbox: mpsc::Sender<FromChild>,
     /// Calls that wait for an answer.
     replies: Mutex<HashMap<u64, oneshot::Sender<Reply>>>,
 }
 
 impl Line {
-    async fn send(&self, message: &FromChild) -> io::Result<()> {
-        write(&mut *self.writer.lock().await, message, FROM_CHILD).await
+    async fn send(&self, message: FromChild) -> io::Result<()> {
+        let sent = self.outbox.send(message).await;
+        sent.map_err(|_| io::Error::other("the server does not listen any more"))
     }
 }
 
@@ -162,7 +181,7 @@ impl Desk for Asking {
         let (told, waiting) = oneshot::channel();
         self.line.replies.lock().insert(self.call, told);
         let message = FromChild::Ask { call: self.call, ask };
-        if let Err(error) = self.line.send(&message).await {
+        if let Err(error) = self.line.send(message).await {
             return Reply::Stop(format!("the server cannot be asked: {error}"));
         }
         waiting

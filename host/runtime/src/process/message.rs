@@ -18,6 +18,9 @@ pub const FROM_CHILD: usize = 16 << 20;
 /// The longest message to it: the compiled code of the largest known component has 40 MiB.
 pub const TO_CHILD: usize = 256 << 20;
 
+/// Messages that wait to be written, at each end: each call in flight has one at a time, and most are small.
+pub const QUEUE: usize = 64;
+
 /// From the server.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToChild {

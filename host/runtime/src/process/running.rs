@@ -17,11 +17,11 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     process::Child,
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::AbortHandle,
 };
 
-use super::message::{FROM_CHILD, FromChild, TO_CHILD, ToChild, read, write};
+use super::message::{FROM_CHILD, FromChild, QUEUE, TO_CHILD, ToChild, read, write};
 use crate::{
     errand::Errand,
     grant::log::clean,
@@ -52,7 +52,8 @@ pub struct Running {
     /// None once the process is dead.
     calls: Mutex<Option<HashMap<u64, Slot>>>,
     loaded: Mutex<Option<oneshot::Sender<Result<(), String>>>>,
-    writer: tokio::sync::Mutex<OwnedWriteHalf>,
+    /// To the one who writes: a caller that goes away must not leave half of a message behind.
+    outbox: mpsc::Sender<ToChild>,
     next: AtomicU64,
     /// Why it is to be killed, or how it died.
     obituary: OnceLock<String>,
@@ -65,17 +66,19 @@ impl Running {
     pub fn begin(name: String, child: Child, socket: UnixStream) -> Arc<Self> {
         let (from, to) = socket.into_split();
         let killing = Arc::new(Notify::new());
+        let (outbox, messages) = mpsc::channel(QUEUE);
         let running = Arc::new(Self {
             name,
             calls: Mutex::new(Some(HashMap::new())),
             loaded: Mutex::new(None),
-            writer: tokio::sync::Mutex::new(to),
+            outbox,
             next: AtomicU64::new(1),
             obituary: OnceLock::new(),
             killing: Arc::clone(&killing),
             runtime: tokio::runtime::Handle::current(),
         });
         // Weak: when the plugin is removed, the last one lets go of the socket, and the process ends by itself.
+        tokio::spawn(speak(Arc::downgrade(&running), messages, to));
         tokio::spawn(attend(Arc::downgrade(&running), killing, child, from));
         running
     }
@@ -89,9 +92,7 @@ impl Running {
     pub async fn load(&self, load: ToChild) -> Result<(), Ended> {
         let (told, loaded) = oneshot::channel();
         *self.loaded.lock() = Some(told);
-        if let Err(error) = self.send(&load).await {
-            self.kill(&format!("its component could not be sent: {error}"));
-        }
+        self.send(load).await;
         match loaded.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => {
@@ -115,21 +116,22 @@ impl Running {
             Some(calls) => calls.insert(call, slot),
             None => return Ended::Lost(self.how_it_died()),
         };
-        let _in_flight = InFlight {
+        let mut in_flight = InFlight {
             running: Arc::clone(self),
             call,
+            is_sent: false,
         };
-        if let Err(error) = self.send(&ToChild::Call { call, work }).await {
-            self.kill(&format!("it could not be written to: {error}"));
-        }
+        self.send(ToChild::Call { call, work }).await;
+        in_flight.is_sent = true;
         match waiting.await {
             Ok(end) => end,
             Err(_) => Ended::Lost(self.how_it_died()),
         }
     }
 
-    async fn send(&self, message: &ToChild) -> io::Result<()> {
-        write(&mut *self.writer.lock().await, message, TO_CHILD).await
+    /// Dropped before it is done, it has sent nothing. A process that is dead takes nothing, and its death is told elsewhere.
+    async fn send(&self, message: ToChild) {
+        let _ = self.outbox.send(message).await;
     }
 
     /// Ends the process; `why` is what the calls in flight are told.
@@ -190,9 +192,7 @@ impl Running {
         let answering = self.runtime.spawn(async move {
             let reply = errand.ask(ask).await;
             running.answered(call);
-            if let Err(error) = running.send(&ToChild::Reply { call, reply }).await {
-                running.kill(&format!("it could not be written to: {error}"));
-            }
+            running.send(ToChild::Reply { call, reply }).await;
         });
         slot.asking = Some(answering.abort_handle());
         Ok(())
@@ -205,20 +205,21 @@ impl Running {
         }
     }
 
-    /// Nobody waits for a call any more: if it did not end, the process is told, and killed if that does not help.
-    fn abandon(self: &Arc<Self>, call: u64) {
+    /// Nobody waits for a call any more: if it did not end, the process is told, and killed if that does not help. One that
+    /// was never sent is only forgotten.
+    fn abandon(self: &Arc<Self>, call: u64, is_sent: bool) {
         let mut calls = self.calls.lock();
-        let Some(slot) = calls.as_mut().and_then(|calls| calls.get_mut(&call)) else {
+        let Some(calls) = calls.as_mut() else { return };
+        if !is_sent {
+            calls.remove(&call);
             return;
-        };
+        }
+        let Some(slot) = calls.get_mut(&call) else { return };
         slot.waiting = None;
         let running = Arc::clone(self);
         self.runtime.spawn(async move {
             let told = async {
-                let sent = running.send(&ToChild::Abort { call }).await;
-                if sent.is_err() {
-                    return;
-                }
+                running.send(ToChild::Abort { call }).await;
                 tokio::time::sleep(ABANDONED).await;
             };
             // A process that does not read does not take this message either.
@@ -235,11 +236,24 @@ impl Running {
 struct InFlight {
     running: Arc<Running>,
     call: u64,
+    is_sent: bool,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.running.abandon(self.call);
+        self.running.abandon(self.call, self.is_sent);
+    }
+}
+
+/// Writes what is to be said, a message after the other, until nobody can say anything any more.
+async fn speak(running: Weak<Running>, mut messages: mpsc::Receiver<ToChild>, mut to: OwnedWriteHalf) {
+    while let Some(message) = messages.recv().await {
+        if let Err(error) = write(&mut to, &message, TO_CHILD).await {
+            if let Some(running) = running.upgrade() {
+                running.kill(&format!("it could not be written to: {error}"));
+            }
+            return;
+        }
     }
 }
 

@@ -153,3 +153,35 @@ async fn calls_that_nobody_waits_for_end_in_the_process_too() {
     );
     assert_eq!(runtime.stats()[0].starts, 1, "the process was not killed for it");
 }
+
+#[tokio::test]
+async fn a_caller_that_goes_away_while_it_speaks_leaves_no_half_message_behind() {
+    let mut bench = Bench::new();
+    // What is asked below is more than the guest has memory for: where it is heard, it is a trap.
+    bench.limits.breaker_failures = u32::MAX;
+    let runtime = bench.start();
+    let inspected = runtime
+        .install(driver(&[]), Some(DRIVER_TOML.to_owned()))
+        .await
+        .unwrap();
+    let driver = runtime.hypervisor(&inspected.digest).unwrap();
+    let order = call(compute_host(None), 60_000);
+    // Many times what a socket holds, so that writing it takes longer than its caller waits.
+    let token = "t".repeat(6 << 20);
+    let mut given_up = 0;
+    for millis in (0..60).map(|number| number % 6) {
+        let patience = Duration::from_millis(millis);
+        let polled = tokio::time::timeout(patience, driver.poll(&order, run(), &token)).await;
+        given_up += u32::from(polled.is_err());
+    }
+    assert!(given_up > 10, "nobody went away: {given_up}");
+    assert_eq!(
+        driver.shutdown(&order, run()).await,
+        Ok(Outcome::Done(Vec::new()))
+    );
+    assert_eq!(
+        runtime.stats()[0].starts,
+        1,
+        "the process understood all that it heard"
+    );
+}
