@@ -1,7 +1,7 @@
 //! Components that misbehave, let loose on a serving server one after another: it stays up, others do not feel it, nothing is
 //! left behind, and each comes out as its folder in `tests/guests/hostile` says.
 
-#[path = "../../../../../host/runtime/tests/runtime/guests.rs"]
+#[path = "../../../../host/runtime/tests/runtime/guests.rs"]
 #[expect(
     dead_code,
     clippy::unwrap_used,
@@ -9,10 +9,15 @@
 )]
 mod guests;
 
+#[path = "hostile/bystanders.rs"]
 mod bystanders;
+#[path = "hostile/case.rs"]
 mod case;
+#[path = "hostile/generated.rs"]
 mod generated;
+#[path = "hostile/make.rs"]
 mod make;
+#[path = "hostile/play.rs"]
 mod play;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
