@@ -64,6 +64,16 @@ impl Breaker {
         Ok(())
     }
 
+    /// For how many milliseconds calls are still refused; `None` when they are made. Asks for nothing, unlike [`Self::enter`].
+    pub fn pause(&self, now: Timestamp) -> Option<u64> {
+        let opens_at = match *self.state.lock() {
+            State::Closed { .. } => return None,
+            State::Open { until } => until,
+            State::HalfOpen { since } => since.plus_millis(self.pause_ms),
+        };
+        Some(opens_at.millis_since(now))
+    }
+
     /// A call ended as it should, or with a fault that the plugin itself answered.
     pub fn worked(&self) {
         *self.state.lock() = State::Closed { in_a_row: 0 };
@@ -108,6 +118,10 @@ mod tests {
             assert!(!breaker.failed(at(0)));
         }
         assert!(breaker.failed(at(0)));
+        assert_eq!(
+            (breaker.pause(at(400)), breaker.pause(at(1500))),
+            (Some(600), Some(0))
+        );
         assert_eq!(breaker.enter(at(400)), Err(Open { retry_after_ms: 600 }));
         assert_eq!(breaker.enter(at(1000)), Ok(()));
         assert!(breaker.enter(at(1001)).is_err(), "one tries, the others wait");
@@ -115,6 +129,7 @@ mod tests {
         assert!(breaker.enter(at(1500)).is_err());
         assert_eq!(breaker.enter(at(2002)), Ok(()));
         breaker.worked();
+        assert_eq!(breaker.pause(at(2003)), None);
         assert_eq!(breaker.enter(at(2003)), Ok(()));
         assert_eq!(breaker.enter(at(2003)), Ok(()));
     }

@@ -8,12 +8,13 @@ use std::{
 
 use serde::de::DeserializeOwned;
 use tokio::time::Instant as Deadline;
+use uuid::Uuid;
 use velum_model::fault::{Fault, code};
 
 use crate::{
     counters::End,
     errand::{Errand, Place, Ports},
-    plugin::Shared,
+    plugin::{Shared, TRACE},
     process::Process,
     sandbox::{
         Sandbox,
@@ -86,6 +87,7 @@ impl Caller {
                 Fault::unchanged(code::UNAVAILABLE, "too many calls of this plugin are in flight")
             })?;
         let began = Instant::now();
+        let trace = Trace::of(&place, &verb);
         let work = Work {
             place: place.for_guest(),
             verb,
@@ -99,6 +101,7 @@ impl Caller {
         ));
         let ended = tokio::time::timeout_at(until, self.worker.run(work, &errand)).await;
         let (end, answer) = judge(ended.ok(), errand.is_untouched(), check);
+        trace.tell(&self.plugin, end, began.elapsed());
         match end {
             Some(end) => self.plugin.ended(end, began.elapsed(), 0),
             // The server's own trouble says nothing of the plugin.
@@ -114,6 +117,42 @@ impl Caller {
                 .clamp(SHORTEST, bounds.effect_deadline_ceiling),
             None => bounds.reading_deadline,
         }
+    }
+}
+
+/// What is told of every call at level `debug`, under [`TRACE`]: enough to follow one effect through all that was tried for it.
+struct Trace {
+    verb: &'static str,
+    at: Uuid,
+    /// Its id and how often it was tried before.
+    effect: Option<(Uuid, u16)>,
+}
+
+impl Trace {
+    fn of(place: &Place, verb: &Verb) -> Self {
+        Self {
+            verb: verb.name(),
+            at: place.target.id,
+            effect: place
+                .warrant
+                .as_ref()
+                .map(|(_, effect)| (effect.id, effect.attempt)),
+        }
+    }
+
+    fn tell(&self, plugin: &Shared, end: Option<End>, took: Duration) {
+        tracing::debug!(
+            target: TRACE,
+            plugin = plugin.manifest.name.as_str(),
+            digest = %plugin.digest,
+            verb = self.verb,
+            at = %self.at,
+            effect = self.effect.map(|(id, _)| tracing::field::display(id)),
+            attempt = self.effect.map(|(_, attempt)| attempt),
+            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            end = end.map_or("unable", End::name),
+            "called"
+        );
     }
 }
 

@@ -26,6 +26,18 @@ pub enum End {
 }
 
 impl End {
+    /// A word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Trapped => "trapped",
+            Self::Late => "late",
+            Self::Nonsense => "nonsense",
+        }
+    }
+
     /// Whether the plugin itself misbehaved.
     #[must_use]
     pub const fn is_misbehaviour(self) -> bool {
@@ -44,6 +56,7 @@ pub struct Counters {
     fuel: AtomicU64,
     micros: AtomicU64,
     starts: Arc<AtomicU64>,
+    breaks: AtomicU64,
 }
 
 impl Counters {
@@ -73,8 +86,13 @@ impl Counters {
         self.denials.fetch_add(1, Relaxed);
     }
 
-    /// The counters as they are now.
-    pub fn stats(&self, digest: &Digest, name: &str) -> PluginStats {
+    /// Its breaker opened.
+    pub fn broke(&self) {
+        self.breaks.fetch_add(1, Relaxed);
+    }
+
+    /// The counters as they are now, and for how long the breaker still refuses calls.
+    pub fn stats(&self, digest: &Digest, name: &str, refused_for_ms: Option<u64>) -> PluginStats {
         PluginStats {
             digest: digest.clone(),
             name: name.to_owned(),
@@ -86,6 +104,8 @@ impl Counters {
             fuel: self.fuel.load(Relaxed),
             micros: self.micros.load(Relaxed),
             starts: self.starts.load(Relaxed),
+            breaks: self.breaks.load(Relaxed),
+            refused_for_ms,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use velum_model::{
 
 use crate::{
     grant::{secrets::SecretKeeper, state::StateStore},
-    plugin::Shared,
+    plugin::{Shared, TRACE},
     sandbox::{
         ask::{Ask, Desk, Reply, reply},
         work::GuestPlace,
@@ -291,7 +291,8 @@ impl Desk for Errand {
             let bound = self.plugin.bounds.host_calls;
             return Reply::Stop(format!("more than {bound} host calls in one call"));
         }
-        match ask {
+        let (name, began) = (ask.name(), Instant::now());
+        let reply = match ask {
             Ask::Log { level, message } => {
                 self.plugin.log.line(level, &message);
                 reply(&())
@@ -301,7 +302,16 @@ impl Desk for Errand {
             Ask::Files(ask) => self.files(ask).await,
             Ask::State(ask) => self.state(ask).await,
             Ask::Mint { purpose, length } => answered(self.mint(&purpose, length).await),
-        }
+        };
+        tracing::trace!(
+            target: TRACE,
+            plugin = self.plugin.manifest.name.as_str(),
+            effect = self.place.warrant.as_ref().map(|(_, effect)| tracing::field::display(effect.id)),
+            connector = name,
+            took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "asked"
+        );
+        reply
     }
 }
 

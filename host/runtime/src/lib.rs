@@ -21,7 +21,7 @@ mod world;
 
 pub use grant::state::{FileState, Kept, StateStore};
 pub use limits::{Limits, PluginLimits};
-pub use process::ARGUMENT as PROCESS_ARGUMENT;
+pub use process::{ARGUMENT as PROCESS_ARGUMENT, Uids, UidsError};
 pub use registry::{ARGUMENT as COMPILE_ARGUMENT, compile_child_main};
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
 pub use world::placement::v0_1::BarePolicy;
@@ -35,5 +35,5 @@ pub fn child_main(arguments: &[std::ffi::OsString]) -> Option<std::process::Exit
     if first == COMPILE_ARGUMENT {
         return Some(compile_child_main(rest));
     }
-    (first == PROCESS_ARGUMENT).then(process::process_main)
+    (first == PROCESS_ARGUMENT).then(|| process::process_main(rest))
 }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use velum_model::{
     plugin::{Digest, Manifest},
+    port::plugins::PluginStats,
     time::Clock,
 };
 
@@ -14,6 +15,10 @@ use crate::{
     grant::log::LogBook,
     limits::{Limits, PluginLimits},
 };
+
+/// What calls into drivers and providers are traced under: `[log] filter = "info,velum::plugin=debug"`; with `trace` what they ask
+/// of the server too.
+pub const TRACE: &str = "velum::plugin";
 
 /// What the instances of one plugin share.
 pub struct Shared {
@@ -86,6 +91,13 @@ impl Shared {
         }
     }
 
+    /// What it did, and whether calls into it are made now.
+    pub fn stats(&self) -> PluginStats {
+        let pause = self.breaker.pause(self.clock.now());
+        self.counters
+            .stats(&self.digest, self.manifest.name.as_str(), pause)
+    }
+
     /// A call worked.
     pub fn worked(&self) {
         self.breaker.worked();
@@ -94,6 +106,7 @@ impl Shared {
     /// An answer did not pass the checks, after the call was counted.
     pub fn misbehaved(&self) {
         if self.breaker.failed(self.clock.now()) {
+            self.counters.broke();
             tracing::warn!(
                 plugin = self.manifest.name.as_str(),
                 digest = %self.digest,

@@ -35,7 +35,7 @@ use crate::{
     },
     limits::Limits,
     plugin::Shared,
-    process::{self, Process, Recipe},
+    process::{self, Process, Recipe, Uids},
     registry::{self, Admitted, Compiler, Registry, optional_interfaces},
     sandbox::{Sandbox, work::Bounds},
     schema::Schemas,
@@ -61,6 +61,8 @@ pub struct RuntimeOptions {
     pub http: HttpConnector,
     /// Where plugins' durable values are kept; none: in files below `directory`.
     pub state: Option<Arc<dyn StateStore>>,
+    /// The uids that the processes of drivers and providers, and that compiles, have; none: this process's own.
+    pub uids: Option<Arc<Uids>>,
 }
 
 /// Why a runtime cannot start.
@@ -108,6 +110,7 @@ pub struct Runtime {
     policies: Linker<placement::PolicyHost>,
     ports: Arc<Ports>,
     process_command: Vec<OsString>,
+    uids: Option<Arc<Uids>>,
     /// Only where drivers run in this process, to be compared with those that do not.
     ticker: Option<Arc<Ticker>>,
     loaded: RwLock<BTreeMap<Digest, Arc<Loaded>>>,
@@ -150,7 +153,7 @@ impl Runtime {
         let registry = Arc::new(Registry::open(
             &options.directory,
             options.ids.as_ref(),
-            Compiler::new(options.compile_command),
+            Compiler::new(options.compile_command, options.uids.clone()),
             Arc::clone(&limits),
         )?);
         let policies = placement::linker(registry.engine(EngineKind::Policy))?;
@@ -178,6 +181,7 @@ impl Runtime {
             policies,
             ports: Arc::new(ports),
             process_command,
+            uids: options.uids,
             ticker,
             loaded: RwLock::default(),
         })
@@ -248,6 +252,7 @@ impl Runtime {
         }
         let recipe = Recipe {
             command: self.process_command.clone(),
+            uids: self.uids.clone(),
             name: inspected.manifest.name.as_str().to_owned(),
             world: inspected.world,
             interfaces: interfaces.to_vec(),
@@ -386,12 +391,7 @@ impl Plugins for Runtime {
         self.loaded
             .read()
             .values()
-            .map(|loaded| {
-                let shared = &loaded.shared;
-                shared
-                    .counters
-                    .stats(&shared.digest, shared.manifest.name.as_str())
-            })
+            .map(|loaded| loaded.shared.stats())
             .collect()
     }
 }

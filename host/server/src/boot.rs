@@ -197,6 +197,7 @@ fn runtime_options(
         nodes: nodes.clone(),
         http,
         state: None,
+        uids: plugins::uids(config)?,
     })
 }
 

@@ -34,6 +34,7 @@ pub struct Config {
 pub struct Plugins {
     pub directory: String,
     pub unsigned: Unsigned,
+    pub first_uid: u32,
     pub memory_mib: u64,
     pub calls_in_flight: u64,
     pub fuel: u64,

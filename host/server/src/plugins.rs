@@ -1,6 +1,9 @@
 //! Plugins at start: those that are known are loaded, those in the configured directory are installed.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use sha2::{Digest as _, Sha256};
@@ -10,7 +13,7 @@ use velum_model::{
     plugin::{Digest, Plugin},
     tenancy::{Caller, Scope},
 };
-use velum_runtime::{Limits, Runtime};
+use velum_runtime::{Limits, Runtime, Uids};
 use velum_service::{NewPlugin, Probation, ServiceError, Services, Settings, Unsigned, load_plugin};
 use velum_store::{PluginFilter, Store};
 
@@ -43,6 +46,17 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
+/// The uids of plugins' processes.
+///
+/// # Errors
+/// This process may not give them; names the key.
+pub fn uids(config: &Config) -> anyhow::Result<Option<Arc<Uids>>> {
+    match config.plugins.first_uid {
+        0 => Ok(None),
+        first => Uids::from(first).map(Some).context("plugins.first_uid"),
+    }
+}
+
 /// Shows what each loaded plugin did as metrics.
 pub fn count(services: &Services) {
     for stats in services.plugin_stats() {
@@ -55,6 +69,9 @@ pub fn count(services: &Services) {
         metrics::counter!("velum_plugin_fuel_total", &labels).absolute(stats.fuel);
         metrics::counter!("velum_plugin_micros_total", &labels).absolute(stats.micros);
         metrics::counter!("velum_plugin_starts_total", &labels).absolute(stats.starts);
+        metrics::counter!("velum_plugin_breaks_total", &labels).absolute(stats.breaks);
+        let is_refused = f64::from(u8::from(stats.refused_for_ms.is_some()));
+        metrics::gauge!("velum_plugin_refused", &labels).set(is_refused);
     }
 }
 

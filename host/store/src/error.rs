@@ -81,6 +81,11 @@ pub enum Refused {
     },
 }
 
+impl Refused {
+    /// The table of [`Self::NameTaken`] when two volumes are shown under one identity (WWID, serial).
+    pub const IDENTITY: &'static str = "identity of volume";
+}
+
 /// An error of a store call.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -139,7 +139,7 @@ async fn run(velum: Velum) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Velum::command(), "velum", &mut std::io::stdout());
             return Ok(());
         }
-        Command::Plugin(command) => match plugin::run_offline(command).await? {
+        Command::Plugin(command) => match plugin::run_offline(command, velum.connection.output).await? {
             None => return Ok(()),
             Some(command) => Command::Plugin(command),
         },

@@ -9,7 +9,7 @@ use velum_wire::{OperationState, OperationView};
 
 use crate::{
     failure::Failure,
-    session::{Session, draws_progress},
+    session::{Output, Session, draws_progress},
     text::plain,
 };
 
@@ -70,6 +70,18 @@ fn operation_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {prefix} {bar:24} {pos:>3} %  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(100).with_style(style);
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+/// A bar for the cases of a suite; hidden off a terminal.
+pub fn cases_bar(output: Output, total: u64) -> ProgressBar {
+    if !draws_progress(output) {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {bar:24} {pos}/{len} cases  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(total).with_style(style);
     bar.enable_steady_tick(TICK);
     bar
 }

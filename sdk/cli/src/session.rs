@@ -91,14 +91,7 @@ impl Session {
 
     /// Prints a result: as JSON, or as the text that `table` makes.
     pub fn print(&self, value: &impl Serialize, table: impl FnOnce() -> String) -> Result<(), Failure> {
-        match self.output {
-            Output::Json => {
-                let text =
-                    serde_json::to_string_pretty(value).context("could not write the result as JSON")?;
-                write_out(&format!("{text}\n"))
-            }
-            Output::Table => write_out(&table()),
-        }
+        print(self.output, value, table)
     }
 
     /// Says something beside the result: on standard error, and only to people.
@@ -106,6 +99,17 @@ impl Session {
         if self.output == Output::Table {
             eprintln!("{}", crate::text::plain_lines(text));
         }
+    }
+}
+
+/// Prints a result: as JSON, or as the text that `table` makes.
+pub fn print(output: Output, value: &impl Serialize, table: impl FnOnce() -> String) -> Result<(), Failure> {
+    match output {
+        Output::Json => {
+            let text = serde_json::to_string_pretty(value).context("could not write the result as JSON")?;
+            write_out(&format!("{text}\n"))
+        }
+        Output::Table => write_out(&table()),
     }
 }
 

@@ -73,6 +73,10 @@ pub enum ClientError {
 fn words(problem: &Problem) -> String {
     let mut text = problem.detail.clone().unwrap_or_else(|| problem.title.clone());
     for error in &problem.errors {
+        // The detail of a problem of one field says it already.
+        if text.contains(&error.problem) {
+            continue;
+        }
         text.push_str(&format!("; {}: {}", error.pointer, error.problem));
     }
     text
@@ -127,6 +131,10 @@ mod tests {
         let error = ClientError::refused(StatusCode::UNPROCESSABLE_ENTITY, body);
         assert!(error.is("invalid") && error.status() == Some(422));
         assert_eq!(error.to_string(), "d; /name: is empty");
+        let once = br#"{"type":"/problems/invalid","title":"t","status":422,"detail":"/name: is empty",
+            "errors":[{"pointer":"/name","problem":"is empty"}]}"#;
+        let error = ClientError::refused(StatusCode::UNPROCESSABLE_ENTITY, once);
+        assert_eq!(error.to_string(), "/name: is empty");
         assert!(matches!(
             ClientError::refused(StatusCode::BAD_GATEWAY, b"<html>"),
             ClientError::Unexpected { .. }

@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
-use velum_model::{plugin::World, port::plugins::Plugins as _};
+use velum_model::{
+    plugin::World,
+    port::{placement::PolicyDescriptor, plugins::Plugins as _},
+};
+use velum_runtime::BarePolicy;
 
 use crate::{
     Plugin, Sandbox, Settings,
@@ -57,6 +61,23 @@ fn micros(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e6
 }
 
+/// A fresh instance of a policy that took the configuration of its settings.
+pub(crate) fn ready(
+    sandbox: &Sandbox,
+    plugin: &Plugin,
+    settings: &Settings,
+) -> Result<(BarePolicy, PolicyDescriptor), SuiteError> {
+    let broken = |problem: String| SuiteError::Describe(problem);
+    let mut bare = sandbox.runtime().bare_policy(&plugin.inspected.digest)?;
+    let config = settings.policy.config.as_ref();
+    let config = config.map_or_else(|| "{}".to_owned(), ToString::to_string);
+    bare.configure(&config)
+        .map_err(|failure| broken(failure.to_string()))?
+        .map_err(|words| broken(format!("it refuses the configuration {config}: {words}")))?;
+    let descriptor = bare.describe().map_err(|failure| broken(failure.to_string()))?;
+    Ok((bare, descriptor))
+}
+
 /// Measures a policy over inventories of these sizes, `rounds` questions each.
 ///
 /// # Errors
@@ -71,13 +92,7 @@ pub fn policy(
     let broken = |problem: String| SuiteError::Describe(problem);
     let mut figures = Vec::new();
     for &hosts in sizes {
-        let mut bare = sandbox.runtime().bare_policy(&plugin.inspected.digest)?;
-        let config = settings.policy.config.as_ref();
-        let config = config.map_or_else(|| "{}".to_owned(), ToString::to_string);
-        bare.configure(&config)
-            .map_err(|failure| broken(failure.to_string()))?
-            .map_err(|words| broken(format!("it refuses the configuration {config}: {words}")))?;
-        let descriptor = bare.describe().map_err(|failure| broken(failure.to_string()))?;
+        let (mut bare, descriptor) = ready(sandbox, plugin, settings)?;
         let values = inventory_values(&descriptor, hosts);
         let (mut loads, mut scores) = (Vec::new(), Vec::new());
         for round in 0..WARM_UP + rounds {

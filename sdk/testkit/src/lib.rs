@@ -11,6 +11,7 @@ mod far_side;
 pub mod fixture;
 mod labels;
 mod plugin;
+pub mod profile;
 pub mod result;
 mod sandbox;
 mod settings;

@@ -64,6 +64,7 @@ impl Sandbox {
             nodes: Connections::new(http.clone()),
             http,
             state: Some(Arc::new(MemoryState::default())),
+            uids: None,
         })?;
         Ok(Self {
             directory,

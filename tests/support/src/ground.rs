@@ -16,6 +16,19 @@ pub enum Ground {
     Simulated(String),
     /// This machine, through one node.
     Real(RealGround),
+    /// Components that keep their guests and volumes for themselves, and break a rule.
+    Flawed(FlawedGround),
+}
+
+/// Where a driver or a provider of `tests/guests` breaks one rule.
+#[derive(Clone, Debug)]
+pub struct FlawedGround {
+    /// The far side's origin, for images.
+    pub images: String,
+    /// The flaw of the driver; `none` for one that keeps every rule.
+    pub driver: String,
+    /// The same of the provider.
+    pub provider: String,
 }
 
 /// This machine.
@@ -85,6 +98,7 @@ impl Ground {
         match self {
             Self::Simulated(_) => "hypervisor-sim",
             Self::Real(_) => "hypervisor-libvirt",
+            Self::Flawed(_) => "driver-with-a-flaw",
         }
     }
 
@@ -107,6 +121,10 @@ impl Ground {
                 config: json!({ "uri": "qemu:///system", "accel": "tcg" }),
                 node: Some(real.node.clone()),
                 vcpus: Some(real.vcpus),
+                ..body
+            },
+            Self::Flawed(flawed) => CreateComputeHostBody {
+                config: json!({ "flaw": flawed.driver }),
                 ..body
             },
         }
@@ -143,12 +161,19 @@ impl Ground {
                 node: Some(real.node.clone()),
                 ..body
             },
+            Self::Flawed(flawed) => CreateStoragePoolBody {
+                provider: "provider-with-a-flaw".into(),
+                config: json!({ "flaw": flawed.provider }),
+                ..body
+            },
         }
     }
 
     pub(crate) fn image_store(&self, zone: Uuid, number: u32) -> CreateImageStoreBody {
         let (node, directory, endpoint) = match self {
-            Self::Simulated(url) => (None, None, Some(url.clone())),
+            Self::Simulated(url) | Self::Flawed(FlawedGround { images: url, .. }) => {
+                (None, None, Some(url.clone()))
+            }
             Self::Real(real) => (
                 Some(real.node.clone()),
                 Some(real.images.display().to_string()),
@@ -166,7 +191,7 @@ impl Ground {
 
     pub(crate) fn link(&self) -> NetworkLinkBody {
         match self {
-            Self::Simulated(_) => NetworkLinkBody {
+            Self::Simulated(_) | Self::Flawed(_) => NetworkLinkBody {
                 kind: NetworkLinkKind::Simulated,
                 name: "sim0".into(),
             },

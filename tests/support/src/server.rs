@@ -38,6 +38,18 @@ pub fn first_party() -> anyhow::Result<PathBuf> {
     Ok(plugins)
 }
 
+/// Builds components of `plugins` and of `tests/guests`, by their names.
+///
+/// # Errors
+/// When they cannot be built; the builder has said why.
+pub fn build_plugins(names: &[&str]) -> anyhow::Result<()> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/build.sh");
+    let status = Command::new("bash").arg(script).args(names).status();
+    let status = status.context("could not run plugins/build.sh")?;
+    anyhow::ensure!(status.success(), "plugins/build.sh failed");
+    Ok(())
+}
+
 /// Starts `velumd` on the data below `directory`, with the configuration and the log that lie there.
 pub(crate) fn start_velumd(
     directory: &Path,

@@ -220,4 +220,8 @@ pub struct PluginStats {
     pub micros: u64,
     /// Starts of its process (drivers and providers): more than one says that it died.
     pub starts: u64,
+    /// Times that its breaker opened: it failed several times in a row.
+    pub breaks: u64,
+    /// For how many milliseconds more its calls are refused by the breaker; without one, they are made.
+    pub refused_for_ms: Option<u64>,
 }

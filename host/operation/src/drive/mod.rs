@@ -41,6 +41,8 @@ enum Turn {
     End,
     /// The row has moved on under us: read it again.
     Reload,
+    /// What the far side answered cannot be true beside what is recorded: the step failed by it.
+    Misled(Fault),
     /// Another epoch owns the shard.
     Lost,
 }
@@ -65,7 +67,12 @@ pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
             seen: &seen,
         };
         let recorded = operation.clone();
-        let turned = run.turn(&mut operation).await;
+        let mut turned = run.turn(&mut operation).await;
+        if let Ok(Turn::Misled(fault)) = turned {
+            // Nothing of the step was recorded.
+            operation = recorded.clone();
+            turned = run.misled(&mut operation, fault).await;
+        }
         fresh_from_database = false;
         match turned {
             Ok(Turn::On) => {}
@@ -75,7 +82,7 @@ pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
                 tracing::warn!(operation = %operation.id, "the shard has another owner: stopped working on it");
                 return Next::Lost;
             }
-            Ok(Turn::Reload) => {
+            Ok(Turn::Reload | Turn::Misled(_)) => {
                 operation = recorded;
                 let refused_at = operation.generation;
                 if let Some(next) = reload(engine, &mut operation).await {
@@ -259,6 +266,20 @@ impl Crank<'_> {
         }
         operation.due_at = now;
         self.record(operation, changes).await
+    }
+
+    /// The open step failed by what its far side answered.
+    async fn misled(&self, operation: &mut Operation, fault: Fault) -> Result<Turn, StoreError> {
+        let kind = kind::of(operation.kind);
+        let records = current(&operation.journal);
+        let open = records.iter().find(|record| record.state == StepState::Intent);
+        let step = open.and_then(|record| kind.steps.iter().find(|step| step.name == record.step));
+        match step {
+            Some(step) if operation.state == OperationState::Running => {
+                self.failed(operation, kind, step, fault).await
+            }
+            _ => Ok(Turn::Reload),
+        }
     }
 
     async fn failed(
@@ -469,6 +490,14 @@ impl Crank<'_> {
 fn refused(error: StoreError) -> Result<Turn, StoreError> {
     match error {
         StoreError::Refused(Refused::Fenced { .. }) => Ok(Turn::Lost),
+        // Two volumes that are one: whichever of the two is not what it is said to be, no guest may write to it.
+        StoreError::Refused(Refused::NameTaken {
+            table: Refused::IDENTITY,
+            ..
+        }) => Ok(Turn::Misled(Fault::unchanged(
+            code::NONSENSE,
+            "the storage shows the volume under an identity that another volume has",
+        ))),
         StoreError::Refused(refusal) => {
             tracing::debug!(%refusal, "a step's commit was refused; reading the operation again");
             Ok(Turn::Reload)

@@ -1,6 +1,9 @@
 //! What a plugin's process does: confines itself, loads its component, makes the calls that it is told to.
 
-use std::{cell::RefCell, collections::HashMap, io, os::fd::AsFd as _, process::ExitCode, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell, collections::HashMap, ffi::OsString, io, os::fd::AsFd as _, process::ExitCode, rc::Rc,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -17,6 +20,7 @@ use wasmtime::{Engine, component::Component};
 use super::{
     confine::{self, Stage},
     message::{FROM_CHILD, FromChild, Load, QUEUE, TO_CHILD, ToChild, read, write},
+    told_uid,
 };
 use crate::{
     engine::{EngineKind, Ticker},
@@ -28,15 +32,15 @@ use crate::{
 };
 
 /// A process that cannot confine itself does not run foreign code, and has nobody to tell but its parent, which sees its end.
-pub fn main() -> ExitCode {
-    match begin() {
+pub fn main(arguments: &[OsString]) -> ExitCode {
+    match begin(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn begin() -> io::Result<()> {
-    confine::leave_the_world()?;
+fn begin(arguments: &[OsString]) -> io::Result<()> {
+    confine::leave_the_world(told_uid(arguments.first())?)?;
     let engine = EngineKind::Driver.engine().map_err(io::Error::other)?;
     // Its thread inherits what was given up before; the filter below holds for all threads.
     let ticker = Arc::new(Ticker::start(engine.clone())?);

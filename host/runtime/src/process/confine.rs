@@ -4,6 +4,8 @@
 //! | layer | what it takes away |
 //! |---|---|
 //! | no new privileges, not dumpable | set-user-id programs; being traced or read by another process of the same user |
+//! | a uid of its own, where the server may give one (`plugins.first_uid`) | everything that is the server's or another plugin's |
+//! | no capabilities | whatever root may, should the server run as root |
 //! | user, network, IPC and UTS namespaces | other uids, every network interface, shared memory (where the kernel allows it unprivileged) |
 //! | resource limits | core dumps, files, descriptors, memory beyond what its calls may have |
 //! | Landlock | every file and TCP port, signals and abstract sockets of others |
@@ -16,13 +18,14 @@ use landlock::{
 };
 use rustix::{
     process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit},
-    thread::{UnshareFlags, set_no_new_privs},
+    thread::{CapabilitySet, CapabilitySets, UnshareFlags, set_capabilities, set_no_new_privs},
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, apply_filter_all_threads,
 };
 
+use super::uids::become_user;
 use crate::sandbox::work::Bounds;
 
 /// The newest version of Landlock that this build knows; older kernels give what they have.
@@ -49,7 +52,8 @@ pub struct Confined {
 ///
 /// # Errors
 /// What the kernel refuses, save namespaces and newer Landlock rules, which not every system allows.
-pub fn leave_the_world() -> io::Result<Confined> {
+pub fn leave_the_world(uid: Option<u32>) -> io::Result<Confined> {
+    let namespaces = change_user(uid)?;
     set_no_new_privs(true)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     limit(Resource::Core, 0)?;
@@ -58,8 +62,9 @@ pub fn leave_the_world() -> io::Result<Confined> {
     // A system that does not let it lower its own priority runs it at the server's.
     let _ = rustix::process::nice(NICE);
     close_others()?;
-    let namespaces = unshare();
+    let namespaces = unshare() || namespaces;
     let landlock = landlock()?;
+    give_up_capabilities()?;
     Ok(Confined { landlock, namespaces })
 }
 
@@ -67,11 +72,13 @@ pub fn leave_the_world() -> io::Result<Confined> {
 ///
 /// # Errors
 /// As [`leave_the_world`]; the compiler has limits of its own.
-pub fn confine_compiler() -> io::Result<()> {
+pub fn confine_compiler(uid: Option<u32>) -> io::Result<()> {
+    change_user(uid)?;
     set_no_new_privs(true)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     unshare();
     landlock()?;
+    give_up_capabilities()?;
     filter(Stage::Compiling)
 }
 
@@ -110,15 +117,42 @@ fn close_others() -> io::Result<()> {
     }
 }
 
+/// Becomes another user, if it is to. Answers whether it has namespaces already: who may change uids may make them without
+/// a user namespace, which the new user may not be allowed.
+fn change_user(uid: Option<u32>) -> io::Result<bool> {
+    let Some(uid) = uid else { return Ok(false) };
+    let namespaces = separate(OF_ROOT);
+    become_user(uid)?;
+    Ok(namespaces)
+}
+
+/// Gives up what root, or the first user of a namespace, may.
+fn give_up_capabilities() -> io::Result<()> {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(set_capabilities(None, none)?)
+}
+
+/// Namespaces that need no user namespace where the caller is root.
+const OF_ROOT: UnshareFlags = UnshareFlags::NEWNET
+    .union(UnshareFlags::NEWIPC)
+    .union(UnshareFlags::NEWUTS);
+
 /// Whether it has namespaces of its own now. A container or a hardened kernel may refuse: the other layers stand without.
 fn unshare() -> bool {
-    let all = UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    separate(OF_ROOT.union(UnshareFlags::NEWUSER))
+}
+
+fn separate(namespaces: UnshareFlags) -> bool {
     #[expect(
         unsafe_code,
         reason = "the safe face of unshare is deprecated for what it may do to descriptors"
     )]
     // SAFETY: no flag that touches descriptors or the file system's state of other threads is passed; there are none.
-    unsafe { rustix::thread::unshare_unsafe(all) }.is_ok()
+    unsafe { rustix::thread::unshare_unsafe(namespaces) }.is_ok()
 }
 
 fn landlock() -> io::Result<bool> {
@@ -344,7 +378,7 @@ mod tests {
         };
         let (_, attempt) = attempts().into_iter().find(|(known, _)| *known == name).unwrap();
         if !free {
-            leave_the_world().unwrap();
+            leave_the_world(None).unwrap();
             filter(Stage::Loading).unwrap();
             filter(Stage::Serving).unwrap();
         }

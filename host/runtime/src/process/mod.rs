@@ -10,9 +10,11 @@ mod child;
 mod confine;
 mod message;
 mod running;
+mod uids;
 
 use std::{
     ffi::OsString,
+    io,
     path::PathBuf,
     process::{ExitCode, Stdio},
     sync::{
@@ -26,7 +28,10 @@ use async_trait::async_trait;
 use tokio::{net::UnixStream, process::Command, sync::Mutex};
 use velum_model::{plugin::World, port::plugins::PluginRefused};
 
-pub use self::confine::confine_compiler;
+pub use self::{
+    confine::confine_compiler,
+    uids::{Uids, UidsError},
+};
 use self::{
     message::{Load, ToChild},
     running::Running,
@@ -36,7 +41,7 @@ use crate::{
     sandbox::work::{Bounds, Ended, Work},
 };
 
-/// The first argument of a plugin's process: `velumd --plugin-process`.
+/// The first argument of a plugin's process: `velumd --plugin-process [UID]`.
 pub const ARGUMENT: &str = "--plugin-process";
 
 /// How long a process may take from its start until its component is loaded: the largest known one takes 0.4 s on an idle
@@ -45,8 +50,22 @@ const START: Duration = Duration::from_secs(20);
 
 /// What the process does, to be called by the server's `main` when its first argument is [`ARGUMENT`].
 #[must_use]
-pub fn process_main() -> ExitCode {
-    child::main()
+pub fn process_main(arguments: &[OsString]) -> ExitCode {
+    child::main(arguments)
+}
+
+/// The uid that a child is told to have: its last argument, where the server gives uids.
+///
+/// # Errors
+/// It is no number.
+pub fn told_uid(argument: Option<&OsString>) -> io::Result<Option<u32>> {
+    let parse = |argument: &OsString| argument.to_str().and_then(|text| text.parse().ok());
+    match argument {
+        None => Ok(None),
+        Some(argument) => parse(argument)
+            .map(Some)
+            .ok_or_else(|| io::Error::other(format!("{} is no uid", argument.to_string_lossy()))),
+    }
 }
 
 /// Where compiled code comes from, each time that a process starts.
@@ -60,6 +79,8 @@ pub trait Code: Send + Sync {
 pub struct Recipe {
     /// The program with its arguments, [`ARGUMENT`] the last of them.
     pub command: Vec<OsString>,
+    /// The uids that its processes have; none: the server's own.
+    pub uids: Option<Arc<Uids>>,
     /// The plugin's name, for the log.
     pub name: String,
     /// Its world.
@@ -126,8 +147,10 @@ impl Process {
             .command
             .split_first()
             .ok_or_else(|| unable("no program is configured".to_owned()))?;
+        let uid = recipe.uids.as_ref().map(|uids| uids.next().to_string());
         let child = Command::new(program)
             .args(arguments)
+            .args(&uid)
             .env_clear()
             // The one descriptor that it keeps. It has nothing to print: what is wrong, it says over the socket.
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
@@ -142,6 +165,7 @@ impl Process {
             plugin = recipe.name,
             pid = child.id(),
             starts,
+            uid,
             "a plugin's process starts"
         );
         let load = ToChild::Load(Load {

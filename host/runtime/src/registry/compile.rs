@@ -6,6 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,9 +14,14 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{io::AsyncReadExt, process::Command};
 use velum_model::port::plugins::PluginRefused;
 
-use crate::{engine::EngineKind, limits::Limits, process::confine_compiler};
+use crate::{
+    engine::EngineKind,
+    limits::Limits,
+    process::{Uids, confine_compiler, told_uid},
+};
 
-/// The first argument of the compiling child: `velumd --compile-component KIND IN OUT CPU_SECONDS MEMORY_BYTES`.
+/// The first argument of the compiling child: `velumd --compile-component KIND IN OUT CPU_SECONDS MEMORY_BYTES
+/// [UID]`.
 pub const ARGUMENT: &str = "--compile-component";
 
 /// How much lower than the server's the compiler's priority is: an install may take seconds, a request may not.
@@ -38,9 +44,10 @@ pub fn compile_child_main(arguments: &[OsString]) -> ExitCode {
 }
 
 fn compile_child(arguments: &[OsString]) -> Result<(), String> {
-    let [kind, from, into, cpu, memory] = arguments else {
-        return Err(format!("{ARGUMENT} KIND IN OUT CPU_SECONDS MEMORY_BYTES"));
+    let [kind, from, into, cpu, memory, uid @ ..] = arguments else {
+        return Err(format!("{ARGUMENT} KIND IN OUT CPU_SECONDS MEMORY_BYTES [UID]"));
     };
+    let uid = told_uid(uid.first()).map_err(|error| error.to_string())?;
     let number = |text: &OsString| -> Result<u64, String> {
         text.to_str()
             .and_then(|text| text.parse().ok())
@@ -58,7 +65,7 @@ fn compile_child(arguments: &[OsString]) -> Result<(), String> {
     let engine = kind
         .engine()
         .map_err(|error| format!("starting the compiler: {error:#}"))?;
-    confine_compiler().map_err(|error| format!("confining the compiler: {error}"))?;
+    confine_compiler(uid).map_err(|error| format!("confining the compiler: {error}"))?;
     let code = engine
         .precompile_component(&bytes)
         .map_err(|error| format!("{error:#}"))?;
@@ -90,6 +97,8 @@ fn confine(cpu_seconds: u64, memory_bytes: u64) -> Result<(), String> {
 pub struct Compiler {
     /// The program and its leading arguments, [`ARGUMENT`] the last of them.
     command: Vec<OsString>,
+    /// The uids that children have; none: the server's own.
+    uids: Option<Arc<Uids>>,
     /// One compilation may take two cores and 2 GiB: two at once are more than a small server has.
     one: tokio::sync::Semaphore,
 }
@@ -97,12 +106,13 @@ pub struct Compiler {
 impl Compiler {
     /// Compiles with `command` (the server's own executable), which may end with [`ARGUMENT`].
     #[must_use]
-    pub fn new(mut command: Vec<OsString>) -> Self {
+    pub fn new(mut command: Vec<OsString>, uids: Option<Arc<Uids>>) -> Self {
         if command.len() < 2 || command.last().is_none_or(|last| last != ARGUMENT) {
             command.push(ARGUMENT.into());
         }
         Self {
             command,
+            uids,
             one: tokio::sync::Semaphore::new(1),
         }
     }
@@ -150,6 +160,7 @@ impl Compiler {
             .arg(into)
             .arg(limits.compile_cpu_seconds.to_string())
             .arg(limits.compile_memory_bytes.to_string())
+            .args(self.uids.as_ref().map(|uids| uids.next().to_string()))
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())

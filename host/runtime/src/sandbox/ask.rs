@@ -33,6 +33,20 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// The interface that it is of.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Log { .. } => "log",
+            Self::Http(_) => "http",
+            Self::Libvirt(_) => "libvirt",
+            Self::Files(_) => "files",
+            Self::State(_) => "state",
+            Self::Mint { .. } => "secrets",
+        }
+    }
+}
+
 /// Of `velum:connect/http`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum HttpAsk {

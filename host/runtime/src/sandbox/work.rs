@@ -105,6 +105,45 @@ pub enum ProviderVerb {
     },
 }
 
+impl Verb {
+    /// Its function's name in WIT.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Driver(verb) => match verb {
+                DriverVerb::Describe => "describe",
+                DriverVerb::Probe => "probe",
+                DriverVerb::Ensure { .. } => "ensure",
+                DriverVerb::Start { .. } => "start",
+                DriverVerb::Shutdown { .. } => "shutdown",
+                DriverVerb::Kill { .. } => "kill",
+                DriverVerb::Reboot { .. } => "reboot",
+                DriverVerb::Remove { .. } => "remove",
+                DriverVerb::Observe { .. } => "observe",
+                DriverVerb::ObserveRun => "observe-run",
+                DriverVerb::Poll { .. } => "poll",
+                DriverVerb::Cancel { .. } => "cancel",
+                DriverVerb::AttachDisk { .. } => "attach-disk",
+                DriverVerb::DetachDisk { .. } => "detach-disk",
+                DriverVerb::LocateConsole { .. } => "locate-console",
+            },
+            Self::Provider(verb) => match verb {
+                ProviderVerb::Describe => "describe",
+                ProviderVerb::Probe => "probe",
+                ProviderVerb::Create { .. } => "create",
+                ProviderVerb::Delete { .. } => "delete",
+                ProviderVerb::Expand { .. } => "expand",
+                ProviderVerb::Publish { .. } => "publish",
+                ProviderVerb::Unpublish { .. } => "unpublish",
+                ProviderVerb::ReachedBy { .. } => "reached-by",
+                ProviderVerb::Find { .. } => "find",
+                ProviderVerb::Observe { .. } => "observe",
+                ProviderVerb::Poll { .. } => "poll",
+                ProviderVerb::Cancel { .. } => "cancel",
+            },
+        }
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Ended {

@@ -23,7 +23,7 @@ use velum_model::{
     },
     time::{Clock, Timestamp},
 };
-use velum_runtime::{Limits, Runtime, RuntimeOptions};
+use velum_runtime::{Limits, Runtime, RuntimeOptions, Uids};
 
 /// A clock that stands until it is moved.
 #[derive(Default)]
@@ -62,6 +62,7 @@ pub struct Bench {
     pub clock: Arc<Hands>,
     pub limits: Limits,
     pub compile_command: Vec<OsString>,
+    pub uids: Option<Arc<Uids>>,
 }
 
 impl Bench {
@@ -71,6 +72,7 @@ impl Bench {
             clock: Arc::default(),
             limits: Limits::default(),
             compile_command: vec![env!("CARGO_BIN_EXE_velum-compile").into()],
+            uids: None,
         }
     }
 
@@ -86,6 +88,7 @@ impl Bench {
             nodes: Connections::new(http.clone()),
             http,
             state: None,
+            uids: self.uids.clone(),
         })
         .unwrap()
     }

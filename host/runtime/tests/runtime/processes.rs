@@ -6,6 +6,7 @@ use velum_model::{
     fault::code,
     port::{Outcome, plugins::Plugins as _},
 };
+use velum_runtime::{Uids, UidsError};
 
 use crate::{
     bench::{Bench, DRIVER_TOML, call, compute_host, run},
@@ -50,6 +51,9 @@ async fn a_driver_runs_in_a_process_that_holds_nothing() {
         panic!("{processes:?}");
     };
     assert_eq!(field(process, "NoNewPrivs:"), "1");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(field(process, set), "0000000000000000", "{set}");
+    }
     assert_eq!(field(process, "Seccomp:"), "2", "a filter of system calls");
     assert!(field(process, "Seccomp_filters:").parse::<u32>().unwrap() >= 2);
     let descriptors: Vec<_> = fs::read_dir(process.join("fd"))
@@ -72,6 +76,51 @@ async fn a_driver_runs_in_a_process_that_holds_nothing() {
     );
     drop((driver, runtime));
     ended(process).await;
+}
+
+/// The first uid of what the test gives away.
+const FIRST_UID: u32 = 61_184;
+
+#[tokio::test]
+async fn where_the_server_may_give_uids_each_process_has_one_of_its_own() {
+    let uids = match Uids::from(FIRST_UID) {
+        Ok(uids) => uids,
+        Err(UidsError::Capability { missing }) => {
+            eprintln!("left out: the tests do not run with {missing}");
+            return;
+        }
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(Uids::from(0).unwrap_err(), UidsError::Range { first: 0 });
+    let bench = Bench {
+        uids: Some(uids),
+        ..Bench::new()
+    };
+    let runtime = bench.start();
+    let (mut drivers, mut seen) = (Vec::new(), Vec::new());
+    // The second one is another component, and so another process.
+    for bodies in [&[][..], &[("kill", "unreachable")][..]] {
+        let inspected = runtime.install(driver(bodies), Some(DRIVER_TOML.to_owned()));
+        let driver = runtime.hypervisor(&inspected.await.unwrap().digest).unwrap();
+        driver.describe().await.unwrap();
+        drivers.push(driver);
+    }
+    let processes = processes();
+    for process in &processes {
+        let uid = field(process, "Uid:");
+        let ids: Vec<u32> = uid.split_whitespace().map(|id| id.parse().unwrap()).collect();
+        assert!(ids.iter().all(|id| *id == ids[0] && *id >= FIRST_UID), "{uid}");
+        assert_eq!(field(process, "Gid:"), uid);
+        assert_eq!(field(process, "Groups:"), "");
+        assert_eq!(field(process, "CapEff:"), "0000000000000000");
+        seen.push(ids[0]);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 2, "{processes:?}");
+    drop((drivers, runtime));
+    for process in &processes {
+        ended(process).await;
+    }
 }
 
 /// Waits until a process is gone: its socket was let go of, and that is what it ends by.

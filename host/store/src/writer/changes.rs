@@ -276,7 +276,7 @@ impl Transaction<'_> {
             let guilty = owners.into_iter().filter(|(id, _)| !ready.contains(id));
             let refused = |id: Uuid| match taken.contains(&id) {
                 true => Refused::NameTaken {
-                    table: "identity of volume",
+                    table: Refused::IDENTITY,
                     name: id.to_string(),
                 },
                 false => Refused::Stale {

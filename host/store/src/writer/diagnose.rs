@@ -47,7 +47,7 @@ fn unique_or_check(commit: &Commit, source: &sqlx::Error) -> Option<Refused> {
         });
         if let Some(name) = identity {
             return Some(Refused::NameTaken {
-                table: "identity of volume",
+                table: Refused::IDENTITY,
                 name,
             });
         }

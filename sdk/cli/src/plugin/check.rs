@@ -9,7 +9,7 @@ use velum_testkit::{Inspected, Limits, World};
 use super::ground::{Parts, sandbox};
 use crate::{
     failure::Failure,
-    session::write_out,
+    session::{Output, print},
     table,
     text::{bytes, plain},
 };
@@ -26,11 +26,12 @@ pub struct Check {
 }
 
 /// Runs `velum plugin check`.
-pub async fn run(check: &Check) -> Result<(), Failure> {
+pub async fn run(check: &Check, output: Output) -> Result<(), Failure> {
     let parts = parts(check)?;
     let sandbox = sandbox()?;
     let plugin = parts.install(&sandbox).await?;
-    write_out(&describe(&plugin.inspected, &parts)?)
+    let text = describe(&plugin.inspected, &parts)?;
+    print(output, &plugin.inspected, || text)
 }
 
 fn parts(check: &Check) -> Result<Parts, Failure> {

@@ -148,6 +148,20 @@ pub async fn stats(session: &Session, which: &Which) -> Result<(), Failure> {
     session.print(&stats, || render_stats(&stats))
 }
 
+/// Whether calls are made, and how often they were not.
+fn breaker(stats: &PluginStatsView) -> String {
+    let before = match stats.breaks {
+        0 => String::new(),
+        1 => ", opened once".to_owned(),
+        breaks => format!(", opened {breaks} times"),
+    };
+    match stats.refused_for_ms {
+        None => format!("closed: calls are made{before}"),
+        Some(0) => format!("half open: the next call tries{before}"),
+        Some(pause) => format!("open: calls are refused for {pause} ms more{before}"),
+    }
+}
+
 fn render_stats(stats: &PluginStatsView) -> String {
     if !stats.is_loaded {
         return format!(
@@ -178,6 +192,7 @@ fn render_stats(stats: &PluginStatsView) -> String {
             format!("{} us, {} us a call", stats.micros, each(stats.micros)),
         ),
         ("starts", stats.starts.to_string()),
+        ("breaker", breaker(stats)),
     ];
     let rows: Vec<(String, String)> = rows
         .into_iter()

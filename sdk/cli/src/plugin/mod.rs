@@ -27,7 +27,7 @@ use crate::{
     failure::Failure,
     kind::{self, One, Rows, Shown},
     policy::plugin,
-    session::{NO_WAIT, Session},
+    session::{NO_WAIT, Output, Session},
     table::{Column, Kind, column, text},
 };
 
@@ -99,13 +99,13 @@ pub enum Command {
 }
 
 /// Runs what needs no server; gives back what does.
-pub async fn run_offline(command: Command) -> Result<Option<Command>, Failure> {
+pub async fn run_offline(command: Command, output: Output) -> Result<Option<Command>, Failure> {
     match command {
         Command::New(new) => new::run(&new).map(|()| None),
         Command::Build(build) => build::run(&build).await.map(|()| None),
-        Command::Test(test) => test::run(&test).await.map(|()| None),
-        Command::Bench(bench) => bench::run(&bench).await.map(|()| None),
-        Command::Check(check) => check::run(&check).await.map(|()| None),
+        Command::Test(test) => test::run(&test, output).await.map(|()| None),
+        Command::Bench(bench) => bench::run(&bench, output).await.map(|()| None),
+        Command::Check(check) => check::run(&check, output).await.map(|()| None),
         Command::Keygen(keygen) => keygen::run(&keygen).map(|()| None),
         Command::Pack(pack) => pack::run(&pack).map(|()| None),
         Command::Sign(sign) => sign::run(&sign).map(|()| None),
@@ -132,6 +132,6 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             let operation = session.client.plugins().delete(id).await?;
             kind::gone::<Plugins>(session, id, operation, NO_WAIT).await
         }
-        offline => run_offline(offline).await.map(|_| ()),
+        offline => run_offline(offline, session.output).await.map(|_| ()),
     }
 }

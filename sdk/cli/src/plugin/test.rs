@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use serde::Serialize;
 use velum_testkit::{
     Plugin, Sandbox, World,
+    case::Case,
     fixture::{Fixture, Played},
     result::ConformanceResult,
     suite::{Outcome, Suite, Verdict},
@@ -13,7 +15,8 @@ use velum_testkit::{
 use super::ground::{Parts, far_side, sandbox};
 use crate::{
     failure::Failure,
-    session::write_out,
+    progress::cases_bar,
+    session::{Output, print},
     table,
     text::{count, plain},
 };
@@ -41,36 +44,76 @@ pub struct Test {
     pub all: bool,
 }
 
+/// Everything that came of a test, for machines.
+#[derive(Serialize)]
+struct Report {
+    /// What it is made of, `conformance.json` but for `--case` too.
+    conformance: ConformanceResult,
+    /// Each fixture.
+    fixtures: Vec<FixtureReport>,
+}
+
+/// What came of a fixture.
+#[derive(Serialize)]
+struct FixtureReport {
+    /// Its file.
+    file: String,
+    /// Where it is not as expected; nothing when it passed.
+    problems: Vec<String>,
+    /// Every host, best first, then those that are refused.
+    hosts: Vec<HostReport>,
+    /// Fuel of the question.
+    fuel: u64,
+}
+
+/// What was said of a compute host: a score, or why it is refused.
+#[derive(Serialize)]
+struct HostReport {
+    host: String,
+    score: Option<u32>,
+    refused: Option<String>,
+}
+
 /// Runs `velum plugin test`.
-pub async fn run(test: &Test) -> Result<(), Failure> {
+pub async fn run(test: &Test, output: Output) -> Result<(), Failure> {
     let parts = Parts::of_folder(&test.dir, test.component.as_deref())?;
     let sandbox = sandbox()?;
     let plugin = parts.install(&sandbox).await?;
     if let Some(file) = &test.replay {
-        return replay(&sandbox, &plugin, file);
+        return replay(&sandbox, &plugin, file, output);
     }
-    let fixtures = fixtures(&parts.folder)?;
-    let mut failed = 0;
+    let mut played = Vec::new();
     if test.case.is_none() {
-        for file in &fixtures {
-            failed += usize::from(!play(&sandbox, &plugin, file)?);
+        for file in fixtures(&parts.folder)? {
+            played.push((file.clone(), play(&sandbox, &plugin, &file)?));
         }
     }
-    let outcomes = conformance(&sandbox, &plugin, test).await?;
+    let outcomes = conformance(&sandbox, &plugin, test, output).await?;
+    let conformance = ConformanceResult::new(&plugin.inspected, &outcomes, sandbox.sources.clock.now());
+    let mut written = String::new();
     if test.case.is_none() {
-        let result = ConformanceResult::new(&plugin.inspected, &outcomes, sandbox.sources.clock.now());
-        let path = test
-            .result
-            .clone()
-            .unwrap_or_else(|| parts.folder.join("conformance.json"));
-        std::fs::write(&path, result.to_bytes())
+        let default = || parts.folder.join("conformance.json");
+        let path = test.result.clone().unwrap_or_else(default);
+        std::fs::write(&path, conformance.to_bytes())
             .with_context(|| format!("could not write {}", path.display()))?;
-        write_out(&format!("wrote {}\n", path.display()))?;
+        written = format!("wrote {}\n", path.display());
     }
-    let broken = outcomes
-        .iter()
-        .filter(|o| matches!(o.verdict, Verdict::Failed(_)))
-        .count();
+    let (broken, failed) = (
+        conformance.failed,
+        played
+            .iter()
+            .filter(|(_, played)| !played.problems.is_empty())
+            .count(),
+    );
+    let report = Report {
+        conformance,
+        fixtures: played.iter().map(|(file, played)| shown(file, played)).collect(),
+    };
+    print(output, &report, || {
+        let fixtures: String = played.iter().map(|(file, played)| line(file, played)).collect();
+        let suite = suite_report(&plugin, &outcomes, test.all || test.case.is_some());
+        format!("{fixtures}{suite}{written}")
+    })?;
     match (broken, failed) {
         (0, 0) => Ok(()),
         _ => Err(Failure::Local(anyhow!(
@@ -81,7 +124,12 @@ pub async fn run(test: &Test) -> Result<(), Failure> {
     }
 }
 
-async fn conformance(sandbox: &Sandbox, plugin: &Plugin, test: &Test) -> Result<Vec<Outcome>, Failure> {
+async fn conformance(
+    sandbox: &Sandbox,
+    plugin: &Plugin,
+    test: &Test,
+    output: Output,
+) -> Result<Vec<Outcome>, Failure> {
     let far = far_side(sandbox, plugin).await?;
     let has_settings =
         test.dir.join("conformance.toml").exists() || plugin.inspected.world == World::PlacementPolicy;
@@ -91,8 +139,16 @@ async fn conformance(sandbox: &Sandbox, plugin: &Plugin, test: &Test) -> Result<
         );
     }
     let suite = Suite::new(sandbox, plugin, far.settings());
-    let chosen = |case: &velum_testkit::case::Case| test.case.as_ref().is_none_or(|only| *only == case.name);
-    let outcomes = suite.run(chosen, |_| {}).await.map_err(anyhow::Error::new)?;
+    let chosen = |case: &Case| test.case.as_ref().is_none_or(|only| *only == case.name);
+    let cases = Case::all(plugin.inspected.world).map_err(anyhow::Error::new)?;
+    let bar = cases_bar(output, cases.iter().filter(|case| chosen(case)).count() as u64);
+    let outcomes = suite.run(chosen, |outcome| {
+        bar.set_message(outcome.case.name.clone());
+        bar.inc(1);
+    });
+    let outcomes = outcomes.await;
+    bar.finish_and_clear();
+    let outcomes = outcomes.map_err(anyhow::Error::new)?;
     if outcomes.is_empty() {
         let name = test.case.as_deref().unwrap_or_default();
         let world = plugin.inspected.world;
@@ -100,12 +156,11 @@ async fn conformance(sandbox: &Sandbox, plugin: &Plugin, test: &Test) -> Result<
             "the suite of {world} has no case '{name}'"
         )));
     }
-    write_out(&report(plugin, &outcomes, test.all || test.case.is_some()))?;
     Ok(outcomes)
 }
 
 /// The table, then each case that failed with what went wrong and why it matters.
-fn report(plugin: &Plugin, outcomes: &[Outcome], all: bool) -> String {
+fn suite_report(plugin: &Plugin, outcomes: &[Outcome], all: bool) -> String {
     let of = |wanted: fn(&Verdict) -> bool| outcomes.iter().filter(|o| wanted(&o.verdict)).count();
     let passed = of(|verdict| *verdict == Verdict::Passed);
     let left_out = of(|verdict| matches!(verdict, Verdict::LeftOut { .. }));
@@ -173,29 +228,40 @@ fn fixtures(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Plays a fixture and says in a line how it went.
-fn play(sandbox: &Sandbox, plugin: &Plugin, file: &Path) -> Result<bool, Failure> {
-    let played = played(sandbox, plugin, file)?;
+/// How a fixture went, in a line or, when it failed, in some more.
+fn line(file: &Path, played: &Played) -> String {
     let name = file.display();
     let first = played.said.first().map_or("-", |said| said.host.as_str());
     if played.problems.is_empty() {
-        write_out(&format!(
+        return format!(
             "fixture {name}: passed ({} first, {} fuel)\n",
             plain(first),
             played.fuel
-        ))?;
-        return Ok(true);
+        );
     }
     let mut text = format!("fixture {name}: failed\n");
     for problem in &played.problems {
         text.push_str(&format!("  {}\n", plain(problem)));
     }
-    text.push_str(&verdicts(&played));
-    write_out(&text)?;
-    Ok(false)
+    text.push_str(&verdicts(played));
+    text
 }
 
-fn played(sandbox: &Sandbox, plugin: &Plugin, file: &Path) -> Result<Played, Failure> {
+fn shown(file: &Path, played: &Played) -> FixtureReport {
+    let hosts = played.said.iter().map(|said| HostReport {
+        host: said.host.clone(),
+        score: said.verdict.as_ref().ok().copied(),
+        refused: said.verdict.as_ref().err().cloned(),
+    });
+    FixtureReport {
+        file: file.display().to_string(),
+        problems: played.problems.clone(),
+        hosts: hosts.collect(),
+        fuel: played.fuel,
+    }
+}
+
+fn play(sandbox: &Sandbox, plugin: &Plugin, file: &Path) -> Result<Played, Failure> {
     let fixture = Fixture::read(file).map_err(anyhow::Error::new)?;
     let played = fixture
         .play(sandbox, plugin)
@@ -204,11 +270,18 @@ fn played(sandbox: &Sandbox, plugin: &Plugin, file: &Path) -> Result<Played, Fai
 }
 
 /// Plays one fixture and shows every host.
-fn replay(sandbox: &Sandbox, plugin: &Plugin, file: &Path) -> Result<(), Failure> {
-    let played = played(sandbox, plugin, file)?;
-    write_out(&format!("{}fuel  {}\n", verdicts(&played), played.fuel))?;
+fn replay(sandbox: &Sandbox, plugin: &Plugin, file: &Path, output: Output) -> Result<(), Failure> {
+    let played = play(sandbox, plugin, file)?;
+    print(output, &shown(file, &played), || {
+        let end = if played.problems.is_empty() {
+            "as expected\n"
+        } else {
+            ""
+        };
+        format!("{}fuel  {}\n{end}", verdicts(&played), played.fuel)
+    })?;
     match played.problems.as_slice() {
-        [] => write_out("as expected\n"),
+        [] => Ok(()),
         problems => Err(Failure::Local(anyhow!(
             "otherwise than expected: {}",
             problems.join("; ")

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::Instant,
 };
 
@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::Parser;
 use serde_json::{Value, json};
 use velum_model::plugin::World;
-use velum_support::{Aim, Report, first_party};
+use velum_support::{Aim, Report, build_plugins, first_party};
 use velum_testkit::{
     FarSide, Plugin, Sandbox, Settings, Sources,
     case::Case,
@@ -84,7 +84,8 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    build(&top)?;
+    let names: Vec<&str> = FLAWED.iter().map(|(_, name)| *name).chain(FIRST_PARTY).collect();
+    build_plugins(&names)?;
     let own = std::env::current_exe().context("could not find this program")?;
     let sandbox = Sandbox::start(Sources::of_this_machine(own.clone().into_os_string()))?;
     let programs = std::env::var_os("VELUM_BIN").map(PathBuf::from);
@@ -265,16 +266,4 @@ fn told(who: &str, case: &Case, failure: &Failure) -> String {
         "{who}: {}, step {} ({}): expected {}, came {}",
         case.name, failure.step, failure.asked, failure.expected, failure.came
     )
-}
-
-/// Builds the components that are to be caught; those that ship are built with everything else.
-fn build(top: &Path) -> anyhow::Result<()> {
-    let names = FLAWED.iter().map(|(_, name)| *name).chain(FIRST_PARTY);
-    let status = Command::new("bash")
-        .arg(top.join("plugins/build.sh"))
-        .args(names)
-        .status()
-        .context("could not run plugins/build.sh")?;
-    anyhow::ensure!(status.success(), "plugins/build.sh failed");
-    Ok(())
 }

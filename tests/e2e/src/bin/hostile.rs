@@ -15,6 +15,8 @@ mod bystanders;
 mod case;
 #[path = "hostile/generated.rs"]
 mod generated;
+#[path = "hostile/lies.rs"]
+mod lies;
 #[path = "hostile/make.rs"]
 mod make;
 #[path = "hostile/play.rs"]
@@ -27,6 +29,7 @@ use velum_support::{Aim, CloudOptions, Report, TestCloud, World, WorldOptions};
 
 use crate::{
     bystanders::{Bystanders, Seen},
+    lies::Scene,
     play::{Stage, plugin_processes},
 };
 
@@ -39,6 +42,9 @@ struct Arguments {
     /// Generated components of each kind.
     #[arg(long, default_value_t = 60)]
     generated: u64,
+    /// Writes what came of each lie to `outcomes.toml` beside the flawed components, instead of comparing it.
+    #[arg(long)]
+    write_outcomes: bool,
     /// Where the cases are.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/hostile"))]
     cases: PathBuf,
@@ -51,6 +57,8 @@ const GROWTH_MIB: u64 = 96;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What the components do is looked at here, not whose word they are.
 const FROM_NOBODY: &str = "[plugins]\nunsigned = \"allow\"\n";
+/// Where the flawed components are.
+const GUESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests");
 
 /// What was seen while hostile components were let loose.
 #[derive(Default)]
@@ -65,9 +73,9 @@ struct Played {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let options = CloudOptions {
-        hosts: 40,
+        hosts: 120,
         zones: 2,
-        config: FROM_NOBODY.to_owned(),
+        config: format!("{FROM_NOBODY}{}", lies::HASTE),
         ..CloudOptions::default()
     };
     let cloud = TestCloud::start(&options).await?;
@@ -92,6 +100,15 @@ async fn main() -> anyhow::Result<ExitCode> {
     let (memory_before, processes_before) = (cloud.velumd.resident_bytes()?, plugin_processes(pid)?.len());
     let mut played = play_all(&stage, &arguments, &bystanders).await?;
     let generated = generated::let_loose(&stage, arguments.generated).await?;
+    let lies = Scene {
+        client: &stage.client,
+        images: &cloud.sim_url,
+        guests: PathBuf::from(GUESTS),
+        only: &arguments.only,
+        is_writing: arguments.write_outcomes,
+    }
+    .play()
+    .await?;
     played.others.add(bystanders.seen());
     bystanders.end().await;
 
@@ -105,12 +122,15 @@ async fn main() -> anyhow::Result<ExitCode> {
         "{cleared} instances of hostile policies removed; slowest case for others: {slowest_case} ({:.1} ms)",
         millis(slowest)
     );
-    let failures = (played.failed.len() + generated.failed.len()) as f64;
+    let failures = (played.failed.len() + generated.failed.len() + lies.failed.len()) as f64;
     Ok(Report::new("hostile", failures, "failed cases", Aim::AtMost(0.0))
         .with("cases", played.cases)
         .with("generated", generated.played)
         .with("generated_taken", generated.taken)
+        .with("lies", lies.played)
+        .with("lies_that_made_a_difference", lies.noticed)
         .with("failed", played.failed)
+        .with("lies_failed", lies.failed)
         .with("generated_failed", generated.failed)
         .with("p99_before_ms", millis(before.p99()))
         .with("p99_during_ms", millis(played.others.p99()))
@@ -120,12 +140,19 @@ async fn main() -> anyhow::Result<ExitCode> {
         .with("memory_before_mib", memory_before >> 20)
         .with("memory_after_mib", memory_after >> 20)
         .require("others_did_not_feel_it", played.others.p99() <= bound)
+        .with(
+            "failures_of_others",
+            played.others.failed.iter().take(3).cloned().collect::<Vec<_>>(),
+        )
         .require("no_request_of_others_failed", played.others.failed.is_empty())
         .require(
             "memory_returned",
             memory_after <= memory_before + (GROWTH_MIB << 20),
         )
-        .require("processes_returned", processes_after <= processes_before)
+        .require(
+            "processes_returned",
+            processes_after <= processes_before + lies.processes,
+        )
         .require("no_violations", violations.is_empty())
         .require("the_log_is_clean", !cloud.velumd.printed().contains('\u{1b}'))
         .print())
@@ -135,7 +162,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 fn elsewhere() -> WorldOptions {
     WorldOptions {
         zone: 2,
-        hosts: 20,
+        hosts: 60,
         addresses: ("10.2.0.10".into(), "10.2.255.250".into()),
         ..WorldOptions::default()
     }

@@ -273,10 +273,10 @@ pub fn observe_run(place: &Place, id: &str) -> Option<Observed> {
 
 pub fn observe(place: &mut Place, after: Option<&str>) -> Result<Inventory, Fault> {
     let boot_id = boot_id(place)?;
-    if !place.has("sequence-stands") {
-        place.world.sequence += 1;
-        place.save()?;
-    }
+    let sequence = match place.has("sequence-stands") {
+        true => 1,
+        false => place.looked(),
+    };
     let repeats = place.has("page-repeats");
     let ids: Vec<String> = place
         .world
@@ -299,7 +299,7 @@ pub fn observe(place: &mut Place, after: Option<&str>) -> Result<Inventory, Faul
     });
     Ok(Inventory {
         boot_id,
-        sequence: place.world.sequence,
+        sequence,
         complete: true,
         runs: runs.collect(),
         next,

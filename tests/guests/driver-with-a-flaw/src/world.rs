@@ -17,8 +17,6 @@ const FLAW: &str = "flaw";
 pub struct World {
     /// Runs by their id.
     pub runs: BTreeMap<String, Run>,
-    /// Reports that were made.
-    pub sequence: u64,
     /// Boots that a flaw invented.
     pub boots: u64,
     /// Long work by its token.
@@ -100,6 +98,11 @@ impl Place {
         self.flaw == flaw
     }
 
+    /// Counts a look. Under a key of its own: a look must not get into the way of what is done meanwhile.
+    pub fn looked(&self) -> u64 {
+        next(&format!("looks/{}", self.key))
+    }
+
     /// Keeps what is there now.
     ///
     /// # Errors
@@ -116,7 +119,8 @@ fn remember(flaw: &str) -> Result<(), Fault> {
     let known = state::get(FLAW)?;
     let same = known.as_ref().is_some_and(|entry| entry.value == flaw.as_bytes());
     if !same {
-        state::put(FLAW, known.map_or(0, |entry| entry.version), flaw.as_bytes())?;
+        // A call beside this one may have been first: whose flaw is kept then is chance.
+        let _ = state::put(FLAW, known.map_or(0, |entry| entry.version), flaw.as_bytes());
     }
     Ok(())
 }
@@ -131,8 +135,12 @@ pub fn remembered() -> String {
 
 /// Counts the calls of `describe` under a flaw that makes each answer another.
 pub fn counted() -> u64 {
-    const KEY: &str = "described";
-    let known = state::get(KEY).ok().flatten();
+    next("described")
+}
+
+/// The next number under a key: its version. Of two calls at once, both may get the same.
+fn next(key: &str) -> u64 {
+    let known = state::get(key).ok().flatten();
     let version = known.map_or(0, |entry| entry.version);
-    state::put(KEY, version, &[]).unwrap_or(version)
+    state::put(key, version, &[]).unwrap_or(version + 1)
 }

@@ -43,7 +43,8 @@ impl Provider for Flawed {
             min_bytes: GRANULARITY,
             max_bytes: if changes { LARGEST / 2 } else { LARGEST },
             max_volumes: 0,
-            features: vec![code::FEATURE_THIN],
+            // There is nothing in its volumes, so that an image fills one at once.
+            features: vec![code::FEATURE_THIN, code::FEATURE_FILLS_LAYERS],
             attrs: Vec::new(),
         })
     }

@@ -61,7 +61,7 @@ pub fn reached_by(pool: &Pool, id: &str, node: &str) -> Option<Attachment> {
         identity: if pool.has("one-identity") {
             "disk".to_owned()
         } else {
-            format!("disk-{}", row.backend)
+            format!("disk-{}-{}", pool.id, row.backend)
         },
         size_bytes: if pool.has("attachment-lies") {
             row.born_bytes

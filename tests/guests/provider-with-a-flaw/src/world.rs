@@ -56,6 +56,8 @@ pub struct Work {
 
 /// A pool under one call.
 pub struct Pool {
+    /// Our id of it.
+    pub id: String,
     key: String,
     version: u64,
     /// What is there.
@@ -72,7 +74,8 @@ impl Pool {
         let config = Config::parse(&pool.config()).map_err(Fault::invalid)?;
         let flaw = config.text("flaw", "none").map_err(Fault::invalid)?;
         config.finish().map_err(Fault::invalid)?;
-        let key = format!("pool/{}", pool.id());
+        let id = pool.id();
+        let key = format!("pool/{id}");
         let (version, world) = match state::get(&key)? {
             Some(entry) => {
                 let read = serde_json::from_slice(&entry.value);
@@ -84,6 +87,7 @@ impl Pool {
             None => (0, World::default()),
         };
         Ok(Self {
+            id,
             key,
             version,
             world,

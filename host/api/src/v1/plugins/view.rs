@@ -91,5 +91,7 @@ pub fn stats(plugin: &velum_model::plugin::Plugin, stats: Option<PluginStats>) -
         fuel: stats.fuel,
         micros: stats.micros,
         starts: stats.starts,
+        breaks: stats.breaks,
+        refused_for_ms: stats.refused_for_ms,
     }
 }

@@ -72,6 +72,7 @@ impl Built {
             nodes: Connections::new(http.clone()),
             http,
             state: None,
+            uids: None,
         };
         Ok(if here {
             Runtime::start_without_processes(options)?

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use velum_model::port::placement::{PolicyAsk, PolicyDescriptor, PolicyFailure};
-use wasmtime::Store;
+use wasmtime::{FrameInfo, Store, WasmBacktrace};
 
 use super::{PolicyComponent, PolicyHost, asked, bindings, checked, failure, trapped, wit};
 use crate::{grant::log::clean, plugin::Shared};
 
 /// Characters of what a policy says of its configuration.
 const MAX_WORDS: usize = 1000;
+
+/// A function's name as it is linked, or its number where the component has no names.
+fn function(frame: &FrameInfo) -> String {
+    frame
+        .func_name()
+        .map_or_else(|| format!("function {}", frame.func_index()), str::to_owned)
+}
 
 /// A policy's instance to which everything can be said that the contract allows, in any order: the planner's instances
 /// are configured once, loaded before they are asked, and dropped at the first failure, so that much of the contract is
@@ -115,6 +122,33 @@ impl BarePolicy {
         let fuel = self.row_fuel(expected);
         let ask = asked(ask);
         self.call(fuel, |store, guest| guest.call_score(store, epoch, &ask, rows))
+    }
+
+    /// Asks it and stops it after `fuel`: the functions that it was in, the innermost first, by the names of the component's
+    /// name section; nothing when it had answered by then. A profile is made of many such stops; the instance is over after
+    /// one.
+    ///
+    /// # Errors
+    /// [`PolicyFailure`] when it trapped by itself.
+    pub fn stopped_at(
+        &mut self,
+        fuel: u64,
+        (epoch, ask): (u64, &PolicyAsk),
+        rows: &[u32],
+    ) -> Result<Option<Vec<String>>, PolicyFailure> {
+        self.store.set_fuel(fuel).map_err(|error| trapped(&error))?;
+        let ask = asked(ask);
+        let guest = self.guest.velum_placement_policy();
+        let Err(error) = guest.call_score(&mut self.store, epoch, &ask, rows) else {
+            return Ok(None);
+        };
+        match failure(&error) {
+            PolicyFailure::OutOfFuel => {}
+            other => return Err(other),
+        }
+        let stack = error.downcast_ref::<WasmBacktrace>();
+        let frames = stack.map(WasmBacktrace::frames).unwrap_or_default();
+        Ok(Some(frames.iter().map(function).collect()))
     }
 
     /// Fuel that the last call used.
