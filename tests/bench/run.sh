@@ -14,6 +14,10 @@ accept)
     build_for_tests
     run_bin velum-bench accept "$@"
     ;;
+packing)
+    build_for_tests
+    VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins run_bin velum-bench packing "$@"
+    ;;
 plugins)
     build_for_tests
     # What a new author has: the skeleton, outside the repository, built by the tool.
@@ -26,6 +30,7 @@ plugins)
     ;;
 *)
     echo "usage: bash tests/bench/run.sh accept [--hosts N] [--clients N] [--instances N] [--rounds N]" >&2
+    echo "       bash tests/bench/run.sh packing [--hosts N] [--guests N] [--load PERCENT] [--seeds N]" >&2
     echo "       bash tests/bench/run.sh plugins [--hosts N] [--decisions N] [--rounds N]" >&2
     exit 2
     ;;

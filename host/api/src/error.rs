@@ -155,6 +155,10 @@ impl From<ServiceError> for Refused {
                 };
                 Self::field(field, advice)
             }
+            ServiceError::NameTaken { what: "plugin", .. } => {
+                let hint = "made of something else; raise the version in plugin.toml, or remove that one";
+                Self::new(Kind::NameTaken, format!("{words}, {hint}"))
+            }
             ServiceError::NameTaken { .. } => {
                 Self::new(Kind::NameTaken, format!("{words}; choose another name"))
             }

@@ -166,6 +166,22 @@ async fn a_volume_comes_and_goes_with_a_running_instance() {
 }
 
 #[tokio::test]
+async fn a_volume_under_the_identity_of_another_one_is_a_fault_and_reaches_no_guest() {
+    let cloud = Cloud::new().await;
+    cloud.far.shows_one_identity();
+    let (id, operation) = cloud.create_instance("a").await;
+    assert_eq!(cloud.settled(operation).await.state, OperationState::Done);
+    let run = cloud.instance(id).await.and_then(|i| i.run).expect("it runs").id;
+    let (_, operation) = cloud.create_instance("b").await;
+    let ended = cloud.settled(operation).await;
+    assert_eq!(ended.state, OperationState::Undone, "{ended:?}");
+    assert!(ended.error.is_some(), "it says why");
+    assert_eq!(cloud.far.running(), vec![run.uuid()], "the other guest goes on");
+    cloud.destroy(id).await;
+    cloud.assert_nothing_left().await;
+}
+
+#[tokio::test]
 async fn a_guest_that_is_off_as_soon_as_it_was_started_holds_nobody_up() {
     let cloud = Cloud::new().await;
     cloud.far.power_off_at_once();

@@ -433,7 +433,23 @@ async fn more_than_was_granted_is_asked_again_and_named_alone() {
     let creeping = || signed_asking("array", "1.2.0", by, &more);
     let (new, all, _, is_upgrade) = needed(ground.install(creeping()).await);
     let expected = json!({"http": {"api": {"methods": ["DELETE"], "paths": []}}, "secrets": {}});
-    assert_eq!((new, all, is_upgrade), (of(expected), of(more.clone()), true));
+    assert_eq!((new, is_upgrade), (of(expected), true));
+    let with_it =
+        json!({"http": {"api": {"methods": ["GET", "DELETE"], "paths": ["/v1/luns"]}}, "secrets": {}});
+    assert_eq!(
+        all,
+        of(with_it),
+        "a yes adds what is named, and undoes no narrowing"
+    );
+    let other = NewPlugin {
+        grant: Some(of(asks.clone())),
+        ..first()
+    };
+    let refused = ground.install(other).await;
+    assert!(
+        matches!(&refused, Err(ServiceError::Invalid { field, .. }) if field == "/grant"),
+        "{refused:?}"
+    );
     let granted = NewPlugin {
         grant: Some(of(more.clone())),
         ..creeping()

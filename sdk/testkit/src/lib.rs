@@ -24,5 +24,6 @@ pub use far_side::{FarSide, FarSideError};
 pub use plugin::{Plugin, PluginError};
 pub use sandbox::{Sandbox, SandboxError, Sources};
 pub use settings::{BadConfig, Settings, SettingsError};
+pub use velum_model::grant::beyond;
 pub use velum_model::{plugin::World, port::plugins::Inspected};
 pub use velum_runtime::{Limits, child_main};

@@ -81,7 +81,8 @@ impl Crank<'_> {
                     .map_or(0, |r| r.attempt)
                     .saturating_add(1);
                 tracing::warn!(operation = %operation.id, step = step.name, attempt, %fault, "an undo failed");
-                if attempt >= self.engine.parts.limits.attempts_after_pivot {
+                // What is not granted will not be granted by waiting.
+                if fault.code == code::DENIED || attempt >= self.engine.parts.limits.attempts_after_pivot {
                     return self.park(operation, kind, &fault).await;
                 }
                 set_at(operation, index, |record| {

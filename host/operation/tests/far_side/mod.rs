@@ -55,6 +55,7 @@ struct Inside {
     hits: BTreeMap<&'static str, u32>,
     calls: BTreeMap<&'static str, u32>,
     off_at_once: bool,
+    one_identity: bool,
 }
 
 /// The far side; clones share it.
@@ -70,6 +71,11 @@ impl FarSide {
     /// Guests power themselves off as soon as they are started.
     pub fn power_off_at_once(&self) {
         self.0.lock().off_at_once = true;
+    }
+
+    /// Every volume is shown under the same identity.
+    pub fn shows_one_identity(&self) {
+        self.0.lock().one_identity = true;
     }
 
     /// It never says that it showed everything.
@@ -223,7 +229,10 @@ impl StorageProvider for FarSide {
         Ok(inside.published.contains(&(volume.id, node)).then(|| Attachment {
             kind: registry::ATTACH_SIMULATED,
             format: registry::FORMAT_RAW,
-            identity: volume.id.to_string(),
+            identity: match inside.one_identity {
+                true => "the same".to_owned(),
+                false => volume.id.to_string(),
+            },
             size_bytes: inside.volumes.get(&volume.id).copied().unwrap_or_default(),
             params: Vec::new(),
             secret: None,

@@ -1,5 +1,6 @@
 //! The operator's key: what a plugin gets of what it asks for.
 
+use serde_json::Value;
 use velum_model::{
     grant::{Capabilities, beyond, checked, common},
     plugin::{Digest, Manifest},
@@ -35,16 +36,57 @@ impl Services {
             Some(before) => beyond(asks, &before.manifest.capabilities),
             None => asks.clone(),
         };
-        match before {
-            Some(before) if new.is_empty() => Ok(common(asks, &before.grant)),
-            before => Err(ServiceError::GrantNeeded {
-                digest: digest.clone(),
-                name: format!("{} {}", manifest.name, manifest.version),
-                is_upgrade: before.is_some(),
-                new,
-                asks: asks.clone(),
-            }),
+        let is_upgrade = before.is_some();
+        let asks = match before {
+            Some(before) if new.is_empty() => return Ok(common(asks, &before.grant)),
+            // Whoever narrowed the grant of the version before says yes to what is new, and to nothing else.
+            Some(before) => joined(common(asks, &before.grant), &new),
+            None => asks.clone(),
+        };
+        Err(ServiceError::GrantNeeded {
+            digest: digest.clone(),
+            name: format!("{} {}", manifest.name, manifest.version),
+            is_upgrade,
+            new,
+            asks,
+        })
+    }
+}
+
+/// What is in either: lists become one list, tables are joined by their keys. Both are in the form that grants are kept in, so
+/// that methods and paths of one role meet.
+fn joined(mut one: Capabilities, other: &Capabilities) -> Capabilities {
+    for (connector, table) in other {
+        match one.get_mut(connector) {
+            Some(known) => join(known, table),
+            None => {
+                one.insert(connector.clone(), table.clone());
+            }
         }
+    }
+    one
+}
+
+fn join(one: &mut Value, other: &Value) {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            for (key, value) in other {
+                match one.get_mut(key) {
+                    Some(known) => join(known, value),
+                    None => {
+                        one.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            for value in other {
+                if !one.contains(value) {
+                    one.push(value.clone());
+                }
+            }
+        }
+        _ => {}
     }
 }
 

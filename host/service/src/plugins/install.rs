@@ -36,6 +36,7 @@ impl Services {
         }
         let offered = self.opened(&mut new).await?;
         if let Some(known) = self.plugin_of(&offered.digest).await? {
+            grants_the_same(&known, new.grant.as_ref())?;
             // The same bytes with another manifest are refused by who keeps them.
             let again = offered.installing(&known);
             self.plugins().install_granted(again).await?;
@@ -137,6 +138,24 @@ impl Services {
             }
         }
     }
+}
+
+/// What is installed keeps the grant that it came with: operations under way rely on it.
+fn grants_the_same(
+    known: &Plugin,
+    given: Option<&velum_model::grant::Capabilities>,
+) -> Result<(), ServiceError> {
+    let Some(given) = given else { return Ok(()) };
+    let given = velum_model::grant::checked(&known.manifest.capabilities, given);
+    if given.is_ok_and(|given| given == known.grant) {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} {} is installed already, with another grant",
+        known.manifest.name, known.manifest.version
+    );
+    let hint = "leave the grant out, or remove the plugin and install it again, or raise its version";
+    Err(ServiceError::invalid("/grant", problem, hint))
 }
 
 impl Offered {

@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use serde_json::Value;
 use velum_testkit::{Inspected, Limits, World};
 
-use super::ground::{Parts, sandbox};
+use super::{
+    file,
+    ground::{Parts, sandbox},
+};
 use crate::{
     failure::Failure,
     session::{Output, print},
@@ -20,7 +23,7 @@ pub struct Check {
     /// The component, or a plugin's folder.
     #[arg(default_value = ".")]
     pub file: PathBuf,
-    /// Its manifest [default: plugin.toml beside the component, if it is there].
+    /// Its manifest [default: plugin.toml or NAME.toml beside the component, if it is there].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
 }
@@ -40,7 +43,6 @@ fn parts(check: &Check) -> Result<Parts, Failure> {
         let manifest = check.manifest.clone().or(parts.manifest);
         return Ok(Parts { manifest, ..parts });
     }
-    let beside = check.file.with_file_name("plugin.toml");
     let settings = check.file.with_file_name("conformance.toml");
     Ok(Parts {
         folder: check.file.parent().unwrap_or(Path::new(".")).to_owned(),
@@ -48,7 +50,7 @@ fn parts(check: &Check) -> Result<Parts, Failure> {
         manifest: check
             .manifest
             .clone()
-            .or_else(|| beside.exists().then_some(beside)),
+            .or_else(|| file::manifest_beside(&check.file)),
         settings: settings.exists().then_some(settings),
     })
 }

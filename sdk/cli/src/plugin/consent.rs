@@ -1,9 +1,14 @@
 //! What an operator says to a plugin that is to be installed: what it gets, and that it may come unsigned.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal as _, Write as _},
+};
 
 use clap::Args;
+use serde_json::Value;
 use velum_client::{Answered, ClientError};
+use velum_testkit::beyond;
 use velum_wire::{InstallPluginBody, PluginView, Problem};
 
 use crate::{args::json, failure::Failure, session::Session, table, text::plain};
@@ -22,11 +27,18 @@ pub struct Consent {
     pub allow_unsigned: bool,
 }
 
-/// Installs as the operator says; asks on a terminal what was not said. `digest` is the component's.
+/// What the manifest of a plugin asks for: `[capabilities]`. Nothing where it does not read; the server says what is wrong.
+pub fn wishes(manifest: &str) -> BTreeMap<String, Value> {
+    let table: Option<toml::Table> = manifest.parse().ok();
+    let asked = table.and_then(|table| table.get("capabilities").cloned());
+    asked.and_then(|asked| asked.try_into().ok()).unwrap_or_default()
+}
+
+/// Installs as the operator says; asks on a terminal what was not said. `digest` is the component's, `wishes` what it asks for.
 pub async fn install(
     session: &Session,
     mut body: InstallPluginBody,
-    digest: String,
+    (digest, wishes): (String, BTreeMap<String, Value>),
     consent: &Consent,
 ) -> Result<Answered<PluginView>, Failure> {
     if consent.allow_unsigned {
@@ -37,15 +49,25 @@ pub async fn install(
         let wrong = |_| Failure::usage("--grant-only takes an object, as in [capabilities] of plugin.toml");
         body.grant = Some(serde_json::from_value(grant).map_err(wrong)?);
     }
+    if consent.grant {
+        body.grant = Some(wishes.clone());
+    }
     let plugins = session.client.plugins();
     let refused = match plugins.install_as(&body).await {
-        Ok(answer) => return Ok(answer),
+        Ok(answer) => {
+            let plugin = &answer.value;
+            if consent.grant_only.is_none() && !beyond(&plugin.capabilities, &plugin.granted).is_empty() {
+                session
+                    .say("it is granted less than it asks for, as the version before it; --grant grants all");
+            }
+            return Ok(answer);
+        }
         Err(refused) => refused,
     };
     let Some(asked) = asked(&refused) else {
         return Err(refused.into());
     };
-    if !consent.grant && !confirmed(session, asked)? {
+    if !confirmed(session, asked)? {
         return Err(refused.into());
     }
     let grant = asked.grant.clone().unwrap_or_default();

@@ -27,6 +27,16 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// The manifest that lies beside a component: plugin.toml in a plugin's folder, NAME.toml where NAME.wasm is one of many.
+pub fn manifest_beside(component: &Path) -> Option<PathBuf> {
+    [
+        component.with_file_name("plugin.toml"),
+        component.with_extension("toml"),
+    ]
+    .into_iter()
+    .find(|path| path.is_file())
+}
+
 /// Reads a `NAME-VERSION.velum`.
 pub fn bundle(path: &Path) -> Result<Bundle, Failure> {
     let limits = Limits::default();

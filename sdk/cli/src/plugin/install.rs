@@ -27,7 +27,7 @@ pub struct Install {
     /// plugin build` made in this folder].
     #[arg(value_name = "FILE|OCI")]
     pub source: Option<String>,
-    /// The manifest of a component [default: plugin.toml beside it, if it is there].
+    /// The manifest of a component [default: plugin.toml or NAME.toml beside it, if it is there].
     #[arg(long, value_name = "FILE")]
     pub manifest: Option<PathBuf>,
     #[command(flatten)]
@@ -47,14 +47,15 @@ enum Cargo {
 
 /// Runs `velum plugin install`.
 pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
-    let (body, digest) = match load(session, install).await? {
+    let (body, digest, wishes) = match load(session, install).await? {
         Cargo::Component { bytes, manifest } => {
+            let wishes = consent::wishes(manifest.as_deref().unwrap_or_default());
             let body = InstallPluginBody {
                 component_base64: Some(STANDARD.encode(&bytes)),
                 manifest,
                 ..InstallPluginBody::default()
             };
-            (body, velum_bundle::digest(&bytes))
+            (body, velum_bundle::digest(&bytes), wishes)
         }
         // The signatures go with it: the server judges them.
         Cargo::Bundle(bundle) => {
@@ -62,10 +63,11 @@ pub async fn run(session: &Session, install: &Install) -> Result<(), Failure> {
                 bundle_base64: Some(STANDARD.encode(bundle.to_tar())),
                 ..InstallPluginBody::default()
             };
-            (body, velum_bundle::digest(bundle.component()))
+            let wishes = consent::wishes(bundle.plugin_toml());
+            (body, velum_bundle::digest(bundle.component()), wishes)
         }
     };
-    let answer = consent::install(session, body, digest.to_string(), &install.consent).await?;
+    let answer = consent::install(session, body, (digest.to_string(), wishes), &install.consent).await?;
     kind::answered::<Plugins>(session, answer, NO_WAIT).await
 }
 
@@ -106,17 +108,19 @@ fn is_bundle(path: &Path) -> bool {
 /// A component with the manifest that was named or that lies beside it.
 fn component(session: &Session, path: &Path, manifest: Option<&Path>) -> Result<Cargo, Failure> {
     let bytes = file::read(path, Limits::default().component)?;
-    let beside = path.with_file_name("plugin.toml");
     let manifest = manifest
         .map(Path::to_owned)
-        .or_else(|| beside.exists().then_some(beside));
+        .or_else(|| file::manifest_beside(path));
     let text = match &manifest {
         Some(path) => {
             session.say(&format!("installing with {}", path.display()));
             let text = file::read(path, Limits::default().manifest)?;
             Some(String::from_utf8(text).with_context(|| format!("{} is not UTF-8", path.display()))?)
         }
-        None => None,
+        None => {
+            session.say("there is no manifest: the server derives a name, and grants nothing");
+            None
+        }
     };
     Ok(Cargo::Component {
         bytes,

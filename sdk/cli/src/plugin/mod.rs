@@ -107,7 +107,7 @@ pub async fn run_offline(command: Command, output: Output) -> Result<Option<Comm
         Command::Bench(bench) => bench::run(&bench, output).await.map(|()| None),
         Command::Check(check) => check::run(&check, output).await.map(|()| None),
         Command::Keygen(keygen) => keygen::run(&keygen).map(|()| None),
-        Command::Pack(pack) => pack::run(&pack).map(|()| None),
+        Command::Pack(pack) => pack::run(&pack).await.map(|()| None),
         Command::Sign(sign) => sign::run(&sign).map(|()| None),
         Command::Verify(verify) => verify::run(&verify).map(|()| None),
         Command::Publish(publish) => publish::run(&publish).await.map(|()| None),

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use velum_bundle::{Bundle, Limits, Parts};
+use velum_bundle::{Bundle, Limits};
 use velum_testkit::result::ConformanceResult;
 
-use super::{file, folder::Folder};
+use super::{
+    file,
+    folder::Folder,
+    ground::{Parts, sandbox},
+};
 use crate::{failure::Failure, session::write_out, text::bytes};
 
 /// The name of a conformance result in a plugin's folder.
@@ -30,13 +34,16 @@ pub struct Pack {
 }
 
 /// Runs `velum plugin pack`.
-pub fn run(pack: &Pack) -> Result<(), Failure> {
+pub async fn run(pack: &Pack) -> Result<(), Failure> {
     let limits = Limits::default();
     let folder = Folder::open(&pack.dir)?;
     let component = match &pack.component {
         Some(file) => file.clone(),
         None => folder.built()?,
     };
+    // What no server would take is not packed.
+    let parts = Parts::of_folder(&pack.dir, Some(&component))?;
+    parts.install(&sandbox()?).await?;
     let beside = folder.dir.join(CONFORMANCE);
     let result = pack
         .conformance
@@ -47,7 +54,7 @@ pub fn run(pack: &Pack) -> Result<(), Failure> {
         .as_deref()
         .map(|path| result_of(path, &component, limits.conformance))
         .transpose()?;
-    let bundle = Bundle::pack(Parts {
+    let bundle = Bundle::pack(velum_bundle::Parts {
         component,
         manifest: folder.manifest.clone(),
         conformance,
@@ -57,6 +64,9 @@ pub fn run(pack: &Pack) -> Result<(), Failure> {
         .out
         .clone()
         .unwrap_or_else(|| folder.dir.join(bundle.about().file_name()));
+    if failed(&bundle) > 0 {
+        eprintln!("cases of its conformance suite fail; whoever installs it will see that");
+    }
     let archive = bundle.to_tar();
     file::write(&out, &archive)?;
     write_out(&format!(
@@ -77,6 +87,13 @@ fn result_of(path: &Path, component: &[u8], most: u64) -> Result<Vec<u8>, Failur
         )
     })?;
     Ok(bytes)
+}
+
+/// How many cases of a suite failed.
+fn failed(bundle: &Bundle) -> usize {
+    let result = bundle.conformance();
+    let result = result.and_then(|bytes| ConformanceResult::read(bytes, bundle.component_digest()).ok());
+    result.map_or(0, |result| result.failed)
 }
 
 /// What a bundle has of a suite, in words.

@@ -17,6 +17,8 @@ mod case;
 mod generated;
 #[path = "hostile/lies.rs"]
 mod lies;
+#[path = "hostile/life.rs"]
+mod life;
 #[path = "hostile/make.rs"]
 mod make;
 #[path = "hostile/play.rs"]
@@ -29,7 +31,8 @@ use velum_support::{Aim, CloudOptions, Report, TestCloud, World, WorldOptions};
 
 use crate::{
     bystanders::{Bystanders, Seen},
-    lies::Scene,
+    generated::Generated,
+    lies::{Lies, Scene},
     play::{Stage, plugin_processes},
 };
 
@@ -93,11 +96,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         client: cloud.client()?,
         world: &hostile,
     };
-    let pid = cloud.velumd.id();
     let bystanders = Bystanders::begin(&cloud.client()?, &quiet);
     tokio::time::sleep(BEFORE).await;
     let before = bystanders.seen();
-    let (memory_before, processes_before) = (cloud.velumd.resident_bytes()?, plugin_processes(pid)?.len());
+    let sizes = Sizes::of(&cloud)?;
     let mut played = play_all(&stage, &arguments, &bystanders).await?;
     let generated = generated::let_loose(&stage, arguments.generated).await?;
     let lies = Scene {
@@ -114,48 +116,64 @@ async fn main() -> anyhow::Result<ExitCode> {
 
     let cleared = stage.clear().await?;
     cloud.run_until_idle(PATIENCE).await?;
-    let violations = cloud.violations().await?;
-    let (memory_after, processes_after) = (cloud.velumd.resident_bytes()?, plugin_processes(pid)?.len());
+    eprintln!("{cleared} instances of hostile policies removed");
+    let after = Sizes::of(&cloud)?;
+    let report = told(&before, &played, &generated, &lies);
+    Ok(report
+        .with("memory_before_mib", sizes.memory >> 20)
+        .with("memory_after_mib", after.memory >> 20)
+        .require(
+            "memory_returned",
+            after.memory <= sizes.memory + (GROWTH_MIB << 20),
+        )
+        .require(
+            "processes_returned",
+            after.processes <= sizes.processes + lies.processes,
+        )
+        .require("no_violations", cloud.violations().await?.is_empty())
+        .require("the_log_is_clean", !cloud.velumd.printed().contains('\u{1b}'))
+        .print())
+}
+
+/// What a server takes.
+struct Sizes {
+    memory: u64,
+    processes: usize,
+}
+
+impl Sizes {
+    fn of(cloud: &TestCloud) -> anyhow::Result<Self> {
+        Ok(Self {
+            memory: cloud.velumd.resident_bytes()?,
+            processes: plugin_processes(cloud.velumd.id())?.len(),
+        })
+    }
+}
+
+/// How the cases came out, and what others felt of them.
+fn told(before: &Seen, played: &Played, generated: &Generated, lies: &Lies) -> Report {
     let bound = (before.p99() * 2).max(before.p99() + Duration::from_millis(20));
-    let (slowest, slowest_case) = played.slowest;
-    eprintln!(
-        "{cleared} instances of hostile policies removed; slowest case for others: {slowest_case} ({:.1} ms)",
-        millis(slowest)
-    );
+    let others = &played.others;
+    let first_failures: Vec<String> = others.failed.iter().take(3).cloned().collect();
     let failures = (played.failed.len() + generated.failed.len() + lies.failed.len()) as f64;
-    Ok(Report::new("hostile", failures, "failed cases", Aim::AtMost(0.0))
+    Report::new("hostile", failures, "failed cases", Aim::AtMost(0.0))
         .with("cases", played.cases)
         .with("generated", generated.played)
         .with("generated_taken", generated.taken)
         .with("lies", lies.played)
         .with("lies_that_made_a_difference", lies.noticed)
-        .with("failed", played.failed)
-        .with("lies_failed", lies.failed)
-        .with("generated_failed", generated.failed)
+        .with("failed", played.failed.clone())
+        .with("lies_failed", lies.failed.clone())
+        .with("generated_failed", generated.failed.clone())
         .with("p99_before_ms", millis(before.p99()))
-        .with("p99_during_ms", millis(played.others.p99()))
+        .with("p99_during_ms", millis(others.p99()))
         .with("p99_bound_ms", millis(bound))
-        .with("slowest_case", slowest_case)
-        .with("requests_of_others", played.others.took.len())
-        .with("memory_before_mib", memory_before >> 20)
-        .with("memory_after_mib", memory_after >> 20)
-        .require("others_did_not_feel_it", played.others.p99() <= bound)
-        .with(
-            "failures_of_others",
-            played.others.failed.iter().take(3).cloned().collect::<Vec<_>>(),
-        )
-        .require("no_request_of_others_failed", played.others.failed.is_empty())
-        .require(
-            "memory_returned",
-            memory_after <= memory_before + (GROWTH_MIB << 20),
-        )
-        .require(
-            "processes_returned",
-            processes_after <= processes_before + lies.processes,
-        )
-        .require("no_violations", violations.is_empty())
-        .require("the_log_is_clean", !cloud.velumd.printed().contains('\u{1b}'))
-        .print())
+        .with("slowest_case", played.slowest.1.clone())
+        .with("slowest_case_ms", millis(played.slowest.0))
+        .with("requests_of_others", others.took.len())
+        .with("failures_of_others", first_failures)
+        .require("others_did_not_feel_it", others.p99() <= bound)
+        .require("no_request_of_others_failed", others.failed.is_empty())
 }
 
 /// The zone of the bystanders.

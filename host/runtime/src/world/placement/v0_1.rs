@@ -11,7 +11,7 @@ use velum_model::port::placement::{
     Column, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry,
 };
 use wasmtime::{
-    ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap,
+    ResourceLimiter, Store, StoreLimits, StoreLimitsBuilder, Trap, WasmBacktrace,
     component::{Component, HasSelf, Linker},
 };
 
@@ -432,6 +432,31 @@ fn failure(error: &wasmtime::Error) -> PolicyFailure {
     }
 }
 
+/// What ended it, and the functions of its own that it was in, the innermost first: what a panic goes through before it ends is
+/// not what an author looks for.
 fn trapped(error: &wasmtime::Error) -> PolicyFailure {
-    PolicyFailure::Trapped(clean(&format!("{error:#}"), 300))
+    let why = error.root_cause().to_string();
+    let stack = error.downcast_ref::<WasmBacktrace>();
+    let frames = stack.map(WasmBacktrace::frames).unwrap_or_default();
+    let own: Vec<String> = frames
+        .iter()
+        .filter_map(|frame| frame.func_name())
+        .map(|name| format!("{:#}", rustc_demangle::demangle(name)))
+        .filter(|name| !OF_PANICS.iter().any(|part| name.contains(part)))
+        .take(3)
+        .collect();
+    let words = match own.as_slice() {
+        [] => why,
+        own => format!("{why}, in {}", own.join(", called by ")),
+    };
+    PolicyFailure::Trapped(clean(&words, 300))
 }
+
+/// Parts of the names of Rust's own functions that a panic goes through.
+const OF_PANICS: [&str; 5] = [
+    "panic",
+    "rust_abort",
+    "__rust",
+    "std::sys::",
+    "core::result::unwrap_failed",
+];
