@@ -29,6 +29,9 @@ pub struct Config {
     pub shutdown: Shutdown,
 }
 
+/// A thousand uids follow the first, and the last number of all is nobody.
+const MAX_FIRST_UID: u32 = u32::MAX - 1001;
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugins {
@@ -173,6 +176,10 @@ impl Config {
         anyhow::ensure!(
             (64..=4096).contains(&plugins.memory_mib),
             "plugins.memory_mib must be between 64 and 4096"
+        );
+        anyhow::ensure!(
+            plugins.first_uid <= MAX_FIRST_UID,
+            "plugins.first_uid must be at most {MAX_FIRST_UID}"
         );
         anyhow::ensure!(
             (32..=1024).contains(&plugins.calls_in_flight),

@@ -17,7 +17,7 @@ use velum_wire::{
     UpdateZoneBody,
 };
 
-const HOSTS: u32 = 20;
+const HOSTS: u32 = 40;
 /// 50 a second.
 const EVERY: Duration = Duration::from_millis(20);
 /// Between two looks at something that happens beside the requests.
