@@ -2,13 +2,14 @@
 
 mod backward;
 pub(crate) mod journal;
+mod turn;
 
 use serde_json::Value;
 use velum_model::{
     fault::{Fault, code},
-    operation::{Operation, OperationError, OperationState, StepRecord, StepState},
+    operation::{Operation, OperationState, StepRecord, StepState},
 };
-use velum_store::{Change, Commit, OperationWrite, Refused, StoreError};
+use velum_store::{Change, Commit, OperationWrite, StoreError};
 
 use crate::{
     act::rows::Seen,
@@ -20,6 +21,7 @@ use journal::{
     ended_event, exclude, excluded, is_past_pivot, mark_direction, must_park, parked_note, percent,
     records_job, set_last, subject_event,
 };
+use turn::{Turn, cancelled, pause, refused};
 
 /// What becomes of an operation in the engine.
 pub(crate) enum Next {
@@ -29,22 +31,6 @@ pub(crate) enum Next {
     Lost,
     /// It is to be driven again when it is due.
     Later(Box<Operation>),
-}
-
-/// One turn of the crank.
-enum Turn {
-    /// Go on with the operation as it is now.
-    On,
-    /// Come back when it is due.
-    Pause,
-    /// It came to an end.
-    End,
-    /// The row has moved on under us: read it again.
-    Reload,
-    /// What the far side answered cannot be true beside what is recorded: the step failed by it.
-    Misled(Fault),
-    /// Another epoch owns the shard.
-    Lost,
 }
 
 /// Drives `operation` until it ends or must wait.
@@ -483,40 +469,5 @@ impl Crank<'_> {
         let spread = (operation.id.uuid().as_u128() as u64 ^ self.engine.parts.ids.seed()) % (base / 4 + 1);
         let wait = wished.map_or(base, |ms| u64::from(ms).max(base)) + spread;
         self.engine.parts.clock.now().plus_millis(wait)
-    }
-}
-
-/// What a refused commit means for the crank.
-fn refused(error: StoreError) -> Result<Turn, StoreError> {
-    match error {
-        StoreError::Refused(Refused::Fenced { .. }) => Ok(Turn::Lost),
-        // Two volumes that are one: whichever of the two is not what it is said to be, no guest may write to it.
-        StoreError::Refused(Refused::NameTaken {
-            table: Refused::IDENTITY,
-            ..
-        }) => Ok(Turn::Misled(Fault::unchanged(
-            code::NONSENSE,
-            "the storage shows the volume under an identity that another volume has",
-        ))),
-        StoreError::Refused(refusal) => {
-            tracing::debug!(%refusal, "a step's commit was refused; reading the operation again");
-            Ok(Turn::Reload)
-        }
-        other => Err(other),
-    }
-}
-
-fn cancelled() -> OperationError {
-    OperationError {
-        code: "cancelled".into(),
-        message: "cancelled by a later request".into(),
-    }
-}
-
-fn pause(turn: Turn) -> Turn {
-    if matches!(turn, Turn::On) {
-        Turn::Pause
-    } else {
-        turn
     }
 }
