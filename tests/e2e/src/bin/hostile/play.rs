@@ -65,6 +65,7 @@ impl Stage<'_> {
     /// It did not come out as its folder says.
     pub async fn play(&self, case: &Case) -> anyhow::Result<()> {
         let Made { component, manifest } = make(case)?;
+        let others = plugin_processes(self.cloud.velumd.id())?;
         let installed = self
             .client
             .plugins()
@@ -86,7 +87,7 @@ impl Stage<'_> {
         let played = match case.guest {
             Guest::Policy => self.as_policy(case, &plugin.digest).await,
             Guest::Driver => self.as_driver(case).await,
-            Guest::Process => self.with_its_process(case).await,
+            Guest::Process => self.with_its_process(case, &others).await,
             Guest::Raw => Ok(()),
         };
         let removed = self.client.plugins().delete(plugin.id).await;
@@ -202,10 +203,11 @@ impl Stage<'_> {
         }
     }
 
-    async fn with_its_process(&self, case: &Case) -> anyhow::Result<()> {
+    /// `others` are the plugins' processes that are not this one's; that of the simulator's driver computes too, for the observer.
+    async fn with_its_process(&self, case: &Case, others: &[i32]) -> anyhow::Result<()> {
         let cluster = self.cluster(case).await?;
         let deed = async {
-            let process = tokio::time::timeout(PROCESS, self.busy_process())
+            let process = tokio::time::timeout(PROCESS, self.busy_process(others))
                 .await
                 .context("its process was not found")??;
             let signal = match case.deed.context("something is done to it")? {
@@ -236,9 +238,10 @@ impl Stage<'_> {
     }
 
     /// The plugin's process that computes.
-    async fn busy_process(&self) -> anyhow::Result<rustix::process::Pid> {
+    async fn busy_process(&self, others: &[i32]) -> anyhow::Result<rustix::process::Pid> {
         loop {
-            for pid in plugin_processes(self.cloud.velumd.id())? {
+            let processes = plugin_processes(self.cloud.velumd.id())?;
+            for pid in processes.into_iter().filter(|pid| !others.contains(pid)) {
                 let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
                 let after = stat.rsplit(')').next().unwrap_or_default();
                 let ticks: u64 = after
