@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use serde::Deserialize;
+use velum_runtime::Uids;
 
 /// Every setting with its default, its unit and its reason.
 const DEFAULTS: &str = include_str!("../../../config/default.toml");
@@ -28,9 +29,6 @@ pub struct Config {
     pub orphans: Orphans,
     pub shutdown: Shutdown,
 }
-
-/// A thousand uids follow the first, and the last number of all is nobody.
-const MAX_FIRST_UID: u32 = u32::MAX - 1001;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,8 +176,9 @@ impl Config {
             "plugins.memory_mib must be between 64 and 4096"
         );
         anyhow::ensure!(
-            plugins.first_uid <= MAX_FIRST_UID,
-            "plugins.first_uid must be at most {MAX_FIRST_UID}"
+            plugins.first_uid <= Uids::MAX_FIRST,
+            "plugins.first_uid must be at most {}",
+            Uids::MAX_FIRST
         );
         anyhow::ensure!(
             (32..=1024).contains(&plugins.calls_in_flight),

@@ -28,7 +28,10 @@ pub struct Uids {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UidsError {
     /// They would have root's, or more than there are.
-    #[error("{first} is no first of {COUNT} uids: it must be between 1 and {}", u32::MAX - 1 - COUNT)]
+    #[error(
+        "{first} is no first of {COUNT} uids: it must be between 1 and {}",
+        Uids::MAX_FIRST
+    )]
     Range {
         /// What was asked for.
         first: u32,
@@ -45,12 +48,15 @@ pub enum UidsError {
 }
 
 impl Uids {
+    /// The largest first uid: all of them follow it, and the last number there is means nobody.
+    pub const MAX_FIRST: u32 = u32::MAX - 1 - COUNT;
+
     /// The uids from `first` on, if this process may give them.
     ///
     /// # Errors
     /// [`UidsError`].
     pub fn from(first: u32) -> Result<Arc<Self>, UidsError> {
-        if first == 0 || first > u32::MAX - 1 - COUNT {
+        if first == 0 || first > Self::MAX_FIRST {
             return Err(UidsError::Range { first });
         }
         let may = capabilities(None).map_err(|error| UidsError::Unknown(error.to_string()))?;

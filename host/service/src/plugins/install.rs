@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use velum_model::{
+    grant::{beyond, checked},
     plugin::{Digest, Plugin, PluginUse},
     port::plugins::{Inspected, Installing},
     tenancy::Caller,
@@ -146,8 +147,11 @@ fn grants_the_same(
     given: Option<&velum_model::grant::Capabilities>,
 ) -> Result<(), ServiceError> {
     let Some(given) = given else { return Ok(()) };
-    let given = velum_model::grant::checked(&known.manifest.capabilities, given);
-    if given.is_ok_and(|given| given == known.grant) {
+    // What the configured directory was granted is written as its manifests write it: the same grant may look otherwise.
+    let is_same = |given: velum_model::grant::Capabilities| {
+        beyond(&given, &known.grant).is_empty() && beyond(&known.grant, &given).is_empty()
+    };
+    if checked(&known.manifest.capabilities, given).is_ok_and(is_same) {
         return Ok(());
     }
     let problem = format!(

@@ -50,7 +50,7 @@ pub async fn install(
         body.grant = Some(serde_json::from_value(grant).map_err(wrong)?);
     }
     if consent.grant {
-        body.grant = Some(wishes.clone());
+        body.grant = Some(wishes);
     }
     let plugins = session.client.plugins();
     let refused = match plugins.install_as(&body).await {

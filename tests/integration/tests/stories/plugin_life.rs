@@ -17,6 +17,7 @@ use velum_wire::{
     UpdateZoneBody,
 };
 
+/// Of each zone: room for as many creates as come within the half minute that a story takes on a busy machine.
 const HOSTS: u32 = 40;
 /// 50 a second.
 const EVERY: Duration = Duration::from_millis(20);
