@@ -478,3 +478,42 @@ async fn what_was_granted_to_one_author_is_not_granted_to_the_next() {
     let (new, ..) = needed(ground.install(signed).await);
     assert_eq!(new, of(asks));
 }
+
+#[tokio::test]
+async fn what_the_operators_directory_was_granted_is_the_same_in_any_form() {
+    let ground = Ground::new().await;
+    // As its author wrote it: no role, and a list in no order.
+    let asks = json!({"http": {"methods": ["POST", "GET"], "paths": ["/v1/"]}, "state": {}});
+    let (component, manifest) = component("array", "1.0.0", &asks);
+    let own = || NewPlugin {
+        component: component.clone(),
+        manifest: Some(manifest.clone()),
+        is_operators: true,
+        ..NewPlugin::default()
+    };
+    let made = ground.install(own()).await.expect("the operator's own").plugin;
+    assert_eq!(made.grant, of(asks), "with all that it asks for, as it says it");
+
+    let in_order = json!({"http": {"methods": ["GET", "POST"], "paths": ["/v1/"]}, "state": {}});
+    let again = NewPlugin {
+        grant: Some(of(in_order)),
+        ..own()
+    };
+    let same = ground.install(again).await.expect("the same").plugin;
+    assert_eq!((same.id, same.grant), (made.id, made.grant));
+
+    for other in [
+        json!({"http": {"methods": ["GET"], "paths": ["/v1/"]}, "state": {}}),
+        json!({"http": {"methods": ["GET", "POST"], "paths": ["/v1/"]}}),
+    ] {
+        let less = NewPlugin {
+            grant: Some(of(other)),
+            ..own()
+        };
+        let refused = ground.install(less).await;
+        assert!(
+            matches!(&refused, Err(ServiceError::Invalid { field, .. }) if field == "/grant"),
+            "{refused:?}"
+        );
+    }
+}

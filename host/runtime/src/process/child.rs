@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::{
+    io::BufReader,
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -57,7 +58,8 @@ fn begin(arguments: &[OsString]) -> io::Result<()> {
 }
 
 async fn serve(engine: Engine, ticker: Arc<Ticker>, socket: UnixStream) -> io::Result<()> {
-    let (mut from, to) = socket.into_split();
+    let (from, to) = socket.into_split();
+    let mut from = BufReader::new(from);
     let (outbox, messages) = mpsc::channel(QUEUE);
     let speaking = tokio::task::spawn_local(speak(messages, to));
     let line = Arc::new(Line {
@@ -99,7 +101,7 @@ fn loaded(engine: &Engine, load: Load, ticker: Arc<Ticker>) -> wasmtime::Result<
     Sandbox::new(engine, &component, what, load.bounds, ticker)
 }
 
-async fn listen(sandbox: Rc<Sandbox>, line: Arc<Line>, mut from: OwnedReadHalf) -> io::Result<()> {
+async fn listen(sandbox: Rc<Sandbox>, line: Arc<Line>, mut from: BufReader<OwnedReadHalf>) -> io::Result<()> {
     let calls: Rc<RefCell<HashMap<u64, AbortHandle>>> = Rc::default();
     while let Some(message) = read(&mut from, TO_CHILD).await? {
         match message {

@@ -4,7 +4,7 @@
 use std::io;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncBufRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use velum_model::plugin::World;
 
 use crate::sandbox::{
@@ -81,12 +81,13 @@ pub enum FromChild {
     },
 }
 
-/// Reads a message of at most `most` bytes; none at the end of the stream between two messages.
+/// Reads a message of at most `most` bytes; none at the end of the stream between two messages. From a buffer: its length and a
+/// small message come with one call of the system.
 ///
 /// # Errors
 /// The stream's, or that the message is too long or none.
 pub async fn read<T: DeserializeOwned>(
-    from: &mut (impl AsyncRead + Unpin),
+    from: &mut (impl AsyncBufRead + Unpin),
     most: usize,
 ) -> io::Result<Option<T>> {
     let mut length = [0; 4];

@@ -12,6 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
+    io::BufReader,
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -79,7 +80,12 @@ impl Running {
         });
         // Weak: when the plugin is removed, the last one lets go of the socket, and the process ends by itself.
         tokio::spawn(speak(Arc::downgrade(&running), messages, to));
-        tokio::spawn(attend(Arc::downgrade(&running), killing, child, from));
+        tokio::spawn(attend(
+            Arc::downgrade(&running),
+            killing,
+            child,
+            BufReader::new(from),
+        ));
         running
     }
 
@@ -258,7 +264,12 @@ async fn speak(running: Weak<Running>, mut messages: mpsc::Receiver<ToChild>, mu
 }
 
 /// Listens to the process until it ends, and buries it.
-async fn attend(running: Weak<Running>, killing: Arc<Notify>, mut child: Child, mut from: OwnedReadHalf) {
+async fn attend(
+    running: Weak<Running>,
+    killing: Arc<Notify>,
+    mut child: Child,
+    mut from: BufReader<OwnedReadHalf>,
+) {
     let wrong = tokio::select! {
         wrong = listen(&running, &mut from) => wrong,
         () = killing.notified() => None,
@@ -290,7 +301,7 @@ async fn attend(running: Weak<Running>, killing: Arc<Notify>, mut child: Child, 
 }
 
 /// Answers what was wrong, if it was not just its end.
-async fn listen(running: &Weak<Running>, from: &mut OwnedReadHalf) -> Option<String> {
+async fn listen(running: &Weak<Running>, from: &mut BufReader<OwnedReadHalf>) -> Option<String> {
     loop {
         let message = read::<FromChild>(from, FROM_CHILD).await;
         let heard = match message {

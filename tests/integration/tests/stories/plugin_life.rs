@@ -17,8 +17,10 @@ use velum_wire::{
     UpdateZoneBody,
 };
 
-/// Of each zone: room for as many creates as come within the half minute that a story takes on a busy machine.
+/// Of each zone.
 const HOSTS: u32 = 40;
+/// Of each compute host, so that a zone has room for what comes in three minutes: a story takes one on a busy machine.
+const VCPUS: &str = "256";
 /// 50 a second.
 const EVERY: Duration = Duration::from_millis(20);
 /// Between two looks at something that happens beside the requests.
@@ -27,6 +29,7 @@ const LOOK: Duration = Duration::from_millis(20);
 fn options(config: &str) -> (CloudOptions, WorldOptions) {
     let cloud = CloudOptions {
         hosts: HOSTS,
+        sim: vec!["--vcpus".into(), VCPUS.into()],
         config: config.into(),
         ..CloudOptions::default()
     };
