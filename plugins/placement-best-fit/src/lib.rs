@@ -3,24 +3,29 @@
 use velum_guest::placement::{Ask, Config, Host, Policy, Score};
 
 /// Ten-thousandths: a share of a compute host.
-const WHOLE: u64 = 10_000;
+const WHOLE: u32 = 10_000;
 
 /// The tightest remaining fit, weighted over vCPUs and memory.
 #[derive(Clone, Debug)]
 pub struct BestFit {
-    cpu_weight: u64,
-    memory_weight: u64,
+    cpu_weight: u32,
+    memory_weight: u32,
 }
 
-/// The share of `total` that is left of `free` after `wanted`, in ten-thousandths.
-fn left(free: u32, wanted: u32, total: u32) -> u64 {
-    u64::from(free.saturating_sub(wanted)) * WHOLE / u64::from(total.max(1))
+/// The share of `total` that is left of `free` after `wanted`, in ten-thousandths, and at most all of it.
+fn left(free: u32, wanted: u32, total: u32) -> u32 {
+    let rest = free.saturating_sub(wanted).min(total);
+    match rest.checked_mul(WHOLE) {
+        Some(parts) => parts / total.max(1),
+        // More than 400 GiB: the longer division, which takes several times as long.
+        None => (u64::from(rest) * u64::from(WHOLE) / u64::from(total.max(1))) as u32,
+    }
 }
 
 impl Policy for BestFit {
     fn configure(json: &str) -> Result<Self, String> {
         let config = Config::parse(json)?;
-        let weight = |name| config.integer(name, 0..=100, 50).map(i64::unsigned_abs);
+        let weight = |name| config.integer(name, 0..=100, 50).map(|weight| weight as u32);
         let policy = Self {
             cpu_weight: weight("cpu_weight")?,
             memory_weight: weight("memory_weight")?,
@@ -37,7 +42,7 @@ impl Policy for BestFit {
         let memory = left(host.free_memory_mib(), ask.memory_mib(), host.total_memory_mib());
         let remaining =
             (cpu * self.cpu_weight + memory * self.memory_weight) / (self.cpu_weight + self.memory_weight);
-        Score::of(u32::try_from(WHOLE.saturating_sub(remaining)).unwrap_or(0))
+        Score::of(WHOLE.saturating_sub(remaining))
     }
 }
 

@@ -93,6 +93,23 @@ async fn best_fit_fills_the_fullest_host_that_has_room() {
 }
 
 #[tokio::test]
+async fn a_zone_of_a_hundred_thousand_compute_hosts_is_scored() {
+    let Some((component, manifest)) = built("placement-best-fit") else {
+        eprintln!("placement-best-fit is not built: plugins/build.sh");
+        return;
+    };
+    let bench = Bench::new();
+    let runtime = bench.start();
+    let digest = runtime.install(component, Some(manifest)).await.unwrap().digest;
+    let mut policy = runtime.policy(&digest, &json!({})).unwrap();
+    let rows: Vec<u32> = (0..100_000).collect();
+    let columns = policy.descriptor().columns.len();
+    policy.load(1, 100_000, &vec![8; columns * rows.len()]).unwrap();
+    let ask = ask(policy.as_ref());
+    assert_eq!(policy.score(1, &ask, &rows).unwrap().len(), rows.len());
+}
+
+#[tokio::test]
 async fn first_fit_takes_the_first() {
     if let Some(rows) = order("placement-first-fit").await {
         assert_eq!(rows, [0, 1, 2]);

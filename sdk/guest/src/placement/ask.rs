@@ -2,11 +2,15 @@
 
 use crate::{bindings::policy::exports::velum::placement::policy as wit, codes::placement as code};
 
+/// How many codes of demands have a place of their own: they are read for every row.
+const BUILT_IN: usize = 8;
+
 /// What is asked for, with what is known of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ask {
-    /// Code and amount.
-    demands: Vec<(u16, u32)>,
+    /// Amounts by code, and those of codes beyond.
+    amounts: [u32; BUILT_IN],
+    others: Vec<(u16, u32)>,
     attrs: Vec<(u16, u32)>,
     /// Code, and (row, value) ascending by row.
     facts: Vec<(u16, Vec<(u32, u32)>)>,
@@ -17,10 +21,14 @@ impl Ask {
     /// An ask for these amounts by demand code, as tests build it.
     #[must_use]
     pub fn of(demands: &[(u16, u32)]) -> Self {
-        Self {
-            demands: demands.to_vec(),
-            ..Self::default()
+        let mut ask = Self::default();
+        for &(id, amount) in demands {
+            match ask.amounts.get_mut(usize::from(id)) {
+                Some(known) => *known = amount,
+                None => ask.others.push((id, amount)),
+            }
         }
+        ask
     }
 
     /// The same with a fact: rows and their values.
@@ -32,11 +40,11 @@ impl Ask {
     }
 
     pub(crate) fn received(ask: wit::Ask, demands: &[u16]) -> Self {
+        let demands: Vec<(u16, u32)> = demands.iter().copied().zip(ask.demand).collect();
         let base = Self {
-            demands: demands.iter().copied().zip(ask.demand).collect(),
             attrs: ask.attrs,
-            facts: Vec::new(),
             seed: ask.seed,
+            ..Self::of(&demands)
         };
         ask.facts.into_iter().fold(base, |ask, fact| {
             ask.with_fact(fact.id, fact.rows.into_iter().zip(fact.values).collect())
@@ -45,27 +53,35 @@ impl Ask {
 
     /// How much of a demand, by its code; 0 if it was not declared or not asked for.
     #[must_use]
+    #[inline]
     pub fn demand(&self, id: u16) -> u32 {
-        self.demands
-            .iter()
-            .find(|(known, _)| *known == id)
-            .map_or(0, |(_, amount)| *amount)
+        match self.amounts.get(usize::from(id)) {
+            Some(amount) => *amount,
+            None => self
+                .others
+                .iter()
+                .find(|(known, _)| *known == id)
+                .map_or(0, |(_, amount)| *amount),
+        }
     }
 
     /// vCPUs.
     #[must_use]
+    #[inline]
     pub fn vcpus(&self) -> u32 {
         self.demand(code::DEMAND_VCPUS)
     }
 
     /// MiB of memory.
     #[must_use]
+    #[inline]
     pub fn memory_mib(&self) -> u32 {
         self.demand(code::DEMAND_MEMORY_MIB)
     }
 
     /// GiB of storage.
     #[must_use]
+    #[inline]
     pub fn gib(&self) -> u32 {
         self.demand(code::DEMAND_GIB)
     }

@@ -46,12 +46,32 @@ impl Places {
         place.map(usize::from)
     }
 
+    #[inline(always)]
     fn attribute(&self, name: &str) -> Option<usize> {
         self.named
             .iter()
-            .find(|(known, _)| known == name)
+            .find(|(known, _)| is_same(known.as_bytes(), name.as_bytes()))
             .map(|(_, place)| usize::from(*place))
     }
+}
+
+/// Whether two names are the same. Asked for every row: eight bytes at a time, in place; the function that `==` calls for it goes
+/// byte by byte in a component, and was half of what a short policy cost.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (words, rest) = one.as_chunks::<8>();
+    let (other_words, other_rest) = other.as_chunks::<8>();
+    let word = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_le_bytes(*one) == u64::from_le_bytes(*other);
+    if !words.iter().zip(other_words).all(word) {
+        return false;
+    }
+    let (halves, rest) = rest.as_chunks::<4>();
+    let (other_halves, other_rest) = other_rest.as_chunks::<4>();
+    let half = |(one, other): (&[u8; 4], &[u8; 4])| u32::from_le_bytes(*one) == u32::from_le_bytes(*other);
+    halves.iter().zip(other_halves).all(half) && rest.iter().zip(other_rest).all(|(one, other)| one == other)
 }
 
 /// The rows that are asked about, and all that is held.
@@ -60,11 +80,19 @@ pub struct View<'a> {
     places: &'a Places,
     table: &'a Table,
     asked: &'a [u32],
+    /// The built-in columns by their codes: found once for a question, read for every row.
+    built_in: [&'a [u32]; BUILT_IN],
 }
 
 impl<'a> View<'a> {
-    pub(crate) const fn new(places: &'a Places, table: &'a Table, asked: &'a [u32]) -> Self {
-        Self { places, table, asked }
+    pub(crate) fn new(places: &'a Places, table: &'a Table, asked: &'a [u32]) -> Self {
+        let column = |place: Option<u16>| place.map_or(&[][..], |place| table.column(usize::from(place)));
+        Self {
+            places,
+            table,
+            asked,
+            built_in: places.built_in.map(column),
+        }
     }
 
     /// Numbers of the rows that want a score, in the order of the answer.
@@ -97,17 +125,18 @@ impl<'a> View<'a> {
 
     /// One row.
     #[must_use]
-    pub const fn host(&self, row: u32) -> Host<'a> {
+    #[inline]
+    pub const fn host(&self, row: u32) -> Host<'_> {
         Host {
-            places: self.places,
-            table: self.table,
+            view: self,
             row,
             undeclared: Cell::new(false),
         }
     }
 
     /// The rows that want a score, in the order of the answer.
-    pub fn hosts(&self) -> impl Iterator<Item = Host<'a>> {
+    #[inline]
+    pub fn hosts(&self) -> impl Iterator<Item = Host<'_>> {
         self.asked.iter().map(|row| self.host(*row))
     }
 }
@@ -117,16 +146,33 @@ impl<'a> View<'a> {
 /// Reading what was not declared gives 0, and the row is refused with words that say so.
 #[derive(Debug)]
 pub struct Host<'a> {
-    places: &'a Places,
-    table: &'a Table,
+    view: &'a View<'a>,
     row: u32,
     undeclared: Cell<bool>,
 }
 
 impl Host<'_> {
+    #[inline]
     fn at(&self, place: Option<usize>) -> u32 {
         if let Some(place) = place {
-            self.table.value(place, self.row as usize)
+            self.view.table.value(place, self.row as usize)
+        } else {
+            self.undeclared.set(true);
+            0
+        }
+    }
+
+    /// A built-in column. A row that is held has a value in each that was declared.
+    #[inline(always)]
+    fn built_in(&self, id: u16) -> u32 {
+        let column = self
+            .view
+            .built_in
+            .get(usize::from(id))
+            .copied()
+            .unwrap_or_default();
+        if let Some(value) = column.get(self.row as usize) {
+            *value
         } else {
             self.undeclared.set(true);
             0
@@ -139,66 +185,81 @@ impl Host<'_> {
 
     /// A declared column by its code.
     #[must_use]
+    #[inline]
     pub fn column(&self, id: u16) -> u32 {
-        self.at(self.places.column(id))
+        if usize::from(id) < BUILT_IN {
+            self.built_in(id)
+        } else {
+            self.at(self.view.places.column(id))
+        }
     }
 
     /// A declared numeric attribute that operators set; 0 where the row has none.
     #[must_use]
+    #[inline(always)]
     pub fn attribute(&self, name: &str) -> u32 {
-        self.at(self.places.attribute(name))
+        self.at(self.view.places.attribute(name))
     }
 
     /// vCPUs that may still be promised.
     #[must_use]
+    #[inline]
     pub fn free_vcpus(&self) -> u32 {
         self.column(code::COLUMN_FREE_VCPUS)
     }
 
     /// MiB of memory that may still be promised.
     #[must_use]
+    #[inline]
     pub fn free_memory_mib(&self) -> u32 {
         self.column(code::COLUMN_FREE_MEMORY_MIB)
     }
 
     /// vCPUs that may be promised in all.
     #[must_use]
+    #[inline]
     pub fn total_vcpus(&self) -> u32 {
         self.column(code::COLUMN_TOTAL_VCPUS)
     }
 
     /// MiB of memory that may be promised in all.
     #[must_use]
+    #[inline]
     pub fn total_memory_mib(&self) -> u32 {
         self.column(code::COLUMN_TOTAL_MEMORY_MIB)
     }
 
     /// Active runs.
     #[must_use]
+    #[inline]
     pub fn runs(&self) -> u32 {
         self.column(code::COLUMN_RUNS)
     }
 
     /// GiB that may still be promised (pools).
     #[must_use]
+    #[inline]
     pub fn free_gib(&self) -> u32 {
         self.column(code::COLUMN_FREE_GIB)
     }
 
     /// GiB that may be promised in all (pools).
     #[must_use]
+    #[inline]
     pub fn total_gib(&self) -> u32 {
         self.column(code::COLUMN_TOTAL_GIB)
     }
 
     /// A number that rows of the same pod share; must be declared.
     #[must_use]
+    #[inline]
     pub fn pod(&self) -> u32 {
         self.column(code::COLUMN_POD)
     }
 
     /// A number that rows of the same cluster share; must be declared.
     #[must_use]
+    #[inline]
     pub fn cluster(&self) -> u32 {
         self.column(code::COLUMN_CLUSTER)
     }
@@ -206,7 +267,7 @@ impl Host<'_> {
     /// What a declared fact of the request says of this row; 0 if nothing.
     #[must_use]
     pub fn fact(&self, ask: &Ask, id: u16) -> u32 {
-        if !self.places.facts.contains(&id) {
+        if !self.view.places.facts.contains(&id) {
             self.undeclared.set(true);
         }
         ask.fact(id, self.row)
@@ -234,5 +295,25 @@ impl Host<'_> {
     #[must_use]
     pub const fn row(&self) -> u32 {
         self.row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+
+    #[test]
+    fn names_are_the_same_when_every_byte_is() {
+        let name = b"abcdefghijklmnopqrstuvwxyz";
+        for length in 0..=name.len() {
+            let one = &name[..length];
+            assert!(is_same(one, one));
+            for at in 0..length {
+                let mut other = one.to_vec();
+                other[at] ^= 1;
+                assert!(!is_same(one, &other), "{length} {at}");
+            }
+            assert!(!is_same(one, &[one, b"x"].concat()));
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Table {
     }
 
     /// One value; 0 where there is none.
+    #[inline]
     pub fn value(&self, position: usize, row: usize) -> u32 {
         self.values.get(position * self.rows + row).copied().unwrap_or(0)
     }

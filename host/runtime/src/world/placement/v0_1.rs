@@ -34,8 +34,13 @@ const MAX_REFUSALS: usize = 256;
 const MAX_WORDS: usize = 200;
 /// Length of the schema of a configuration.
 const MAX_SCHEMA_BYTES: usize = 64 * 1024;
-/// Bytes that a guest may pass in one host call: the log's line.
-const HOSTCALL_FUEL: usize = 64 * 1024;
+/// Bytes that a guest may pass in one host call: the log's line, or what it says of itself.
+const HOSTCALL_BYTES: usize = 64 * 1024;
+
+/// The same when it answers a score for each of so many rows.
+const fn answer_bytes(rows: usize) -> usize {
+    HOSTCALL_BYTES.saturating_add(rows.saturating_mul(size_of::<u32>()))
+}
 
 /// What a policy's store holds.
 pub struct PolicyHost {
@@ -139,7 +144,7 @@ impl PolicyComponent {
         };
         let mut store = Store::new(self.0.engine(), host);
         store.limiter(|host| &mut host.room);
-        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
         store
             .set_fuel(plugin.bounds.fuel_setup)
             .map_err(|error| trapped(&error))?;
@@ -301,6 +306,7 @@ impl PlacementPolicy for Policy {
         let expected = if rows.is_empty() { self.rows } else { rows.len() };
         let fuel = self.fuel(expected);
         let ask = asked(ask);
+        self.store.set_hostcall_fuel(answer_bytes(expected));
         self.call(
             fuel,
             |store, guest| guest.call_score(store, epoch, &ask, rows),

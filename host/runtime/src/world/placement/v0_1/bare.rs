@@ -5,7 +5,7 @@ use std::sync::Arc;
 use velum_model::port::placement::{PolicyAsk, PolicyDescriptor, PolicyFailure};
 use wasmtime::{FrameInfo, Store, WasmBacktrace};
 
-use super::{PolicyComponent, PolicyHost, asked, bindings, checked, failure, trapped, wit};
+use super::{PolicyComponent, PolicyHost, answer_bytes, asked, bindings, checked, failure, trapped, wit};
 use crate::{grant::log::clean, plugin::Shared};
 
 /// Characters of what a policy says of its configuration.
@@ -26,6 +26,8 @@ pub struct BarePolicy {
     store: Store<PolicyHost>,
     guest: bindings::PlacementPolicy,
     fuel: u64,
+    /// Rows that it was given last.
+    rows: usize,
 }
 
 impl BarePolicy {
@@ -40,6 +42,7 @@ impl BarePolicy {
             store,
             guest,
             fuel: 0,
+            rows: 0,
         })
     }
 
@@ -87,7 +90,8 @@ impl BarePolicy {
     /// # Errors
     /// [`PolicyFailure`].
     pub fn load(&mut self, epoch: u64, rows: u32, values: &[u32]) -> Result<bool, PolicyFailure> {
-        let fuel = self.row_fuel(usize::try_from(rows).unwrap_or(usize::MAX));
+        self.rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let fuel = self.row_fuel(self.rows);
         self.call(fuel, |store, guest| guest.call_load(store, epoch, rows, values))
     }
 
@@ -121,6 +125,7 @@ impl BarePolicy {
     ) -> Result<Vec<u32>, PolicyFailure> {
         let fuel = self.row_fuel(expected);
         let ask = asked(ask);
+        self.store.set_hostcall_fuel(answer_bytes(expected));
         self.call(fuel, |store, guest| guest.call_score(store, epoch, &ask, rows))
     }
 
@@ -137,6 +142,8 @@ impl BarePolicy {
         rows: &[u32],
     ) -> Result<Option<Vec<String>>, PolicyFailure> {
         self.store.set_fuel(fuel).map_err(|error| trapped(&error))?;
+        let expected = if rows.is_empty() { self.rows } else { rows.len() };
+        self.store.set_hostcall_fuel(answer_bytes(expected));
         let ask = asked(ask);
         let guest = self.guest.velum_placement_policy();
         let Err(error) = guest.call_score(&mut self.store, epoch, &ask, rows) else {
