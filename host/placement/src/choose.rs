@@ -1,19 +1,22 @@
 //! From candidates to a choice: the policy scores, the server chooses.
 
-use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use velum_model::{
-    decision::{PolicyUsed, RUNNERS_UP, Ranked, Refusal},
+    decision::{PolicyUsed, REFUSALS_LISTED, RUNNERS_UP, Ranked, Refusal},
     id::{ComputeHostId, StoragePoolId},
     port::placement::registry::REFUSE,
 };
 
 use crate::{
     ask::{Ask, DiskAsk},
-    filter::{filter, pools_anywhere, pools_for},
+    candidates::Candidates,
+    filter::{by_ties, pools_anywhere, pools_for},
     inventory::Inventory,
-    ranker::{Question, Ranker, Verdict},
-    row::{Row, mix},
+    placer::{Placer, Said, Wanted},
+    ranker::{Question, Ranker},
+    row::{Around, Row, RowMask, mix},
+    standings::{Standing, Standings},
     update::HostRow,
 };
 
@@ -48,10 +51,14 @@ pub struct Outcome {
     pub runners_up: Vec<Ranked>,
     /// Compute hosts looked at.
     pub considered: u32,
-    /// Rows that the filters left, ascending: what was ranked.
-    pub candidates: Vec<Row>,
-    /// Every refused compute host with its reason, in row order.
-    pub refused: Vec<(ComputeHostId, Refusal)>,
+    /// How many were ranked: the filters left them, and nothing tied the instance elsewhere.
+    pub candidates: u32,
+    /// How many compute hosts were refused for each reason.
+    pub refused: Vec<(Refusal, u32)>,
+    /// The first [`REFUSALS_LISTED`] refused compute hosts in row order, if they were wanted.
+    pub refusals: Vec<(ComputeHostId, Refusal)>,
+    /// Compute hosts that the filters left and that were refused then, in row order, if they were wanted.
+    pub turned_down: Vec<(ComputeHostId, Refusal)>,
     /// Who ranked the hosts.
     pub policy: PolicyUsed,
     /// Who ranked the pools.
@@ -75,16 +82,7 @@ pub struct PoolOutcome {
     pub fuel: u64,
 }
 
-/// A scored row; the greatest is the best. Equal scores are told apart by a hash of seed and id, equal hashes by id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Standing {
-    score: u32,
-    tie: u64,
-    id: u128,
-    row: Reverse<Row>,
-}
-
-/// Finds the compute host and the pools for an ask. Claims nothing.
+/// Finds the compute host and the pools for an ask, and keeps nothing. Claims nothing.
 #[must_use]
 pub fn choose(
     inventory: &Inventory,
@@ -93,82 +91,136 @@ pub fn choose(
     hosts: &mut Ranker,
     pools: &mut Ranker,
 ) -> Outcome {
-    let filtered = filter(inventory, ask);
-    let candidates: Vec<Row> = filtered.candidates.rows().collect();
-    let mut outcome = Outcome {
-        choice: None,
-        winner: None,
-        runners_up: Vec::new(),
-        considered: filtered.considered,
-        candidates: Vec::new(),
-        refused: Vec::new(),
-        policy: hosts.used(),
-        pool_policy: pools.used(),
-        sampled: None,
-        fuel: 0,
-    };
-    let mut refused = filtered.refused;
-    if !candidates.is_empty() {
-        let verdict = hosts.rank(inventory, Question::Hosts(ask), seed, &candidates);
-        outcome.policy = verdict.used.clone();
-        outcome.fuel = verdict.fuel;
-        outcome.sampled = verdict.sampled.then_some(verdict.rows.len() as u32);
-        let standings = standings(inventory, seed, &verdict, &mut refused);
+    Placer::default().choose(inventory, ask, seed, (hosts, pools), Wanted::ALL)
+}
+
+impl Placer {
+    /// Finds the compute host and the pools for an ask, from what was kept of asks like it. Claims nothing.
+    #[must_use]
+    pub fn choose(
+        &mut self,
+        inventory: &Inventory,
+        ask: &Ask,
+        seed: u64,
+        (hosts, pools): (&mut Ranker, &mut Ranker),
+        wanted: Wanted,
+    ) -> Outcome {
+        let mut kept = self.take(inventory, ask, hosts);
+        let mut turned = TurnedDown::by_ties(inventory, ask, &kept.candidates);
+        let ranked = kept.rank(inventory, ask, seed, hosts, &turned.rows);
+        let candidates = kept.candidates.count() - turned.why.len() as u32;
+        let mut outcome = Outcome {
+            choice: None,
+            winner: None,
+            runners_up: Vec::new(),
+            considered: kept.candidates.considered(),
+            candidates,
+            refused: Vec::new(),
+            refusals: Vec::new(),
+            turned_down: Vec::new(),
+            policy: ranked.used.clone(),
+            pool_policy: pools.used(),
+            sampled: ranked.sampled,
+            fuel: ranked.fuel,
+        };
+        let said = kept.said(&ranked);
         let mut contest = Contest {
             inventory,
             ask,
             seed,
             pools,
+            standings: &said.standings,
+            around: Around::of(seed, inventory.hosts.len()),
         };
-        contest.settle(standings, &mut outcome, &mut refused);
+        contest.settle(&mut turned, &mut outcome);
+        outcome.tell(inventory, &turned, (&kept.candidates, said), wanted);
+        self.put(kept);
+        outcome
     }
-    outcome.candidates = candidates;
-    refused.sort_by_key(|&(row, _)| row);
-    outcome.refused = name_rows(inventory, refused);
-    outcome
 }
 
-fn name_rows(inventory: &Inventory, refused: Vec<(Row, Refusal)>) -> Vec<(ComputeHostId, Refusal)> {
-    refused
-        .into_iter()
-        .filter_map(|(row, refusal)| Some((inventory.host(row)?.id, refusal)))
-        .collect()
+/// Rows that the filters left and that cannot have this ask all the same.
+struct TurnedDown {
+    rows: RowMask,
+    why: HashMap<Row, Refusal>,
 }
 
-/// Ranked rows, in no order; what the policy refused goes to the refusals.
-fn standings(
-    inventory: &Inventory,
-    seed: u64,
-    verdict: &Verdict,
-    refused: &mut Vec<(Row, Refusal)>,
-) -> Vec<Standing> {
-    let mut standings = Vec::with_capacity(verdict.rows.len());
-    for (&row, &score) in verdict.rows.iter().zip(&verdict.scores) {
-        if score >= REFUSE {
-            refused.push((row, policy_refusal(verdict, score)));
-        } else if let Some(host) = inventory.host(row) {
-            let id = host.id.uuid().as_u128();
-            standings.push(Standing {
-                score,
-                tie: mix(seed, id),
-                id,
-                row: Reverse(row),
-            });
+impl TurnedDown {
+    /// What ties this very instance to certain hosts, or keeps it from them.
+    fn by_ties(inventory: &Inventory, ask: &Ask, candidates: &Candidates) -> Self {
+        let mut turned = Self {
+            rows: RowMask::default(),
+            why: HashMap::new(),
+        };
+        let mut look_at = |row: Row| {
+            let host = inventory.host(row).filter(|_| candidates.has(row));
+            if let Some(refusal) = host.and_then(|host| by_ties(inventory, ask, host)) {
+                turned.add(row, refusal);
+            }
+        };
+        if ask.pinned.is_empty() {
+            let excluded = ask.excluded.iter();
+            excluded
+                .filter_map(|&host| inventory.host_row(host))
+                .for_each(&mut look_at);
+        } else {
+            candidates.rows().for_each(&mut look_at);
         }
+        turned
     }
-    standings
+
+    fn add(&mut self, row: Row, refusal: Refusal) {
+        self.rows.insert(row);
+        self.why.insert(row, refusal);
+    }
 }
 
-fn policy_refusal(verdict: &Verdict, score: u32) -> Refusal {
-    let code = (score & 0xffff) as u16;
-    let words = verdict
-        .refusals
-        .iter()
-        .find(|(known, _)| *known == code)
-        .map(|(_, words)| words.clone());
-    Refusal::Policy {
-        code,
-        words: words.unwrap_or_default(),
+impl Outcome {
+    /// Counts the refusals, and lists what is wanted of them.
+    fn tell(
+        &mut self,
+        inventory: &Inventory,
+        turned: &TurnedDown,
+        (candidates, said): (&Candidates, &Said),
+        wanted: Wanted,
+    ) {
+        let mut counts: BTreeMap<Refusal, u32> = BTreeMap::new();
+        let filtered = candidates
+            .refused()
+            .map(|(refusal, count)| (refusal.clone(), count));
+        for (refusal, count) in filtered.chain(said.refused()) {
+            *counts.entry(refusal).or_default() += count;
+        }
+        for (&row, refusal) in &turned.why {
+            *counts.entry(refusal.clone()).or_default() += 1;
+            // What the policy thinks of a row that is out of the question does not matter.
+            if let Some(count) = said.refusal(row).and_then(|refusal| counts.get_mut(&refusal)) {
+                *count -= 1;
+            }
+        }
+        counts.retain(|_, count| *count > 0);
+        self.refused = counts.into_iter().collect();
+
+        let of = |row: Row| Some(inventory.host(row)?.id);
+        if wanted.refusals || self.choice.is_none() || self.considered as usize <= REFUSALS_LISTED {
+            let refusal = |row: Row| {
+                let here = turned.why.get(&row).or_else(|| candidates.refusal(row)).cloned();
+                Some((of(row)?, here.or_else(|| said.refusal(row))?))
+            };
+            let rows = 0..candidates.rows_in_all();
+            self.refusals = rows.filter_map(refusal).take(REFUSALS_LISTED).collect();
+        }
+        if wanted.turned_down {
+            let mut rows = said.refused_rows();
+            rows.extend(turned.why.keys().copied());
+            rows.sort_unstable();
+            rows.dedup();
+            let refusal = |row: Row| {
+                let here = turned.why.get(&row).cloned();
+                Some((of(row)?, here.or_else(|| said.refusal(row))?))
+            };
+            self.turned_down = rows.into_iter().filter_map(refusal).collect();
+        }
     }
 }
 
@@ -178,38 +230,52 @@ struct Contest<'a> {
     ask: &'a Ask,
     seed: u64,
     pools: &'a mut Ranker,
+    standings: &'a Standings,
+    around: Around,
 }
 
 impl Contest<'_> {
     /// Goes through the candidates from the best on, until one has a pool for every disk.
-    fn settle(
-        &mut self,
-        mut standings: Vec<Standing>,
-        outcome: &mut Outcome,
-        refused: &mut Vec<(Row, Refusal)>,
-    ) {
-        // The winner and the runners-up are wanted in order, the rest is not: a selection in linear time does.
-        let wanted = RUNNERS_UP + 1;
-        let mut ordered = take_best(&mut standings, wanted);
-        while let Some(best) = ordered.first().copied() {
-            let Some(host) = self.inventory.host(best.row.0) else {
-                break;
-            };
-            if let Some(pools) = self.assign_pools(host, outcome) {
-                let others = ordered.iter().skip(1).take(RUNNERS_UP);
-                outcome.runners_up = others
-                    .filter_map(|other| Some(ranked(self.inventory.host(other.row.0)?.id, other.score)))
-                    .collect();
-                outcome.winner = Some(ranked(host.id, best.score));
-                outcome.choice = Some(Choice { host: host.id, pools });
+    fn settle(&mut self, turned: &mut TurnedDown, outcome: &mut Outcome) {
+        let mut wanted = RUNNERS_UP + 1;
+        loop {
+            let best = self.standings.best(self.around, wanted, &turned.rows);
+            for (at, standing) in best.iter().enumerate() {
+                let Some(host) = self.inventory.host(standing.row) else {
+                    continue;
+                };
+                if let Some(pools) = self.assign_pools(host, outcome) {
+                    self.win(best.get(at..).unwrap_or_default(), turned, outcome);
+                    outcome.choice = Some(Choice { host: host.id, pools });
+                    return;
+                }
+                turned.add(standing.row, Refusal::StorageSpace);
+            }
+            if best.len() < wanted {
                 return;
             }
-            refused.push((best.row.0, Refusal::StorageSpace));
-            ordered.remove(0);
-            if ordered.len() < wanted {
-                ordered.extend(take_best(&mut standings, wanted));
-            }
+            // Where two disks fit one by one and not together, it may go on for long.
+            wanted *= 2;
         }
+    }
+
+    /// The winner, and who would have won without it: `best` begins with the one and may have all others.
+    fn win(&self, best: &[Standing], turned: &TurnedDown, outcome: &mut Outcome) {
+        let ranked = |standing: &Standing| {
+            Some(Ranked {
+                compute_host: self.inventory.host(standing.row)?.id,
+                score: standing.score,
+            })
+        };
+        let again;
+        let best = if best.len() > RUNNERS_UP {
+            best
+        } else {
+            again = self.standings.best(self.around, RUNNERS_UP + 1, &turned.rows);
+            &again
+        };
+        outcome.winner = best.first().and_then(ranked);
+        outcome.runners_up = best.iter().skip(1).take(RUNNERS_UP).filter_map(ranked).collect();
     }
 
     /// A pool for every disk, one after another; what the first takes is missing to the next.
@@ -232,21 +298,6 @@ impl Contest<'_> {
         }
         Some(choices)
     }
-}
-
-const fn ranked(compute_host: ComputeHostId, score: u32) -> Ranked {
-    Ranked { compute_host, score }
-}
-
-/// Takes the best `count` out, best first.
-fn take_best(standings: &mut Vec<Standing>, count: usize) -> Vec<Standing> {
-    if standings.len() > count {
-        standings.select_nth_unstable_by(count - 1, |one, other| other.cmp(one));
-    }
-    let rest = standings.split_off(count.min(standings.len()));
-    let mut best = std::mem::replace(standings, rest);
-    best.sort_unstable_by(|one, other| other.cmp(one));
-    best
 }
 
 /// The best of these pools; none without any.
@@ -300,26 +351,5 @@ pub fn choose_pool(inventory: &Inventory, disk: &DiskAsk, seed: u64, pools: &mut
         refused,
         policy,
         fuel,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_best_come_first_and_the_rest_stays() {
-        let standing = |score: u32| Standing {
-            score,
-            tie: 0,
-            id: 0,
-            row: Reverse(score),
-        };
-        let mut all: Vec<Standing> = [5, 1, 9, 3, 7].map(standing).to_vec();
-        let scores = |of: &[Standing]| of.iter().map(|s| s.score).collect::<Vec<_>>();
-        assert_eq!(scores(&take_best(&mut all, 2)), [9, 7]);
-        assert_eq!(scores(&take_best(&mut all, 2)), [5, 3]);
-        assert_eq!(scores(&take_best(&mut all, 2)), [1]);
-        assert!(take_best(&mut all, 2).is_empty());
     }
 }

@@ -70,7 +70,7 @@ pub fn explain(ask: &Ask, outcome: &Outcome, of: &Circumstances, detail: Detail)
         Detail::Stored if outcome.considered as usize > REFUSALS_LISTED => 0,
         Detail::Stored | Detail::Shown => REFUSALS_LISTED,
     };
-    let refusals = outcome.refused.iter().take(listed);
+    let refusals = outcome.refusals.iter().take(listed);
     Decision {
         id: of.id,
         project: ask.project,
@@ -90,7 +90,7 @@ pub fn explain(ask: &Ask, outcome: &Outcome, of: &Circumstances, detail: Detail)
             .collect(),
         runners_up: outcome.runners_up.clone(),
         considered: outcome.considered,
-        refused: counted(outcome.refused.iter().map(|(_, refusal)| refusal)),
+        refused: counted(outcome.refused.iter().map(|(refusal, count)| (refusal, *count))),
         refusals: refusals
             .map(|(compute_host, refusal)| HostRefusal {
                 compute_host: *compute_host,
@@ -110,15 +110,15 @@ pub fn pool_refusals(outcome: &PoolOutcome) -> Vec<RefusalCount> {
         outcome
             .refused
             .iter()
-            .map(|(_, refusal): &(StoragePoolId, _)| refusal),
+            .map(|(_, refusal): &(StoragePoolId, _)| (refusal, 1)),
     )
 }
 
 /// Refusals by reason, most frequent first, equal ones by name.
-fn counted<'a>(refusals: impl Iterator<Item = &'a Refusal>) -> Vec<RefusalCount> {
+fn counted<'a>(refusals: impl Iterator<Item = (&'a Refusal, u32)>) -> Vec<RefusalCount> {
     let mut by_refusal: BTreeMap<&Refusal, u32> = BTreeMap::new();
-    for refusal in refusals {
-        *by_refusal.entry(refusal).or_default() += 1;
+    for (refusal, count) in refusals {
+        *by_refusal.entry(refusal).or_default() += count;
     }
     let mut counts: Vec<RefusalCount> = by_refusal
         .into_iter()

@@ -1,19 +1,18 @@
 //! The hard filters: what no policy can overrule.
 
-use std::collections::HashMap;
-
-use velum_model::{Name, decision::Refusal, id::ClusterId, infrastructure::Intent};
+use velum_model::{Name, decision::Refusal, infrastructure::Intent};
 
 use crate::{
     ask::{Ask, DiskAsk},
     hosts::Gate,
-    inventory::{Inventory, shares_kind},
+    inventory::{Inventory, reaches, shares_kind},
     row::{Row, RowMask},
     update::HostRow,
 };
 
-/// Grows when the filters or their order change: a replay of an older decision is then not expected to agree.
-pub const FILTER_VERSION: u32 = 1;
+/// Grows when the filters, their order or the order among equals change: a replay of an older decision is then not expected to
+/// agree.
+pub const FILTER_VERSION: u32 = 2;
 
 /// What the filters left, and why the rest is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub struct Filtered {
 
 /// How far the best pool in reach came. Sequential: each step presumes the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(crate) enum Stage {
     /// None in scope that takes new volumes.
     NoScope,
     /// In scope, without the tags.
@@ -42,7 +41,7 @@ enum Stage {
 }
 
 impl Stage {
-    const fn refusal(self) -> Option<Refusal> {
+    pub(crate) const fn refusal(self) -> Option<Refusal> {
         match self {
             Self::NoScope | Self::Tags => Some(Refusal::StorageReach),
             Self::Scope => Some(Refusal::StorageTags),
@@ -55,18 +54,19 @@ impl Stage {
 /// Applies the filters to every compute host. The order is that of [`Refusal`]: disabled, maintenance, not up,
 /// architecture, tags (in the order asked), NIC kinds, vCPUs, memory, then for each new disk the pools in reach
 /// (scope and intent, tags, attachment kinds, space with the layer that is not there yet), existing volumes,
-/// exclusion. The first that refuses counts.
+/// exclusion. The first that refuses counts. Whoever decides often keeps what is found here
+/// ([`crate::Placer`]); this looks at everything anew.
 #[must_use]
 pub fn filter(inventory: &Inventory, ask: &Ask) -> Filtered {
     let mut found = Filtered::default();
-    let mut shared = SharedPools::new(inventory, ask);
+    let mut pools = PoolsInReach::new(&ask.disks);
     for row in 0..inventory.hosts.len() {
         let Some(host) = inventory.hosts.record(row) else {
             continue;
         };
         found.considered += 1;
         let refusal = by_itself(inventory, ask, row, host)
-            .or_else(|| shared.refuse(host))
+            .or_else(|| pools.refuse(inventory, row, host))
             .or_else(|| by_ties(inventory, ask, host));
         match refusal {
             None => found.candidates.insert(row),
@@ -77,7 +77,7 @@ pub fn filter(inventory: &Inventory, ask: &Ask) -> Filtered {
 }
 
 /// What the row alone decides.
-fn by_itself(inventory: &Inventory, ask: &Ask, row: Row, host: &HostRow) -> Option<Refusal> {
+pub(crate) fn by_itself(inventory: &Inventory, ask: &Ask, row: Row, host: &HostRow) -> Option<Refusal> {
     let hosts = &inventory.hosts;
     match hosts.gate(row) {
         Gate::Disabled => return Some(Refusal::Disabled),
@@ -101,48 +101,78 @@ fn by_itself(inventory: &Inventory, ask: &Ask, row: Row, host: &HostRow) -> Opti
 }
 
 /// What ties the instance to or keeps it from certain hosts.
-fn by_ties(inventory: &Inventory, ask: &Ask, host: &HostRow) -> Option<Refusal> {
-    if !ask.pinned.iter().all(|&pool| inventory.reaches(host.id, pool)) {
+pub(crate) fn by_ties(inventory: &Inventory, ask: &Ask, host: &HostRow) -> Option<Refusal> {
+    let is_near = |&id| {
+        let pool = inventory.pool_row(id).and_then(|row| inventory.pool(row));
+        pool.is_some_and(|pool| reaches(host, pool))
+    };
+    if !ask.pinned.iter().all(is_near) {
         return Some(Refusal::VolumeElsewhere);
     }
     ask.excluded.contains(&host.id).then_some(Refusal::Excluded)
 }
 
-/// Pools that many hosts share are judged once for all hosts of a cluster with the same attachment kinds.
-struct SharedPools<'a> {
-    inventory: &'a Inventory,
-    disks: &'a [DiskAsk],
-    judged: HashMap<(ClusterId, Vec<u16>), Vec<Stage>>,
+/// How far the disks of an ask come in the pools that compute hosts reach. Pools that many hosts share are judged once for all hosts of
+/// a cluster whose drivers attach in the same ways.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolsInReach {
+    disks: Vec<DiskAsk>,
+    /// By the number of the reach; none = not asked for yet.
+    shared: Vec<Option<Vec<Stage>>>,
 }
 
-impl<'a> SharedPools<'a> {
-    fn new(inventory: &'a Inventory, ask: &'a Ask) -> Self {
+impl PoolsInReach {
+    pub(crate) fn new(disks: &[DiskAsk]) -> Self {
         Self {
-            inventory,
-            disks: &ask.disks,
-            judged: HashMap::new(),
+            disks: disks.to_vec(),
+            shared: Vec::new(),
         }
     }
 
-    fn refuse(&mut self, host: &HostRow) -> Option<Refusal> {
+    /// Why no pool in reach of a row takes a disk, if so.
+    pub(crate) fn refuse(&mut self, inventory: &Inventory, row: Row, host: &HostRow) -> Option<Refusal> {
         if self.disks.is_empty() {
             return None;
         }
-        let (inventory, disks) = (self.inventory, self.disks);
-        let kinds = &host.attachment_kinds;
-        let shared = self
-            .judged
-            .entry((host.cluster, kinds.clone()))
-            .or_insert_with(|| {
-                let best =
-                    |disk| best_stage(inventory, inventory.pools.shared_with(host.cluster), kinds, disk);
-                disks.iter().map(best).collect()
-            });
-        disks.iter().zip(shared.iter()).find_map(|(disk, &shared)| {
+        let number = inventory.hosts.reach_of(row) as usize;
+        if self.shared.len() <= number {
+            self.shared.resize(number + 1, None);
+        }
+        let shared = self.shared.get_mut(number)?;
+        let stages = shared.get_or_insert_with(|| shared_stages(inventory, number as u32, &self.disks));
+        if !inventory.pools.has_local(host.id) {
+            return stages.iter().find_map(|stage| stage.refusal());
+        }
+        self.disks.iter().zip(stages).find_map(|(disk, shared)| {
+            let kinds = &host.attachment_kinds;
             let local = best_stage(inventory, inventory.pools.local_to(host.id), kinds, disk);
-            shared.max(local).refusal()
+            local.max(*shared).refusal()
         })
     }
+
+    /// Judges a reach anew, if it was asked for. True when it came out otherwise.
+    pub(crate) fn judge_again(&mut self, inventory: &Inventory, number: u32) -> bool {
+        let Some(Some(known)) = self.shared.get_mut(number as usize) else {
+            return false;
+        };
+        let now = shared_stages(inventory, number, &self.disks);
+        let is_other = now != *known;
+        *known = now;
+        is_other
+    }
+}
+
+/// Of each disk, how far it comes in the pools that all hosts of a reach share.
+fn shared_stages(inventory: &Inventory, number: u32, disks: &[DiskAsk]) -> Vec<Stage> {
+    let best = |disk: &DiskAsk| {
+        let (cluster, kinds) = inventory.hosts.reach(number)?;
+        let pools = inventory.pools.shared_with(*cluster);
+        Some(best_stage(inventory, pools, kinds, disk))
+    };
+    disks
+        .iter()
+        .map(|disk| best(disk).unwrap_or(Stage::NoScope))
+        .collect()
 }
 
 fn best_stage(
@@ -159,7 +189,13 @@ fn best_stage(
 
 /// How far one pool in scope comes. `kinds` none = whoever attaches is not known yet; `taken` bytes of it are spoken
 /// for already.
-fn stage(inventory: &Inventory, row: Row, kinds: Option<&[u16]>, disk: &DiskAsk, taken: u64) -> Stage {
+pub(crate) fn stage(
+    inventory: &Inventory,
+    row: Row,
+    kinds: Option<&[u16]>,
+    disk: &DiskAsk,
+    taken: u64,
+) -> Stage {
     let pools = &inventory.pools;
     let Some(pool) = pools.record(row).filter(|pool| pool.intent == Intent::Enabled) else {
         return Stage::NoScope;

@@ -28,6 +28,9 @@ pub(crate) struct Hosts {
     /// Rows of the same pod and cluster share a number; 0 is none.
     pod: Numbers<PodId>,
     cluster: Numbers<ClusterId>,
+    /// Rows of one cluster whose drivers attach in the same ways reach the same shared pools: they share a number too.
+    reach: Numbers<Reach>,
+    reach_of: Vec<u32>,
     /// One set of rows a tag.
     tags: HashMap<Name, RowMask>,
     /// One column an attribute.
@@ -38,7 +41,10 @@ pub(crate) struct Hosts {
     of_project: HashMap<ProjectId, HashMap<Row, u32>>,
 }
 
-/// Ids as small numbers, from 1, in the order of their first coming.
+/// A cluster, and the ways of attaching that a driver there knows.
+pub(crate) type Reach = (ClusterId, Vec<u16>);
+
+/// Keys as small numbers, from 1, in the order of their first coming.
 #[derive(Clone, Debug)]
 struct Numbers<K> {
     known: HashMap<K, u32>,
@@ -54,12 +60,15 @@ impl<K> Default for Numbers<K> {
     }
 }
 
-impl<K: Copy + Eq + std::hash::Hash> Numbers<K> {
-    fn intern(&mut self, key: K) {
-        if !self.known.contains_key(&key) {
-            self.in_order.push(key);
-            self.known.insert(key, self.in_order.len() as u32);
+impl<K: Clone + Eq + std::hash::Hash> Numbers<K> {
+    fn intern(&mut self, key: K) -> u32 {
+        if let Some(&number) = self.known.get(&key) {
+            return number;
         }
+        self.in_order.push(key.clone());
+        let number = self.in_order.len() as u32;
+        self.known.insert(key, number);
+        number
     }
 
     fn get(&self, key: &K) -> u32 {
@@ -101,8 +110,12 @@ impl Hosts {
         overcommit: impl Fn(ClusterId) -> (Overcommit, Overcommit),
     ) -> Self {
         let mut hosts = Self::default();
-        kept.pods.into_iter().for_each(|pod| hosts.pod.intern(pod));
-        kept.clusters.into_iter().for_each(|id| hosts.cluster.intern(id));
+        for pod in kept.pods {
+            hosts.pod.intern(pod);
+        }
+        for cluster in kept.clusters {
+            hosts.cluster.intern(cluster);
+        }
         for record in kept.rows {
             match record {
                 Some(host) => {
@@ -152,6 +165,21 @@ impl Hosts {
         self.tags.get(tag).is_some_and(|rows| rows.contains(row))
     }
 
+    /// The number of a row's [`Reach`], from 1; 0 for a vacant row.
+    pub(crate) fn reach_of(&self, row: Row) -> u32 {
+        self.reach_of.get(row as usize).copied().unwrap_or(0)
+    }
+
+    /// What a number of [`Self::reach_of`] stands for.
+    pub(crate) fn reach(&self, number: u32) -> Option<&Reach> {
+        self.reach.in_order.get((number as usize).checked_sub(1)?)
+    }
+
+    /// How many there are: the largest number.
+    pub(crate) fn reaches(&self) -> u32 {
+        self.reach.in_order.len() as u32
+    }
+
     /// Runs of a project by row, ascending.
     pub(crate) fn runs_of(&self, project: ProjectId) -> Vec<(Row, u32)> {
         let mut rows: Vec<_> = self
@@ -182,6 +210,8 @@ impl Hosts {
         self.row_of.insert(host.id, row);
         self.pod.intern(host.pod);
         self.cluster.intern(host.cluster);
+        let number = self.reach.intern((host.cluster, host.attachment_kinds.clone()));
+        set(&mut self.reach_of, row, number);
         for tag in &host.tags {
             self.tags.entry(tag.clone()).or_default().insert(row);
         }
@@ -205,6 +235,7 @@ impl Hosts {
     fn grow(&mut self) {
         self.records.push(None);
         self.runs.push(0);
+        self.reach_of.push(0);
         for column in [
             &mut self.vcpus_limit,
             &mut self.vcpus_used,
@@ -233,6 +264,7 @@ impl Hosts {
         }
         set(&mut self.records, row, None);
         set(&mut self.runs, row, 0);
+        set(&mut self.reach_of, row, 0);
         for column in [
             &mut self.vcpus_limit,
             &mut self.vcpus_used,

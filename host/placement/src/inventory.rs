@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use velum_model::{
     id::*,
-    infrastructure::HostState,
+    infrastructure::{HostState, PoolScope},
     port::placement::{Column, registry},
     quantity::Overcommit,
 };
@@ -17,9 +17,11 @@ use crate::{
     update::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim},
 };
 
-/// Row changes remembered for policies. One that is further behind loads all columns, which costs 2 us for 5,000
-/// rows; finding 4,096 single changes costs no less.
+/// Row changes remembered for policies and for what is kept of asks, at least. A policy that is further behind loads all columns, which
+/// costs 2 us for 5,000 rows; finding 4,096 single changes costs no less.
 const REMEMBERED: usize = 4096;
+/// In a large zone it is one change for so many rows: looking at a row anew costs about what looking at four in their order costs.
+const ROWS_A_CHANGE: usize = 4;
 
 /// The inventory of one zone.
 ///
@@ -45,11 +47,14 @@ struct Changed {
     forgotten: u64,
     /// When rows were last added: a policy that is older loads anew.
     grown: [u64; 2],
+    /// When a pool last came, went or became another, in more than what is promised of it.
+    pools_remade: u64,
+    rows_at_most: usize,
 }
 
 impl Changed {
     fn note(&mut self, epoch: u64, kind: u16, row: Row) {
-        if self.rows.len() == REMEMBERED
+        if self.rows.len() >= REMEMBERED.max(self.rows_at_most)
             && let Some((dropped, ..)) = self.rows.pop_front()
         {
             self.forgotten = dropped;
@@ -163,21 +168,27 @@ impl Inventory {
     #[must_use]
     pub fn reaches(&self, host: ComputeHostId, pool: StoragePoolId) -> bool {
         let record = self.hosts.row(host).and_then(|row| self.hosts.record(row));
-        let row = self.pools.row(pool);
-        match (record, row, row.and_then(|row| self.pools.record(row))) {
-            (Some(host), Some(row), Some(pool)) => {
-                self.pools.in_scope_of(host).contains(&row)
-                    && shares_kind(&host.attachment_kinds, &pool.attachment_kinds)
-            }
+        match (
+            record,
+            self.pools.row(pool).and_then(|row| self.pools.record(row)),
+        ) {
+            (Some(host), Some(pool)) => reaches(host, pool),
             _ => false,
         }
     }
 
-    /// Rows of a kind that changed after `since`; none = load everything.
+    /// Rows of a kind that changed after `since`, for whoever has a column for each row there was; none = load everything.
     #[must_use]
     pub fn changed_since(&self, kind: u16, since: u64) -> Option<Vec<Row>> {
         let grown = *self.changed.grown.get(kind as usize)?;
-        if since < self.changed.forgotten || since < grown || since > self.epoch {
+        (since >= grown)
+            .then(|| self.touched_since(kind, since))
+            .flatten()
+    }
+
+    /// Rows of a kind that changed or came after `since`; none = that is not remembered.
+    pub(crate) fn touched_since(&self, kind: u16, since: u64) -> Option<Vec<Row>> {
+        if since < self.changed.forgotten || since > self.epoch {
             return None;
         }
         let begin = self.changed.rows.partition_point(|&(epoch, ..)| epoch <= since);
@@ -191,6 +202,11 @@ impl Inventory {
         rows.sort_unstable();
         rows.dedup();
         Some(rows)
+    }
+
+    /// When a pool last came, went or became another: since then only what is promised of pools has changed.
+    pub(crate) const fn pools_remade(&self) -> u64 {
+        self.changed.pools_remade
     }
 
     /// Values of columns over rows, column-major.
@@ -223,7 +239,9 @@ impl Inventory {
                 let row = self.pools.remove(id);
                 self.volumes.retain(|_, claim| claim.pool != id);
                 self.layers.retain(|_, (pool, _)| *pool != id);
-                self.note(registry::ROW_STORAGE_POOL, row)
+                let is_gone = self.note(registry::ROW_STORAGE_POOL, row);
+                self.changed.pools_remade = self.epoch;
+                is_gone
             }
             Update::Run(claim) => self.claim_run(claim),
             Update::RunGone(id) => match self.runs.remove(&id) {
@@ -297,11 +315,14 @@ impl Inventory {
             return false;
         }
         let (row, grew) = self.pools.put(pool);
-        self.note_put(registry::ROW_STORAGE_POOL, row, grew)
+        let is_put = self.note_put(registry::ROW_STORAGE_POOL, row, grew);
+        self.changed.pools_remade = self.epoch;
+        is_put
     }
 
     fn note_put(&mut self, kind: u16, row: Row, grew: bool) -> bool {
         self.note(kind, Some(row));
+        self.changed.rows_at_most = (self.hosts.len() + self.pools.len()) as usize / ROWS_A_CHANGE;
         if grew && let Some(at) = self.changed.grown.get_mut(kind as usize) {
             *at = self.epoch;
         }
@@ -429,10 +450,22 @@ impl Inventory {
         inventory.epoch = snapshot.epoch;
         inventory.changed = Changed {
             forgotten: snapshot.epoch,
+            pools_remade: snapshot.epoch,
+            rows_at_most: inventory.changed.rows_at_most,
             ..Changed::default()
         };
         inventory
     }
+}
+
+/// Whether a host is in the scope of a pool and attaches in a way that both know.
+pub(crate) fn reaches(host: &HostRow, pool: &PoolRow) -> bool {
+    let is_in_scope = match pool.scope {
+        PoolScope::Zone => true,
+        PoolScope::Cluster(cluster) => cluster == host.cluster,
+        PoolScope::ComputeHost(id) => id == host.id,
+    };
+    is_in_scope && shares_kind(&host.attachment_kinds, &pool.attachment_kinds)
 }
 
 pub(crate) fn shares_kind(one: &[u16], other: &[u16]) -> bool {

@@ -99,6 +99,11 @@ impl Pools {
         self.of_host.get(&host).into_iter().flatten().copied()
     }
 
+    /// Whether there are pools that only this compute host reaches.
+    pub(crate) fn has_local(&self, host: ComputeHostId) -> bool {
+        self.of_host.get(&host).is_some_and(|rows| !rows.is_empty())
+    }
+
     /// Pools whose scope has this compute host, ascending.
     pub(crate) fn in_scope_of(&self, host: &HostRow) -> Vec<Row> {
         let mut rows: Vec<Row> = self

@@ -132,6 +132,18 @@ impl Ranker {
         matches!(self.state, State::Broken(_))
     }
 
+    /// Whether a score, once given, holds until its row changes: it depends on the row's columns and on the ask's shape alone.
+    pub(crate) fn scores_stay(&self) -> bool {
+        match &self.state {
+            State::BuiltIn => true,
+            State::Ready(loaded) => {
+                let descriptor = loaded.policy.descriptor();
+                descriptor.row_local && descriptor.facts.is_empty() && descriptor.max_rows == 0
+            }
+            State::Broken(_) => false,
+        }
+    }
+
     /// Ranks `rows` (ascending).
     pub(crate) fn rank(
         &mut self,

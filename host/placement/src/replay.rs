@@ -72,8 +72,10 @@ pub fn replay(
         failed_pools.as_mut().unwrap_or(pools),
     );
     let again = explain(&record.ask, &outcome, &circumstances(decision), Detail::Stored);
+    // How much is listed and what it cost depends on what was kept then.
     let same = Decision {
         refusals: decision.refusals.clone(),
+        fuel: decision.fuel,
         ..again
     } == *decision;
     if same {

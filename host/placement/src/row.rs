@@ -36,6 +36,12 @@ impl RowMask {
             .is_some_and(|bits| bits & (1 << (row % 64)) != 0)
     }
 
+    /// Whether no row is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|&bits| bits == 0)
+    }
+
     /// How many rows are in it.
     #[must_use]
     pub fn count(&self) -> u32 {
@@ -52,8 +58,40 @@ impl RowMask {
     }
 }
 
-/// A well-mixed number out of a seed and an identity: how ties are broken and samples are drawn, independent of row
-/// numbers. The finalizer of SplitMix64.
+/// The order among rows that are otherwise equal: from one that the seed draws onwards, and around the end. Whoever keeps rows in their
+/// order finds the first of many equals without looking at all of them, which no hash of seed and identity allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around {
+    start: Row,
+    rows: u32,
+}
+
+impl Around {
+    pub(crate) fn of(seed: u64, rows: u32) -> Self {
+        let drawn = u128::from(mix(seed, 0)) * u128::from(rows);
+        Self {
+            start: (drawn >> 64) as Row,
+            rows,
+        }
+    }
+
+    /// Where the order begins.
+    pub(crate) const fn start(self) -> Row {
+        self.start
+    }
+
+    /// A row's place in the order, from 0.
+    pub(crate) const fn place(self, row: Row) -> u32 {
+        if row >= self.start {
+            row - self.start
+        } else {
+            row + (self.rows - self.start)
+        }
+    }
+}
+
+/// A well-mixed number out of a seed and an identity: how samples are drawn and pools that are equal told apart, independent of
+/// row numbers. The finalizer of SplitMix64.
 #[must_use]
 pub(crate) fn mix(seed: u64, identity: u128) -> u64 {
     let mut x = seed ^ (identity as u64).rotate_left(17) ^ (identity >> 64) as u64;

@@ -1,7 +1,10 @@
 //! A policy that sees an ask and decides nothing: the ask is taken out of the inventory at the moment at which it is
 //! decided, and judged later, elsewhere, by whoever has the time.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use velum_model::{
     decision::Refusal,
@@ -12,9 +15,10 @@ use velum_model::{
 use crate::{
     ask::Ask,
     choose::Outcome,
+    filter::filter,
     inventory::Inventory,
     ranker::{Question, facts, sample},
-    row::{Row, mix},
+    row::{Around, Row},
 };
 
 /// How many of the policy's best are compared pair by pair.
@@ -41,6 +45,9 @@ pub struct ShadowAsk {
     without_storage: HashSet<ComputeHostId>,
 }
 
+/// A score, the place among equals, and whose it is: the greatest is the best.
+type Placed = (u32, Reverse<u32>, ComputeHostId);
+
 /// How a shadow's answer compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Comparison {
@@ -55,7 +62,8 @@ pub struct Comparison {
 }
 
 impl ShadowAsk {
-    /// Takes an ask out of the inventory, as it was when `outcome` was decided; `wants` is what the shadow describes.
+    /// Takes an ask out of the inventory, as it was when `outcome` was decided, which tells what was turned down; `wants` is
+    /// what the shadow describes.
     #[must_use]
     pub fn take(
         inventory: &Inventory,
@@ -68,13 +76,14 @@ impl ShadowAsk {
         let count = inventory.rows(kind);
         let all: Vec<Row> = (0..count).collect();
         let question = Question::Hosts(ask);
-        let rows = sample(inventory, question, seed, &outcome.candidates, wants.max_rows);
+        let candidates: Vec<Row> = filter(inventory, ask).candidates.rows().collect();
+        let rows = sample(inventory, question, seed, &candidates, wants.max_rows);
         let hosts = rows
             .iter()
             .filter_map(|&row| inventory.host(row).map(|host| host.id))
             .collect();
         let refused_for = |fits: fn(&Refusal) -> bool| -> HashSet<ComputeHostId> {
-            let those = outcome.refused.iter().filter(|(_, refusal)| fits(refusal));
+            let those = outcome.turned_down.iter().filter(|(_, refusal)| fits(refusal));
             those.map(|(host, _)| *host).collect()
         };
         Self {
@@ -138,19 +147,19 @@ impl ShadowAsk {
     }
 
     fn compare(&self, scores: &[u32]) -> Comparison {
-        let mut order: Vec<(u32, u64, u128, ComputeHostId)> = Vec::with_capacity(scores.len());
+        let around = Around::of(self.seed, self.count);
+        let mut order: Vec<Placed> = Vec::with_capacity(scores.len());
         let mut refusals_added = 0;
-        for (&host, &score) in self.hosts.iter().zip(scores) {
+        for ((&host, &row), &score) in self.hosts.iter().zip(&self.rows).zip(scores) {
             if score >= registry::REFUSE {
                 refusals_added += u32::from(!self.refused.contains(&host));
             } else if !self.without_storage.contains(&host) {
-                let id = host.uuid().as_u128();
-                order.push((score, mix(self.seed, id), id, host));
+                order.push((score, Reverse(around.place(row)), host));
             }
         }
         order.sort_unstable_by(|one, other| other.cmp(one));
         Comparison {
-            same_winner: order.first().map(|best| best.3) == self.winner,
+            same_winner: order.first().map(|best| best.2) == self.winner,
             rank_permille: self.agreement(&order),
             refusals_added,
             refused_all: order.is_empty() && self.winner.is_some(),
@@ -158,11 +167,11 @@ impl ShadowAsk {
     }
 
     /// Of all pairs of the policy's best, how many the shadow orders the same; what it refuses stands behind all else.
-    fn agreement(&self, order: &[(u32, u64, u128, ComputeHostId)]) -> Option<u32> {
+    fn agreement(&self, order: &[Placed]) -> Option<u32> {
         let places: HashMap<ComputeHostId, usize> = order
             .iter()
             .enumerate()
-            .map(|(place, of)| (of.3, place))
+            .map(|(place, of)| (of.2, place))
             .collect();
         let place = |host: &ComputeHostId| places.get(host).copied().unwrap_or(usize::MAX);
         let (mut pairs, mut same) = (0_u32, 0_u32);

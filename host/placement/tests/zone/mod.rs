@@ -285,7 +285,7 @@ impl PlacementPolicy for Keeping {
         let (held, columns) = self.held.as_ref().expect("loaded first");
         assert_eq!(*held, epoch, "asked at the epoch that it holds");
         let near = |row: u32, fact: usize| {
-            let fact = &ask.facts[fact];
+            let Some(fact) = ask.facts.get(fact) else { return 0 };
             let at = fact.rows.iter().position(|other| *other == row);
             at.map_or(0, |at| fact.values[at])
         };
@@ -313,6 +313,85 @@ pub fn keeping() -> Ranker {
         fallback: velum_model::plugin::Fallback::BuiltIn,
     };
     Ranker::of(label, Box::new(Keeping::default()))
+}
+
+/// The same, but that it looks at a row's own columns and at nothing else.
+pub fn row_local() -> Ranker {
+    let mut policy = Keeping::default();
+    policy.descriptor.facts.clear();
+    policy.descriptor.row_local = true;
+    let label = PolicyLabel {
+        generation: 4,
+        ..keeping().label().clone()
+    };
+    Ranker::of(label, Box::new(policy))
+}
+
+/// Something that happens between two asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    kind: u8,
+    which: usize,
+}
+
+pub fn changes() -> impl Strategy<Value = Change> {
+    (0u8..10, 0usize..10).prop_map(|(kind, which)| Change { kind, which })
+}
+
+impl Change {
+    /// After step `step`; runs and volumes of the steps before have their numbers.
+    pub fn updates(self, step: u128, hosts: &[HostRow], pools: &[PoolRow]) -> Vec<Update> {
+        let host = &hosts[self.which % hosts.len()];
+        let before = step.saturating_sub(self.which as u128);
+        let pool = (!pools.is_empty()).then(|| &pools[self.which % pools.len()]);
+        match self.kind {
+            0 => vec![Update::RunGone(id(7, before))],
+            1 => (0..3)
+                .map(|disk| Update::VolumeGone(id(8, before * 8 + disk)))
+                .collect(),
+            2 => (0..3)
+                .map(|disk| Update::LayerGone(id(9, before * 8 + disk)))
+                .collect(),
+            3 => vec![Update::HostSeen {
+                id: host.id,
+                state: HostState::Down,
+            }],
+            4 => vec![Update::HostSeen {
+                id: host.id,
+                state: HostState::Up,
+            }],
+            5 => vec![Update::Host(Box::new(HostRow {
+                attributes: BTreeMap::from([(name("power"), self.which as u32)]),
+                attachment_kinds: vec![1 + self.which as u16 % 3],
+                ..host.clone()
+            }))],
+            6 => vec![
+                Update::HostGone(host.id),
+                Update::Host(Box::new(HostRow {
+                    id: id(1, 100 + step),
+                    ..host.clone()
+                })),
+                Update::Host(Box::new(HostRow {
+                    id: id(1, 200 + step),
+                    ..host.clone()
+                })),
+            ],
+            7 => pool.map_or_else(Vec::new, |pool| {
+                let other = PoolRow {
+                    scope: match self.which % 3 {
+                        0 => PoolScope::ComputeHost(host.id),
+                        1 => PoolScope::Cluster(host.cluster),
+                        _ => pool.scope,
+                    },
+                    attachment_kinds: vec![1 + step as u16 % 3],
+                    ..pool.clone()
+                };
+                vec![Update::Pool(Box::new(other))]
+            }),
+            8 => pool.map_or_else(Vec::new, |pool| vec![Update::PoolGone(pool.id)]),
+            _ => vec![twofold()],
+        }
+    }
 }
 
 pub fn circumstances(inventory: &Inventory, seed: u64) -> Circumstances {

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 use velum_model::{Timestamp, id::*, infrastructure::IpRangeUse, plugin::Fallback};
 use velum_placement::{
-    AddressBook, Circumstances, Detail, DiskAsk, HostRow, Inventory, LayerClaim, NoAddress, Outcome,
-    PoolChoice, PoolRow, Positions, RunClaim, TemplateAsk, Update, VolumeClaim, choose, choose_pool, explain,
+    AddressBook, Circumstances, Detail, DiskAsk, HostRow, Inventory, LayerClaim, NoAddress, Outcome, Placer,
+    PoolChoice, PoolRow, Positions, RunClaim, TemplateAsk, Update, VolumeClaim, Wanted, choose_pool, explain,
     pool_refusals,
 };
 use velum_store::Table;
@@ -26,6 +26,7 @@ pub(crate) struct State {
     zone: ZoneId,
     parts: PlannerParts,
     inventory: Inventory,
+    placer: Placer,
     addresses: AddressBook,
     gateways: HashMap<NetworkId, Ipv4Addr>,
     nics: HashMap<NicId, (IpRangeId, Ipv4Addr)>,
@@ -51,6 +52,7 @@ impl State {
         Self {
             zone,
             inventory: Inventory::default(),
+            placer: Placer::default(),
             addresses: AddressBook::default(),
             gateways: HashMap::new(),
             nics: HashMap::new(),
@@ -211,6 +213,7 @@ impl State {
 
     fn replace(&mut self, loaded: Loaded) {
         self.inventory = Inventory::default();
+        self.placer = Placer::default();
         self.addresses = AddressBook::default();
         self.nics.clear();
         if let Some(zone) = loaded.zone {
@@ -294,7 +297,14 @@ impl State {
         let mut hosts = self.policies.take(ask.policy.or(self.policy));
         let mut pools = self.policies.take(self.pool_policy);
         let asked = self.parts.clock.now();
-        let outcome = choose(&self.inventory, &ask.ask, seed, &mut hosts, &mut pools);
+        let wanted = Wanted {
+            refusals: ask.dry_run,
+            turned_down: !ask.dry_run && self.watching.has_shadow(hosts.label().policy),
+        };
+        let rankers = (&mut hosts, &mut pools);
+        let outcome = self
+            .placer
+            .choose(&self.inventory, &ask.ask, seed, rankers, wanted);
         self.policies.give(hosts);
         self.policies.give(pools);
         let now = self.parts.clock.now();
@@ -339,7 +349,7 @@ impl State {
     fn watch(&mut self, ask: &PlanAsk, seed: u64, outcome: &Outcome, (took, now): (u64, Timestamp)) {
         let hosts = self.policies.row(outcome.policy.policy);
         self.watching.saw(hosts, Seen::of_hosts(outcome), now);
-        if !ask.ask.disks.is_empty() && !outcome.candidates.is_empty() {
+        if !ask.ask.disks.is_empty() && outcome.candidates > 0 {
             let pools = self.policies.row(outcome.pool_policy.policy);
             self.watching
                 .saw(pools, Seen::of_pools(&outcome.pool_policy), now);

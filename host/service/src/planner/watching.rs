@@ -94,6 +94,11 @@ impl Watching {
         self.end(policy, None);
     }
 
+    /// Whether a policy has a shadow.
+    pub(super) fn has_shadow(&self, policy: Option<PolicyId>) -> bool {
+        policy.is_some_and(|policy| self.shadows.contains_key(&policy))
+    }
+
     /// Shows an ask to the shadow of the policy that decided it, if it has one.
     pub(super) fn show(
         &mut self,
@@ -164,13 +169,16 @@ pub(super) struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// By who ranked the compute hosts.
     pub(super) fn of_hosts(outcome: &'a Outcome) -> Self {
-        let by_policy = |(_, refusal): &&(_, Refusal)| matches!(refusal, Refusal::Policy { .. });
-        let refused = outcome.refused.iter().filter(by_policy).count();
+        let by_policy = |(refusal, _): &&(Refusal, _)| matches!(refusal, Refusal::Policy { .. });
+        let refused: u32 = outcome
+            .refused
+            .iter()
+            .filter(by_policy)
+            .map(|(_, count)| count)
+            .sum();
         Self {
             used: &outcome.policy,
-            refused_all: outcome.choice.is_none()
-                && !outcome.candidates.is_empty()
-                && refused >= outcome.candidates.len(),
+            refused_all: outcome.choice.is_none() && outcome.candidates > 0 && refused >= outcome.candidates,
         }
     }
 
