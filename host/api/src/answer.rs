@@ -89,6 +89,11 @@ pub fn accepted(operation: OperationId, generation: u64, view: &impl Serialize) 
     )
 }
 
+/// 202: operations work on what of it was accepted.
+pub fn accepted_many(view: &impl Serialize) -> StoredAnswer {
+    stored(StatusCode::ACCEPTED, None, None, view)
+}
+
 /// 200: so it is, at this generation.
 pub fn tagged(generation: u64, view: &impl Serialize) -> Answer {
     stored(StatusCode::OK, None, Some(generation), view).into()

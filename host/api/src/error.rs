@@ -105,6 +105,25 @@ impl Refused {
         self
     }
 
+    /// The problem, for an answer that has it beside other things.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        *self.problem
+    }
+
+    /// The same of a part of the body, with its fields under `place`.
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        if self.kind == Kind::Invalid {
+            let mut errors = self.problem.errors;
+            errors
+                .iter_mut()
+                .for_each(|error| error.pointer.insert_str(0, place));
+            return Self::fields(errors);
+        }
+        self
+    }
+
     /// Which kind it is.
     #[cfg(test)]
     pub const fn kind(&self) -> Kind {
@@ -144,12 +163,18 @@ impl IntoResponse for Refused {
 
 impl From<ServiceError> for Refused {
     fn from(error: ServiceError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&ServiceError> for Refused {
+    fn from(error: &ServiceError) -> Self {
         let words = error.to_string();
         match error {
             ServiceError::NotFound { .. } => Self::new(Kind::NotFound, words),
             ServiceError::Invalid { field, problem, hint } => {
                 let advice = if hint.is_empty() {
-                    problem
+                    problem.clone()
                 } else {
                     format!("{problem}; {hint}")
                 };
@@ -164,7 +189,7 @@ impl From<ServiceError> for Refused {
             }
             ServiceError::InUse { by, .. } => {
                 let mut refused = Self::new(Kind::InUse, format!("{words}; remove that first"));
-                refused.problem.used_by = Some(by);
+                refused.problem.used_by = Some(by.clone());
                 refused
             }
             ServiceError::Locked { operation } => {
@@ -177,7 +202,7 @@ impl From<ServiceError> for Refused {
             ServiceError::InvalidState { .. } => Self::new(Kind::InvalidState, words),
             ServiceError::WrongOffset { .. } => Self::new(Kind::WrongOffset, words),
             ServiceError::NoCapacity { decision } => no_room(words, &decision.refused),
-            ServiceError::NoStorage { refused } => no_room(words, &refused),
+            ServiceError::NoStorage { refused } => no_room(words, refused),
             ServiceError::NoAddresses { what, .. } => Self::new(
                 Kind::NoAddresses,
                 format!("{words}; add a range to it or use another {what}"),
@@ -189,10 +214,10 @@ impl From<ServiceError> for Refused {
             ServiceError::Unauthenticated { .. } => Self::new(Kind::Unauthenticated, words),
             ServiceError::KeyReused => Self::new(Kind::KeyReused, format!("{words}; use a new key")),
             ServiceError::PolicyFailed { retry_after_s, .. } => {
-                Self::new(Kind::PolicyFailed, words).retry_after(retry_after_s)
+                Self::new(Kind::PolicyFailed, words).retry_after(*retry_after_s)
             }
             ServiceError::Unavailable { retry_after_s, .. } => {
-                Self::new(Kind::Unavailable, words).retry_after(retry_after_s)
+                Self::new(Kind::Unavailable, words).retry_after(*retry_after_s)
             }
             ServiceError::NotOwner => Self {
                 is_not_owner: true,
@@ -206,8 +231,8 @@ impl From<ServiceError> for Refused {
             }
             ServiceError::GrantNeeded {
                 digest, new, asks, ..
-            } => grant_needed(&words, digest.to_string(), &new, &asks),
-            ServiceError::Internal { .. } => internal(&error),
+            } => grant_needed(&words, digest.to_string(), new, asks),
+            ServiceError::Internal { .. } => internal(error),
         }
     }
 }
@@ -265,6 +290,12 @@ fn no_room(words: String, refused: &[RefusalCount]) -> Refused {
 
 impl From<PluginRefused> for Refused {
     fn from(refused: PluginRefused) -> Self {
+        Self::from(&refused)
+    }
+}
+
+impl From<&PluginRefused> for Refused {
+    fn from(refused: &PluginRefused) -> Self {
         let words = refused.to_string();
         match refused {
             PluginRefused::Configuration { pointer, problem } => {

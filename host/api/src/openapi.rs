@@ -327,16 +327,18 @@ fn response_headers(path: &str, verb: Verb, status: &str, response: &mut Respons
             .build();
         response.headers.insert(name.to_owned(), header.into());
     };
+    // Many at once have an operation and a generation each.
+    let is_one = !path.ends_with(":batch");
     match status {
         "201" => add("Location", "Where it is."),
-        "202" => add(
+        "202" if is_one => add(
             "Location",
             "The operation that works on it: `/v1/operations/{id}`.",
         ),
         _ => {}
     }
     let single = verb == Verb::Patch || (verb == Verb::Get && path.ends_with("{id}"));
-    if matches!(status, "201" | "202") || (status == "200" && single) {
+    if is_one && (matches!(status, "201" | "202") || (status == "200" && single)) {
         add(
             "ETag",
             "Its generation, for `If-Match`; absent where it has none.",

@@ -10,6 +10,7 @@
 //!
 //! A method makes one commit at most. Plugins and sockets are asked before it, never inside (law 4).
 
+mod catalog;
 mod clusters;
 mod compute_hosts;
 mod desk;
@@ -44,7 +45,7 @@ pub use clusters::{ChangeCluster, NewCluster};
 pub use compute_hosts::{ChangeComputeHost, NewComputeHost};
 pub use error::{LEASE_S, ServiceError};
 pub use image_stores::NewImageStore;
-pub use instances::{InstanceDetail, NICS_MAX, NewInstance, NewNic, Why};
+pub use instances::{BATCH_MAX, Batch, InstanceDetail, NICS_MAX, NewInstance, NewInstances, NewNic, Why};
 pub use ip_ranges::NewIpRange;
 pub use networks::{ChangeNetwork, DNS_MAX, NewNetwork};
 pub use nodes::{JoinedNode, MadeNodeToken, NewNode, TOKEN_VALID_MAX_S, TOKEN_VALID_MIN_S, TOKEN_VALID_S};

@@ -29,6 +29,7 @@ use velum_model::{
 use velum_store::{Reader, Store, ZoneFilter};
 
 use crate::{
+    catalog::Catalog,
     compute_hosts::PrivateAddresses,
     desk::Desk,
     error::ServiceError,
@@ -179,9 +180,8 @@ impl Services {
     /// # Errors
     /// The database failed.
     pub async fn authenticate(&self, hash: &[u8]) -> Result<Option<Caller>, ServiceError> {
-        let known = self.read().token_by_hash(hash).await;
-        let known = known.map_err(|error| ServiceError::from_store("look up the token", error))?;
-        Ok(known.map(|(token, name, scope)| Caller { token, name, scope }))
+        let known = self.caller_row(hash).await;
+        known.map_err(|error| ServiceError::from_store("look up the token", error))
     }
 
     /// Events from now on; whoever lags reads the log ([`Services::event_list`]) from its cursor and goes on.
@@ -312,6 +312,14 @@ impl Services {
 
     pub(crate) fn watch(&self) -> &Watch {
         &self.inner.parts.watch
+    }
+
+    pub(crate) fn shared_watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.inner.parts.watch)
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        self.watch().catalog()
     }
 
     pub(crate) fn plugins(&self) -> &Arc<dyn Plugins> {

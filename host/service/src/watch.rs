@@ -1,4 +1,4 @@
-//! What of this crate follows the commits: planners and event subscribers.
+//! What of this crate follows the commits: planners, the catalog and event subscribers.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,10 @@ use tokio::sync::broadcast;
 use velum_model::{id::ZoneId, operation::Event};
 use velum_store::{CommittedBatch, Observer};
 
-use crate::planner::{Inbox, Note, digest};
+use crate::{
+    catalog::Catalog,
+    planner::{Inbox, Note, digest},
+};
 
 /// Events that a slow subscriber may be behind before it must read the log again. A burst of one full group commit
 /// (256 accepts of two events) fits twice.
@@ -17,6 +20,7 @@ const EVENTS_KEPT: usize = 1024;
 pub struct Watch {
     inboxes: RwLock<HashMap<ZoneId, Arc<Inbox>>>,
     events: broadcast::Sender<Arc<Event>>,
+    catalog: Catalog,
 }
 
 impl Watch {
@@ -26,6 +30,7 @@ impl Watch {
         Arc::new(Self {
             inboxes: RwLock::default(),
             events: broadcast::channel(EVENTS_KEPT).0,
+            catalog: Catalog::default(),
         })
     }
 
@@ -33,6 +38,11 @@ impl Watch {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
+    }
+
+    /// Rows as they are until a commit changes them.
+    pub(crate) const fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     pub(crate) fn join(&self, zone: ZoneId, inbox: Arc<Inbox>) {
@@ -66,6 +76,7 @@ impl Watch {
 
 impl Observer for Watch {
     fn committed(&self, batch: &CommittedBatch) {
+        self.catalog.follow(batch);
         let news = Arc::new(digest(batch));
         if !news.is_empty() {
             for inbox in self.inboxes.read().values() {

@@ -1,5 +1,7 @@
 //! From a decision to a commit: fences, events, operations, idempotency.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -204,8 +206,8 @@ impl Services {
         caller: &Caller,
         id: ZoneId,
         field: &str,
-    ) -> Result<Zone, ServiceError> {
-        let zone = self.read().zone(id).await;
+    ) -> Result<Arc<Zone>, ServiceError> {
+        let zone = self.zone_row(id).await;
         zone.map_err(|error| ServiceError::from_store("read the zone", error))?
             .filter(|zone| is_visible(caller, zone))
             .ok_or_else(|| no_such(field, "zone", id))

@@ -11,10 +11,10 @@ use cloud::*;
 use futures::future::join_all;
 use velum_model::{
     decision::Decision, id::PolicyId, instance::InstanceState, plugin::Fallback,
-    port::placement::PolicyFailure,
+    port::placement::PolicyFailure, storage::TemplateState,
 };
 use velum_service::*;
-use velum_store::StoredAnswer;
+use velum_store::{Change, Commit, StoredAnswer};
 
 const ROOMY: Size = Size {
     hosts: 4,
@@ -84,6 +84,127 @@ async fn two_hundred_creates_for_the_last_memory_get_exactly_what_fits() {
         .expect("there");
     assert_eq!(range.claimed, 20);
     cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_are_made_as_far_as_there_is_room_or_not_at_all() {
+    let cloud = Cloud::of(Size {
+        addresses: 64,
+        ..ROOMY
+    })
+    .await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    let batch = |count: usize, all_or_nothing| NewInstances {
+        zone: cloud.zone.id,
+        instances: (0..count)
+            .map(|n| cloud.new_instance(&format!("vm-{n}")))
+            .collect(),
+        all_or_nothing,
+    };
+    let none = services
+        .instance_create_batch(caller, batch(100, true), None)
+        .await;
+    assert!(matches!(&none, Err(ServiceError::NoAddresses { .. })), "{none:?}");
+    let range = services
+        .ip_range_get(caller, cloud.range.id)
+        .await
+        .expect("there");
+    assert_eq!((cloud.instances().await.len(), range.claimed), (0, 0));
+
+    let made = services
+        .instance_create_batch(caller, batch(100, false), None)
+        .await;
+    let made = fresh(made.expect("as far as there is room"));
+    let accepted: Vec<_> = made.iter().filter_map(|one| one.as_ref().ok()).collect();
+    assert_eq!((made.len(), accepted.len()), (100, 64));
+    let refused = made.iter().filter_map(|one| one.as_ref().err());
+    for refused in refused {
+        assert!(matches!(refused, ServiceError::NoAddresses { .. }), "{refused:?}");
+    }
+    for accepted in &accepted {
+        let id = accepted.resource.instance.id;
+        let stored = services.instance_detail(caller, id).await.expect("there");
+        assert_eq!(stored, accepted.resource);
+    }
+    // One name is taken, and none of the others is made.
+    let taken = services
+        .instance_create_batch(caller, batch(1, false), None)
+        .await;
+    assert!(taken.is_err() || fresh(taken.expect("answered"))[0].is_err());
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_are_refused_with_the_place_of_the_field() {
+    let cloud = Cloud::of(ROOMY).await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    let field_of = async |instances: Vec<NewInstance>| {
+        let new = NewInstances {
+            zone: cloud.zone.id,
+            instances,
+            all_or_nothing: false,
+        };
+        match services.instance_create_batch(caller, new, None).await {
+            Err(ServiceError::Invalid { field, .. }) => field,
+            other => panic!("{other:?}"),
+        }
+    };
+    let one = |text: &str| cloud.new_instance(text);
+    assert_eq!(field_of(Vec::new()).await, "/instances");
+    let too_many = (0..=BATCH_MAX).map(|n| one(&format!("vm-{n}"))).collect();
+    assert_eq!(field_of(too_many).await, "/instances");
+    assert_eq!(
+        field_of(vec![one("a"), one("b"), one("a")]).await,
+        "/instances/2/name"
+    );
+    let elsewhere = NewInstance {
+        template: velum_model::Id::from_uuid(uuid::Uuid::from_u128(1)),
+        ..one("b")
+    };
+    assert_eq!(
+        field_of(vec![one("a"), elsewhere]).await,
+        "/instances/1/template_id"
+    );
+    assert!(cloud.instances().await.is_empty());
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_instance_is_made_from_is_what_it_became_last() {
+    let cloud = Cloud::of(ROOMY).await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    cloud.create("before").await.expect("created");
+    let tagged = |tags: &[&str]| ChangeComputeOffering {
+        host_tags: Some(tags.iter().copied().map(name).collect()),
+        ..ChangeComputeOffering::default()
+    };
+    for (change, fits) in [(tagged(&["gpu"]), false), (tagged(&[]), true)] {
+        let changed = services
+            .compute_offering_change(caller, cloud.offering.id, None, change)
+            .await;
+        changed.expect("changed");
+        let made = cloud.create(if fits { "fits" } else { "does-not" }).await;
+        assert_eq!(made.is_ok(), fits, "{made:?}");
+    }
+    let going = Commit {
+        fence: Some((
+            cloud.zone.shard,
+            cloud.store.epoch(cloud.zone.shard).expect("owned"),
+        )),
+        changes: vec![Change::TemplateState {
+            id: cloud.template.id,
+            to: TemplateState::Deleting,
+            virtual_bytes: None,
+            reference: None,
+        }],
+        ..Commit::default()
+    };
+    cloud.store.commit(going).await.expect("it goes");
+    let refused = cloud.create("after").await;
+    assert!(
+        matches!(&refused, Err(ServiceError::Invalid { field, .. }) if field == "/template_id"),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

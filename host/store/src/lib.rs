@@ -22,6 +22,7 @@ mod prepared;
 pub mod reader;
 mod sql;
 mod store;
+mod told;
 mod twins;
 mod writer;
 
@@ -33,4 +34,5 @@ pub use error::{Refused, StoreError, Trouble};
 pub use filter::*;
 pub use keeper::{Membership, Owner};
 pub use reader::{Reader, ZoneInventory};
-pub use store::{CommittedBatch, Discrepancy, HostRoom, Observer, PoolRoom, Store, StoreOptions, shown};
+pub use store::{Discrepancy, Store, StoreOptions, TOGETHER, shown};
+pub use told::{CommittedBatch, HostRoom, Observer, PoolRoom};

@@ -8,11 +8,12 @@ use std::{
 
 use serde_json::json;
 use tokio::sync::{
+    Semaphore,
     mpsc::{self, error::TrySendError},
     oneshot, watch,
 };
 use uuid::Uuid;
-use velum_model::{chance::Ids, id::*, operation::Event, plugin::Digest, tenancy::Scope, time::Clock};
+use velum_model::{chance::Ids, id::*, plugin::Digest, tenancy::Scope, time::Clock};
 
 use crate::{
     commit::{Commit, Committed, Refused, StoreError, StoredAnswer},
@@ -26,7 +27,8 @@ use crate::{
     reader::Reader,
     sql::guard::KNOWN_KEYS,
     sql::rest::{BLOB, HAS_BLOB, SHARDS_HELD},
-    writer::{BlobWrite, Counters, Message, NewToken, QUEUE, Waiting, Writer, read_answer},
+    told::Observer,
+    writer::{BATCH, BlobWrite, Counters, Message, NewToken, QUEUE, Waiting, Writer, read_answer},
 };
 
 /// What a store is opened with.
@@ -47,53 +49,6 @@ pub struct StoreOptions {
     pub lease_ms: u64,
 }
 
-/// Keeps what is in memory current.
-pub trait Observer: Send + Sync {
-    /// Called on the writer, in commit order, after durability and before the waiters are answered. Must not block:
-    /// the next batch waits for it.
-    fn committed(&self, batch: &CommittedBatch);
-}
-
-/// One durable transaction.
-#[derive(Clone, Debug, Default)]
-pub struct CommittedBatch {
-    /// The commits as they took effect, in order: an `InsertLayer` that lost to an earlier layer of the same pool and
-    /// template is left out.
-    pub commits: Vec<Commit>,
-    /// Their events, numbered.
-    pub events: Vec<Event>,
-    /// Room of the compute hosts whose claims changed, as it is now.
-    pub compute_hosts: Vec<HostRoom>,
-    /// Room of the storage pools whose claims changed, as it is now.
-    pub storage_pools: Vec<PoolRoom>,
-}
-
-/// Promised and promisable of a compute host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostRoom {
-    /// Which.
-    pub id: ComputeHostId,
-    /// vCPUs promised.
-    pub vcpus_used: u64,
-    /// vCPUs that may be promised.
-    pub vcpus_ceiling: u64,
-    /// MiB promised.
-    pub memory_used: u64,
-    /// MiB that may be promised.
-    pub memory_ceiling: u64,
-}
-
-/// Promised and promisable of a storage pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolRoom {
-    /// Which.
-    pub id: StoragePoolId,
-    /// Bytes promised.
-    pub bytes_used: u64,
-    /// Bytes that may be promised.
-    pub bytes_ceiling: u64,
-}
-
 /// A difference that [`Store::audit`] found: an alarm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discrepancy {
@@ -110,6 +65,8 @@ pub struct Discrepancy {
 pub struct Store {
     reader: Reader,
     writer: mpsc::Sender<Message>,
+    /// For commits that wait for their answers.
+    room: Arc<Semaphore>,
     urgent: mpsc::Sender<Message>,
     counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
@@ -128,6 +85,9 @@ pub struct Store {
 pub fn shown(url: &str) -> Result<String, StoreError> {
     Ok(Database::at(url)?.shown())
 }
+
+/// Commits that can be made together: a batch.
+pub const TOGETHER: usize = BATCH;
 
 /// Urgent orders that may wait: a renewal and a release, and some operations that ask whether a shard is still theirs.
 const URGENT: usize = 64;
@@ -196,6 +156,7 @@ impl Store {
         Ok(Self {
             reader: Reader { database, epochs },
             writer: sender,
+            room: Arc::new(Semaphore::new(QUEUE)),
             urgent,
             counters,
             clock: options.clock,
@@ -213,8 +174,30 @@ impl Store {
     /// [`StoreError::Refused`] says why; [`StoreError::Busy`] when too much waits; else the database failed. Then nothing
     /// of it is there, unless the database did not tell in time: an idempotency key answers whether it is.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        self.commit_together(vec![commit]).await
+    }
+
+    /// Commits several, of which all are made or none; at most [`TOGETHER`], and only the first may have an idempotency key.
+    /// One answer for all: when one of them is refused, that one's refusal.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit_together(&self, commits: Vec<Commit>) -> Result<Committed, StoreError> {
+        let is_one_batch = (1..=TOGETHER).contains(&commits.len());
+        let count = u32::try_from(commits.len()).ok().filter(|_| is_one_batch);
+        let count = count.ok_or_else(|| {
+            let problem = format!("{} commits are not 1 to {TOGETHER}", commits.len());
+            StoreError::Unusable(problem)
+        })?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(count);
+        let room = room.map_err(|_| StoreError::Busy { waiting: QUEUE })?;
         let (answer, wait) = oneshot::channel();
-        match self.writer.try_send(Message::Commit(Waiting { commit, answer })) {
+        let waiting = Waiting {
+            commits,
+            answer,
+            _room: room,
+        };
+        match self.writer.try_send(Message::Commit(waiting)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(StoreError::Busy { waiting: QUEUE }),
             Err(TrySendError::Closed(_)) => return Err(closed()),
@@ -451,10 +434,10 @@ impl Store {
         }
     }
 
-    /// How many commits wait to be taken up.
+    /// How many commits wait for their answers.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        QUEUE.saturating_sub(self.writer.capacity())
+        QUEUE.saturating_sub(self.room.available_permits())
     }
 
     /// Ends the writer after what waits already, and closes every connection.

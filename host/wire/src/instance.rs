@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::Problem;
+
 /// Where an instance is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -180,6 +182,90 @@ pub struct NetworkChoiceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Ipv4, example = "10.10.0.20")]
     pub address: Option<String>,
+}
+
+/// Instances to make and start at once, all of one zone, in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateInstancesBody {
+    /// Their zone.
+    pub zone_id: Uuid,
+    /// What they are; names are unique.
+    #[schema(min_items = 1, max_items = 256)]
+    pub instances: Vec<InstanceOfBatchBody>,
+    /// Make none when one finds no place; else those that do, which is the default.
+    #[serde(default)]
+    pub all_or_nothing: bool,
+}
+
+/// One of many instances to make and start: as for one, without the zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstanceOfBatchBody {
+    /// Unique in its project and zone; its host name in lower case.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    pub name: String,
+    /// Its shape.
+    pub compute_offering_id: Uuid,
+    /// What it is made from.
+    pub template_id: Uuid,
+    /// Its NICs, in the order of their slots.
+    #[schema(min_items = 1, max_items = 8)]
+    pub networks: Vec<NetworkChoiceBody>,
+    /// Size of the root volume, bytes; the template's unless said, and never less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1125899906842624_u64)]
+    pub root_size_bytes: Option<u64>,
+    /// cloud-init user data as text, at most 64 KiB. Instead of `user_data_base64`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 65536)]
+    pub user_data: Option<String>,
+    /// cloud-init user data as base64 of at most 64 KiB. Instead of `user_data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 87384)]
+    pub user_data_base64: Option<String>,
+}
+
+impl InstanceOfBatchBody {
+    /// What it is alone.
+    #[must_use]
+    pub fn in_zone(self, zone_id: Uuid) -> CreateInstanceBody {
+        CreateInstanceBody {
+            zone_id,
+            name: self.name,
+            compute_offering_id: self.compute_offering_id,
+            template_id: self.template_id,
+            networks: self.networks,
+            root_size_bytes: self.root_size_bytes,
+            user_data: self.user_data,
+            user_data_base64: self.user_data_base64,
+        }
+    }
+}
+
+/// What came of many instances that were to be made at once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BatchView {
+    /// How many were accepted: they are durable.
+    pub accepted: u32,
+    /// How many found no place.
+    pub refused: u32,
+    /// Each, in the order of the request.
+    pub items: Vec<BatchItemView>,
+}
+
+/// What came of one of many: an instance with its operation, or a problem.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct BatchItemView {
+    /// The instance as it was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<InstanceView>,
+    /// The operation that makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<Uuid>,
+    /// Why it found no place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// An instance to make and start.

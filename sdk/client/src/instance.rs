@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use uuid::Uuid;
-use velum_wire::{CreateInstanceBody, DecisionView, InstanceView, RebootInstanceBody, StopInstanceBody};
+use velum_wire::{
+    BatchView, CreateInstanceBody, CreateInstancesBody, DecisionView, InstanceView, RebootInstanceBody,
+    StopInstanceBody,
+};
 
 use crate::{Answered, Client, ClientError, Collection, Console, Instances, http::Ask};
 
@@ -17,6 +20,16 @@ impl Collection<'_, Instances> {
         let ask = Ask::post(Self::path(), Client::new_key())
             .query("dry_run", true)
             .json(body)?;
+        self.client().send(&ask).await?.json()
+    }
+
+    /// Makes and starts many of a zone, in one transaction.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a problem that names the field, or that of the one without a place if all or none were wanted.
+    pub async fn create_batch(&self, body: &CreateInstancesBody) -> Result<BatchView, ClientError> {
+        let path = format!("{}:batch", Self::path());
+        let ask = Ask::post(path, Client::new_key()).json(body)?;
         self.client().send(&ask).await?.json()
     }
 

@@ -218,6 +218,11 @@ class World:
             "networks": [{"network_id": self.ground["networks"]}],
         }
 
+    def _instances_create_batch(self):
+        one = self._instances_create()
+        zone = one.pop("zone_id")
+        return {"zone_id": zone, "instances": [one, {**one, "name": self.name("vm")}]}
+
     def _instances_stop(self):
         return {"grace_ms": 0}
 

@@ -33,6 +33,9 @@ const PARENTS: [(&str, &str); 4] = [
 /// What is looked at through the owner: it holds the connections to the compute hosts.
 const LOOKED_AT: [&str; 2] = ["console", "console-log"];
 
+/// Many new ones of a zone.
+const MANY_INSTANCES: &str = "instances:batch";
+
 /// What is done with a plugin in a zone that the body names.
 const FOR_A_ZONE: [&str; 2] = ["activate", "rollback"];
 
@@ -88,6 +91,10 @@ fn of(method: &Method, path: &str, headers: &HeaderMap) -> Option<About> {
             && verb.is_some_and(|verb| FOR_A_ZONE.contains(&verb))
             && is_json(headers);
         return is_for_a_zone.then_some(About::New);
+    }
+    if name == MANY_INSTANCES {
+        let is_new = *method == Method::POST && is_json(headers);
+        return is_new.then_some(About::New);
     }
     let collection = OWNED.into_iter().find(|known| *known == name)?;
     let looks = [Method::GET, Method::HEAD].contains(method);
@@ -157,6 +164,7 @@ mod tests {
             (Method::PUT, "/v1/templates/ID/upload", one("templates", true)),
             (Method::GET, "/v1/instances/ID/console", one("instances", false)),
             (Method::POST, "/v1/instances", Some(About::New)),
+            (Method::POST, "/v1/instances:batch", Some(About::New)),
             (Method::POST, "/v1/plugins/ID/activate", Some(About::New)),
             (Method::POST, "/v1/plugins/ID/rollback", Some(About::New)),
         ];

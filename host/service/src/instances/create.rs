@@ -1,5 +1,7 @@
 //! `POST /v1/instances`: the main road's first half. Plan, then one commit with everything that is claimed.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use velum_model::{
     id::*,
@@ -26,18 +28,18 @@ use crate::{
 };
 
 /// What a new instance refers to, read and checked.
-struct Ground {
-    zone: Zone,
-    offering: ComputeOffering,
-    template: Template,
+pub(super) struct Ground {
+    zone: Arc<Zone>,
+    offering: Arc<ComputeOffering>,
+    template: Arc<Template>,
     virtual_bytes: u64,
     root_bytes: Bytes,
     /// Of each NIC.
-    networks: Vec<Network>,
+    networks: Vec<Arc<Network>>,
 }
 
 /// Identities of one attempt.
-struct Ids {
+pub(super) struct Ids {
     run: RunId,
     root: DiskIds,
     nics: Vec<NicId>,
@@ -55,9 +57,22 @@ impl Services {
         new: NewInstance,
         keyed: Option<Keyed<Accepted<InstanceDetail>>>,
     ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
-        if let Some(answer) = self.known(keyed.as_ref()).await? {
-            return Ok(Answered::Replayed(answer));
+        match self.create(caller, new, keyed.as_ref()).await {
+            // The commit finds a known key by itself; here it may be the reason why it did not come so far.
+            Err(error) => match self.known(keyed.as_ref()).await? {
+                Some(answer) => Ok(Answered::Replayed(answer)),
+                None => Err(error),
+            },
+            made => made,
         }
+    }
+
+    async fn create(
+        &self,
+        caller: &Caller,
+        new: NewInstance,
+        keyed: Option<&Keyed<Accepted<InstanceDetail>>>,
+    ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         let ground = self.ground_of(caller, &new).await?;
         let instance = self.instance_of(caller, &new, &ground);
         let planner = self.planner(ground.zone.id).await?;
@@ -66,8 +81,7 @@ impl Services {
             let ask = plan_ask(&instance, &new, &ground, &ids, Claiming::Yes);
             let claimed = planner.plan(ask).await.map_err(|none| refusal(none, &ground))?;
             let Some(plan) = claimed.plan() else { break };
-            let (commit, accepted) =
-                self.create_commit(caller, (&instance, &ground), (&ids, plan), keyed.as_ref())?;
+            let (commit, accepted) = self.create_commit(caller, (&instance, &ground), (&ids, plan), keyed)?;
             match self.store().commit(commit).await {
                 Ok(Committed::Done) => {
                     claimed.commit();
@@ -109,27 +123,28 @@ impl Services {
     }
 
     /// Reads and checks what a new instance refers to.
-    async fn ground_of(&self, caller: &Caller, new: &NewInstance) -> Result<Ground, ServiceError> {
+    pub(super) async fn ground_of(&self, caller: &Caller, new: &NewInstance) -> Result<Ground, ServiceError> {
         check_shape(new)?;
         let failed = |error| ServiceError::from_store("read what the instance is made from", error);
-        let reader = self.read();
         let (zone, offering, template) = tokio::try_join!(
             self.zone_named(caller, new.zone, "/zone_id"),
-            async { reader.compute_offering(new.offering).await.map_err(failed) },
-            async { reader.template(caller.scope, new.template).await.map_err(failed) },
+            async { self.offering_row(new.offering).await.map_err(failed) },
+            async {
+                let template = self.template_row(new.zone, caller.scope, new.template).await;
+                template.map_err(failed)
+            },
         )?;
         let offering =
             offering.ok_or_else(|| no_such("/compute_offering_id", "compute offering", new.offering))?;
         self.know_policy(&offering).await?;
-        let template = template
-            .filter(|template| template.zone == zone.id)
-            .ok_or_else(|| no_such("/template_id", "template of the zone", new.template))?;
+        let template =
+            template.ok_or_else(|| no_such("/template_id", "template of the zone", new.template))?;
         let virtual_bytes = virtual_bytes(&template)?;
         let root_bytes = root_bytes(new.root_size, virtual_bytes)?;
         let mut networks = Vec::with_capacity(new.networks.len());
         for (position, nic) in new.networks.iter().enumerate() {
-            let network = reader.network(caller.scope, nic.network).await.map_err(failed)?;
-            let network = network.filter(|network| network.zone == zone.id).ok_or_else(|| {
+            let network = self.network_row(zone.id, caller.scope, nic.network).await;
+            let network = network.map_err(failed)?.ok_or_else(|| {
                 let field = format!("/networks/{position}/network_id");
                 no_such(&field, "network of the zone", nic.network)
             })?;
@@ -152,7 +167,7 @@ impl Services {
         })
     }
 
-    fn instance_of(&self, caller: &Caller, new: &NewInstance, ground: &Ground) -> Instance {
+    pub(super) fn instance_of(&self, caller: &Caller, new: &NewInstance, ground: &Ground) -> Instance {
         Instance {
             id: self.fresh(),
             zone: ground.zone.id,
@@ -172,7 +187,7 @@ impl Services {
         }
     }
 
-    fn ids_for(&self, new: &NewInstance) -> Ids {
+    pub(super) fn ids_for(&self, new: &NewInstance) -> Ids {
         Ids {
             run: self.fresh(),
             root: DiskIds {
@@ -184,7 +199,7 @@ impl Services {
     }
 
     /// Everything that the accept makes true (law 1).
-    fn create_commit(
+    pub(super) fn create_commit(
         &self,
         caller: &Caller,
         (instance, ground): (&Instance, &Ground),
@@ -299,12 +314,12 @@ impl Services {
 
 /// Whether a plan claims.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Claiming {
+pub(super) enum Claiming {
     Yes,
     No,
 }
 
-fn plan_ask(
+pub(super) fn plan_ask(
     instance: &Instance,
     new: &NewInstance,
     ground: &Ground,
@@ -376,7 +391,7 @@ fn root_bytes(wanted: Option<Bytes>, virtual_bytes: u64) -> Result<Bytes, Servic
     }
 }
 
-fn refusal(none: NoPlan, ground: &Ground) -> ServiceError {
+pub(super) fn refusal(none: NoPlan, ground: &Ground) -> ServiceError {
     let network = match &none {
         NoPlan::NoAddress(id) | NoPlan::AddressTaken(id, _) => Some(*id),
         _ => None,

@@ -1,5 +1,6 @@
 //! Instances.
 
+mod batch;
 mod console;
 mod create;
 mod destroy;
@@ -8,6 +9,8 @@ mod elsewhere;
 mod plan;
 mod start;
 mod stop;
+
+pub use batch::{BATCH_MAX, Batch, NewInstances};
 
 use std::net::Ipv4Addr;
 

@@ -11,7 +11,7 @@ use crate::{
     commit::{Change, Commit, Committed, Refused},
     db::{Connection, Row, Statement, Value},
     encode::Keyed,
-    store::{HostRoom, PoolRoom},
+    told::{HostRoom, PoolRoom},
 };
 
 /// What a transaction did, once it is durable.
@@ -34,6 +34,8 @@ pub(super) struct Applied {
 pub(super) struct Transaction<'t> {
     pub(super) connection: &'t mut Connection,
     pub(super) commits: &'t [&'t Commit],
+    /// Of each commit: those with the same number are made together or not at all.
+    units: &'t [usize],
     pub(super) now: Timestamp,
     pub(super) holder: &'t str,
     pub(super) applied: Applied,
@@ -48,7 +50,7 @@ pub(super) type Missing = Option<fn(&Change) -> Refused>;
 impl<'t> Transaction<'t> {
     pub(super) fn new(
         connection: &'t mut Connection,
-        commits: &'t [&'t Commit],
+        (commits, units): (&'t [&'t Commit], &'t [usize]),
         now: Timestamp,
         holder: &'t str,
     ) -> Self {
@@ -59,6 +61,7 @@ impl<'t> Transaction<'t> {
         Self {
             connection,
             commits,
+            units,
             now,
             holder,
             applied,
@@ -93,10 +96,14 @@ impl<'t> Transaction<'t> {
             .map(|(n, commit)| (n, *commit))
     }
 
-    /// Takes a commit out: it is answered this, and nothing of it was written.
-    pub(super) fn drop_commit(&mut self, n: usize, reply: Result<Committed, Refused>) {
-        if let Some(slot) = self.applied.replies.get_mut(n) {
-            *slot = Some(reply);
+    /// Takes a commit out, with those that are made together with it: they are answered this, and nothing of them was
+    /// written.
+    pub(super) fn drop_commit(&mut self, n: usize, reply: &Result<Committed, Refused>) {
+        let unit = self.units.get(n);
+        for (slot, of) in self.applied.replies.iter_mut().zip(self.units) {
+            if Some(of) == unit {
+                *slot = Some(reply.clone());
+            }
         }
     }
 

@@ -71,7 +71,7 @@ impl Transaction<'_> {
             })
             .collect();
         for (n, refused) in fenced {
-            self.drop_commit(n, Err(refused));
+            self.drop_commit(n, &Err(refused));
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Transaction<'_> {
                 Some((kept, answer)) if Some(&kept) == hash => Ok(Committed::Replayed(answer)),
                 _ => Err(Refused::KeyReused),
             };
-            self.drop_commit(n, reply);
+            self.drop_commit(n, &reply);
         }
         Ok(())
     }

@@ -14,14 +14,14 @@ mod rows;
 mod settle;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use uuid::Uuid;
 use velum_model::{ShardId, tenancy::Scope, time::Clock};
 
@@ -32,7 +32,7 @@ use crate::{
     commit::{Commit, Committed, StoreError},
     db::{Connection, Database},
     epochs::Epochs,
-    store::Observer,
+    told::Observer,
 };
 
 /// Commits that may wait: at the slowest drain measured (one by one, some 1,000 a second) the last waits four seconds,
@@ -61,10 +61,22 @@ pub(crate) enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// A commit and who waits for it.
+/// What becomes true together, and who waits for it.
 pub(crate) struct Waiting {
-    pub(crate) commit: Commit,
+    /// One commit, or several of which all are made or none. Only the first may have an idempotency key.
+    pub(crate) commits: Vec<Commit>,
     pub(crate) answer: oneshot::Sender<Result<Committed, StoreError>>,
+    /// Its room among those that wait.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// The commits of all, with the place of whose each is.
+    pub(crate) fn flat(all: &[Self]) -> (Vec<&Commit>, Vec<usize>) {
+        let each = all.iter().enumerate();
+        each.flat_map(|(place, waiting)| waiting.commits.iter().map(move |commit| (commit, place)))
+            .unzip()
+    }
 }
 
 /// What becomes of a component.
@@ -253,14 +265,17 @@ pub(crate) fn was_overtaken(error: &sqlx::Error) -> bool {
 /// Takes the next batch: in order, leaving behind what touches a row that an earlier one touches, and whatever of the
 /// same row comes after that.
 fn take_batch(pending: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut touched: HashMap<keys::Key, ()> = HashMap::new();
-    let (mut batch, mut left, mut bytes) = (Vec::new(), VecDeque::new(), 0);
+    let mut touched: HashSet<keys::Key> = HashSet::new();
+    let (mut batch, mut left) = (Vec::new(), VecDeque::new());
+    let (mut commits, mut bytes) = (0, 0);
     while let Some(waiting) = pending.pop_front() {
-        let keys = keys::of(&waiting.commit);
-        let is_free = !keys.iter().any(|key| touched.contains_key(key));
-        touched.extend(keys.into_iter().map(|key| (key, ())));
-        let weight = keys::weight(&waiting.commit);
-        if is_free && batch.len() < BATCH && (batch.is_empty() || bytes + weight <= BATCH_BYTES) {
+        let keys: Vec<keys::Key> = waiting.commits.iter().flat_map(keys::of).collect();
+        let is_free = !keys.iter().any(|key| touched.contains(key));
+        touched.extend(keys);
+        let weight: usize = waiting.commits.iter().map(keys::weight).sum();
+        let fits = commits + waiting.commits.len() <= BATCH && bytes + weight <= BATCH_BYTES;
+        if is_free && (fits || batch.is_empty()) {
+            commits += waiting.commits.len();
             bytes += weight;
             batch.push(waiting);
         } else {

@@ -12,7 +12,7 @@ use crate::{
     db::Row,
     encode::bare,
     sql::claims::{HOST_LIMITS, HOST_ROOM, POOL_LIMITS, POOL_ROOM},
-    store::{HostRoom, PoolRoom},
+    told::{HostRoom, PoolRoom},
 };
 
 /// Two amounts of a compute host (vCPUs, MiB); of a pool only the first (bytes).

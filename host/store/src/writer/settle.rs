@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     commit::{Change, Commit, Committed, Refused, StoreError},
-    store::CommittedBatch,
+    told::CommittedBatch,
 };
 
 /// How often a batch is tried again that another writer was faster than: each try waits for the other, so that more
@@ -59,7 +59,8 @@ impl Writer {
                         }
                         Some(false) => not_committed(source).into(),
                         None => {
-                            let commits = part.waiting.iter().map(|w| w.commit.clone()).collect();
+                            let (commits, _) = Waiting::flat(&part.waiting);
+                            let commits = commits.into_iter().cloned().collect();
                             self.leave(seq, commits, done);
                             fail(part.waiting, LEARN, source);
                             continue;
@@ -88,11 +89,11 @@ impl Writer {
             Ok(connection) => connection,
             Err(source) => return Attempt::Failed(failed(source)),
         };
-        let commits: Vec<&Commit> = waiting.iter().map(|w| &w.commit).collect();
+        let (commits, units) = Waiting::flat(waiting);
         let worked = match connection.begin_marked(&mark).await {
             Err(source) => Err(failed(source)),
             Ok(()) => {
-                let applied = Transaction::new(connection, &commits, mark.at, &holder)
+                let applied = Transaction::new(connection, (&commits, &units), mark.at, &holder)
                     .apply()
                     .await;
                 applied.map(|applied| Applied { since, ..applied })
@@ -109,9 +110,10 @@ impl Writer {
     async fn divide(&mut self, mut part: Part, failure: Failure) -> Vec<Part> {
         match failure {
             Failure::Guilty(guilty) => {
+                let (_, units) = Waiting::flat(&part.waiting);
                 let mut refusals: Vec<Option<Refused>> = part.waiting.iter().map(|_| None).collect();
                 for (n, refused) in guilty {
-                    if let Some(slot) = refusals.get_mut(n) {
+                    if let Some(slot) = units.get(n).and_then(|&place| refusals.get_mut(place)) {
                         slot.get_or_insert(refused);
                     }
                 }
@@ -158,15 +160,18 @@ impl Writer {
         }
     }
 
-    /// Says why the only commit of a batch was refused, by looking.
+    /// Says why what was alone in its batch was refused, by looking.
     async fn refuse(&mut self, waiting: Vec<Waiting>, attempt: &'static str, source: sqlx::Error) {
         for waiting in waiting {
-            let error = match self.connected().await {
-                Ok(connection) => {
-                    super::diagnose::diagnose(connection, &waiting.commit, attempt, &source).await
+            let mut error = None;
+            if let Ok(connection) = self.connected().await {
+                for commit in &waiting.commits {
+                    error = super::diagnose::diagnose(connection, commit, attempt, &source).await;
+                    if error.is_some() {
+                        break;
+                    }
                 }
-                Err(_) => None,
-            };
+            }
             self.count_statements();
             let error = error.unwrap_or_else(|| {
                 tracing::error!(attempt, error = %source, "a commit was refused for a reason that is not known");
@@ -180,11 +185,20 @@ impl Writer {
 
     /// Tells of what is durable, then answers.
     fn publish(&mut self, waiting: Vec<Waiting>, applied: Applied) {
-        let (commits, waiters): (Vec<_>, Vec<_>) = waiting.into_iter().map(|w| (w.commit, w.answer)).unzip();
-        let replies = self.tell(commits, applied);
-        for (waiter, reply) in waiters.into_iter().zip(replies) {
-            // Whoever waited may have gone; what it wanted is durable all the same.
-            drop(waiter.send(reply));
+        let (mut commits, mut waiters) = (Vec::new(), Vec::new());
+        for waiting in waiting {
+            waiters.push((waiting.commits.len(), waiting.answer, waiting._room));
+            commits.extend(waiting.commits);
+        }
+        let mut replies = self.tell(commits, applied).into_iter();
+        for (count, waiter, room) in waiters {
+            // Those of one are answered alike.
+            let reply = replies.by_ref().take(count).last();
+            drop(room);
+            if let Some(reply) = reply {
+                // Whoever waited may have gone; what it wanted is durable all the same.
+                drop(waiter.send(reply));
+            }
         }
     }
 

@@ -58,6 +58,8 @@ suite! {
     claims::the_number_of_statements_does_not_grow_with_the_batch;
     claims::sums_never_exceed_ceilings_whatever_comes;
     writer::a_known_key_gets_the_same_answer_for_a_day;
+    writer::what_is_committed_together_is_there_or_nothing_of_it;
+    writer::one_key_answers_for_all_that_is_committed_together;
     writer::a_lock_is_held_by_one_operation_and_passes_to_a_destroy;
     writer::operations_are_due_until_they_end;
     writer::an_old_epoch_is_fenced;

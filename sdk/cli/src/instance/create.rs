@@ -5,14 +5,19 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 use velum_client::{ComputeOfferings, Filter, Instances, Networks, Templates};
-use velum_wire::{CreateInstanceBody, NetworkChoiceBody};
+use velum_wire::{
+    BatchItemView, CreateInstanceBody, CreateInstancesBody, InstanceOfBatchBody, NetworkChoiceBody,
+};
 
 use crate::{
     decision::render,
     failure::Failure,
     kind,
-    session::{Session, Wait},
-    text::parse_bytes,
+    names::Names,
+    progress::finish,
+    session::{Output, Session, Wait},
+    table,
+    text::{parse_bytes, plain},
 };
 
 /// What a new instance is.
@@ -42,8 +47,14 @@ pub struct Create {
     #[arg(long, value_name = "FILE")]
     pub user_data_file: Option<PathBuf>,
     /// Shows the decision and makes nothing; fails (5) when nothing has room.
-    #[arg(long, conflicts_with = "wait")]
+    #[arg(long, conflicts_with_all = ["wait", "count"])]
     pub dry_run: bool,
+    /// Makes so many at once, NAME-1 to NAME-N, and shows what came of each; fails (5) when some find no room.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub count: Option<u16>,
+    /// With --count: makes none when one finds no room.
+    #[arg(long, requires = "count")]
+    pub all_or_nothing: bool,
     #[command(flatten)]
     pub wait: Wait,
 }
@@ -51,7 +62,11 @@ pub struct Create {
 /// Runs `velum instance create`.
 pub async fn run(session: &Session, new: Create) -> Result<(), Failure> {
     let (dry_run, wait) = (new.dry_run, new.wait);
+    let (count, all_or_nothing) = (new.count, new.all_or_nothing);
     let body = body(session, new).await?;
+    if let Some(count) = count {
+        return many(session, body, (count, all_or_nothing), wait).await;
+    }
     let instances = session.client.instances();
     if dry_run {
         let decision = instances.plan(&body).await?;
@@ -59,6 +74,82 @@ pub async fn run(session: &Session, new: Create) -> Result<(), Failure> {
         return decision.winner.map(|_| ()).ok_or(Failure::NoRoom);
     }
     kind::answered::<Instances>(session, instances.create(&body).await?, wait).await
+}
+
+/// Makes `count` of them in one request.
+async fn many(
+    session: &Session,
+    one: CreateInstanceBody,
+    (count, all_or_nothing): (u16, bool),
+    wait: Wait,
+) -> Result<(), Failure> {
+    let named = |n: u16| InstanceOfBatchBody {
+        name: format!("{}-{n}", one.name),
+        compute_offering_id: one.compute_offering_id,
+        template_id: one.template_id,
+        networks: one.networks.clone(),
+        root_size_bytes: one.root_size_bytes,
+        user_data: one.user_data.clone(),
+        user_data_base64: None,
+    };
+    let body = CreateInstancesBody {
+        zone_id: one.zone_id,
+        instances: (1..=count).map(named).collect(),
+        all_or_nothing,
+    };
+    let made = session.client.instances().create_batch(&body).await?;
+    let hosts = made
+        .items
+        .iter()
+        .filter_map(|item| item.instance.as_ref()?.compute_host_id);
+    let hosts: Vec<String> = hosts.map(|id| id.to_string()).collect();
+    let mut names = Names::default();
+    if session.output == Output::Table {
+        names.learn(&session.client, "compute-hosts", &hosts).await;
+    }
+    let rows = body.instances.iter().zip(&made.items);
+    let rows = rows.map(|(asked, item)| row(&asked.name, item, &names)).collect();
+    session.print(&made, || {
+        table::list(&["NAME", "STATE", "COMPUTE HOST", "ADDRESSES"], rows, Some(1))
+    })?;
+    session.say(&format!("{} accepted, {} refused", made.accepted, made.refused));
+    if wait.wait {
+        for operation in made.items.iter().filter_map(|item| item.operation_id) {
+            finish(session, operation).await?;
+        }
+    }
+    if made.refused > 0 {
+        Err(Failure::NoRoom)
+    } else {
+        Ok(())
+    }
+}
+
+fn row(name: &str, item: &BatchItemView, names: &Names) -> Vec<String> {
+    match (&item.instance, &item.problem) {
+        (Some(made), _) => {
+            let host = made
+                .compute_host_id
+                .map(|id| names.name("compute-hosts", &id.to_string()));
+            vec![
+                plain(name),
+                "creating".into(),
+                plain(&host.unwrap_or_default()),
+                made.addresses.join(", "),
+            ]
+        }
+        (None, problem) => {
+            let why = problem
+                .as_ref()
+                .map(|problem| problem.detail.as_ref().unwrap_or(&problem.title));
+            vec![
+                plain(name),
+                "failed".into(),
+                plain(why.map_or("", String::as_str)),
+                String::new(),
+            ]
+        }
+    }
 }
 
 async fn body(session: &Session, new: Create) -> Result<CreateInstanceBody, Failure> {

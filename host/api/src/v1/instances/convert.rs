@@ -5,8 +5,8 @@ use velum_model::{
     Id,
     instance::{InstanceState, USER_DATA_MAX},
 };
-use velum_service::{NICS_MAX, NewInstance, NewNic};
-use velum_wire::{CreateInstanceBody, NetworkChoiceBody};
+use velum_service::{NICS_MAX, NewInstance, NewInstances, NewNic};
+use velum_wire::{CreateInstanceBody, CreateInstancesBody, NetworkChoiceBody};
 
 use crate::{error::Answered, take::Fields};
 
@@ -30,6 +30,20 @@ pub fn new(body: CreateInstanceBody) -> Answered<NewInstance> {
         _ => None,
     };
     fields.answer(new)
+}
+
+/// Instances to be made at once.
+pub fn new_batch(body: CreateInstancesBody) -> Answered<NewInstances> {
+    let zone_id = body.zone_id;
+    let each = body.instances.into_iter().enumerate().map(|(n, one)| {
+        let place = format!("/instances/{n}");
+        new(one.in_zone(zone_id)).map_err(|refused| refused.within(&place))
+    });
+    Ok(NewInstances {
+        zone: Id::from_uuid(zone_id),
+        instances: each.collect::<Answered<_>>()?,
+        all_or_nothing: body.all_or_nothing,
+    })
 }
 
 fn networks(fields: &mut Fields, given: &[NetworkChoiceBody]) -> Option<Vec<NewNic>> {

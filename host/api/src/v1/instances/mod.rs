@@ -4,6 +4,7 @@ mod console;
 mod console_log;
 mod convert;
 mod create;
+mod create_batch;
 mod decision;
 mod delete;
 mod get;
@@ -20,6 +21,7 @@ use crate::state::ApiState;
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(list::list, create::create))
+        .routes(routes!(create_batch::create_batch))
         .routes(routes!(get::get, delete::delete))
         .routes(routes!(console::console))
         .routes(routes!(console_log::console_log))

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use velum_model::{
     chance::Ids,
     id::*,
+    instance::Instance,
     operation::*,
     tenancy::{BUILT_IN_PROJECT, Scope},
     time::Clock,
@@ -99,6 +100,89 @@ pub async fn a_known_key_gets_the_same_answer_for_a_day(url: String) {
         Committed::Done
     );
     w.store.renew().await.expect("renewed");
+    w.well().await;
+}
+
+pub async fn what_is_committed_together_is_there_or_nothing_of_it(url: String) {
+    let w = World::open(&url).await;
+    let host = w.add_host("host", 7, 1 << 16).await;
+    let accepting = |called: &str, at| {
+        let mut made = w.accepting(called, host.id, at);
+        made.1.idempotency = None;
+        made
+    };
+    let there = async |instance: &Instance| {
+        let row = w.store.read().instance(Scope::All, instance.id).await;
+        row.expect("readable").is_some()
+    };
+    let (a, b) = (accepting("a", 1), accepting("b", 2));
+    let done = w.store.commit_together(vec![a.1, b.1]).await;
+    assert_eq!(done.expect("both"), Committed::Done);
+    assert!(there(&a.0).await && there(&b.0).await);
+
+    // One of them wants an address that another has: nothing of them is made, and what goes along with them is.
+    let (c, d, e) = (accepting("c", 3), accepting("d", 2), accepting("e", 4));
+    let (refused, alone) = tokio::join!(
+        w.store.commit_together(vec![c.1.clone(), d.1]),
+        w.store.commit(e.1)
+    );
+    let refused = refused.expect_err("the address is taken");
+    assert!(
+        matches!(refused, StoreError::Refused(Refused::AddressTaken)),
+        "{refused:?}"
+    );
+    assert_eq!(alone.expect("its own affair"), Committed::Done);
+    assert!(!there(&c.0).await && !there(&d.0).await && there(&e.0).await);
+    assert_eq!(w.read_host(host.id).await.vcpus_used, 3);
+
+    // Eleven fit, and twelve do not.
+    let mut many: Vec<_> = (5..17).map(|at| accepting(&format!("many-{at}"), at)).collect();
+    let commits = many.iter().map(|(_, commit)| commit.clone()).collect();
+    let refused = w.store.commit_together(commits).await.expect_err("too many");
+    assert!(
+        matches!(refused, StoreError::Refused(Refused::NoRoom { .. })),
+        "{refused:?}"
+    );
+    many.pop();
+    let commits = many.iter().map(|(_, commit)| commit.clone()).collect();
+    assert_eq!(
+        w.store.commit_together(commits).await.expect("room"),
+        Committed::Done
+    );
+    assert_eq!(w.read_host(host.id).await.vcpus_used, 14);
+
+    // One fence that is not ours any more.
+    let (mut f, g) = (accepting("f", 20), accepting("g", 21));
+    f.1.fence = f.1.fence.map(|(shard, epoch)| (shard, epoch + 1));
+    let refused = w
+        .store
+        .commit_together(vec![g.1, f.1])
+        .await
+        .expect_err("not ours");
+    assert!(
+        matches!(refused, StoreError::Refused(Refused::Fenced { .. })),
+        "{refused:?}"
+    );
+    assert!(!there(&g.0).await);
+    let none = w.store.commit_together(Vec::new()).await;
+    assert!(matches!(none, Err(StoreError::Unusable(_))));
+    w.well().await;
+}
+
+pub async fn one_key_answers_for_all_that_is_committed_together(url: String) {
+    let w = World::open(&url).await;
+    let host = w.add_host("host", 64, 1 << 16).await;
+    let (_, first) = w.accepting("first", host.id, 1);
+    let (_, mut second) = w.accepting("second", host.id, 2);
+    second.idempotency = None;
+    let both = vec![first, second];
+    assert_eq!(
+        w.store.commit_together(both.clone()).await.expect("made"),
+        Committed::Done
+    );
+    let again = w.store.commit_together(both).await.expect("known");
+    assert!(matches!(again, Committed::Replayed(_)), "{again:?}");
+    assert_eq!(w.read_host(host.id).await.vcpus_used, 2);
     w.well().await;
 }
 
