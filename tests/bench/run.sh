@@ -7,6 +7,15 @@ cd "$(dirname "$0")/../.."
 # The same build as the suites': with another selection cargo would build the dependencies anew.
 export VELUM_WHOLE=yes
 
+# Beside what the disk gives.
+with_prototype() {
+    build_for_tests
+    step "building the prototype"
+    CARGO_TARGET_DIR=$CARGO_TARGET_DIR/peers cargo build --release --locked --quiet \
+      --manifest-path tests/bench/peers/ceiling-rs/Cargo.toml
+    VELUM_CEILING_RS=$CARGO_TARGET_DIR/peers/release/ceiling run_bin velum-bench "$name" "$@"
+}
+
 name=${1:-}
 [ $# -gt 0 ] && shift
 case "$name" in
@@ -14,9 +23,23 @@ accept)
     build_for_tests
     run_bin velum-bench accept "$@"
     ;;
+growth)
+    build_for_tests
+    run_bin velum-bench growth "$@"
+    ;;
+ceiling)
+    with_prototype "$@"
+    ;;
+single)
+    with_prototype "$@"
+    ;;
 packing)
     build_for_tests
     VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins run_bin velum-bench packing "$@"
+    ;;
+policy)
+    build_for_tests
+    VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins run_bin velum-bench policy "$@"
     ;;
 plugins)
     build_for_tests
@@ -30,7 +53,11 @@ plugins)
     ;;
 *)
     echo "usage: bash tests/bench/run.sh accept [--hosts N] [--clients N] [--instances N] [--rounds N]" >&2
+    echo "       bash tests/bench/run.sh ceiling [--hosts N] [--batch N] [--clients N] [--instances N] [--rounds N]" >&2
+    echo "       bash tests/bench/run.sh growth [--hosts N,N] [--batch N] [--clients N] [--instances N] [--rounds N]" >&2
+    echo "       bash tests/bench/run.sh single [--hosts N] [--instances N] [--rounds N]" >&2
     echo "       bash tests/bench/run.sh packing [--hosts N] [--guests N] [--load PERCENT] [--seeds N]" >&2
+    echo "       bash tests/bench/run.sh policy [--hosts N] [--decisions N] [--rounds N]" >&2
     echo "       bash tests/bench/run.sh plugins [--hosts N] [--decisions N] [--rounds N]" >&2
     exit 2
     ;;

@@ -43,7 +43,7 @@ async fn scans(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<Strin
     steps
         .filter(|step| {
             let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
-            table.is_some_and(|table| !["json_each", "r"].contains(&table))
+            table.is_some_and(|table| !["jsonb_each", "r"].contains(&table))
         })
         .collect()
 }

@@ -141,6 +141,24 @@ impl Process {
         }
     }
 
+    /// Seconds of processor time that it has used, in hundredths.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))
+            .with_context(|| format!("{} is gone", self.name))?;
+        // The name in brackets may hold anything; utime and stime are the 12th and 13th behind it (proc(5)), in hundredths.
+        let (_, rest) = stat.rsplit_once(')').context("the kernel tells no stat")?;
+        let ticks: u64 = rest
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        Ok(ticks as f64 / 100.0)
+    }
+
     /// Resident memory in bytes.
     ///
     /// # Errors

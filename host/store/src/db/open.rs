@@ -47,8 +47,9 @@ const READER_PATIENCE: Duration = Duration::from_secs(120);
 const SILENT_WRITERS: &str = "SET idle_in_transaction_session_timeout = '1s'";
 /// A reader's page cache, KiB (negative: the PRAGMA's way to say so): with 4 readers under the server's memory budget.
 const CACHE: &str = "-4096";
-/// The writer's page cache, KiB: the random pages of a batch.
-const WRITER_CACHE: &str = "-32768";
+/// The writer's page cache, KiB: the random pages of a batch, and the counters of 100,000 compute hosts (some 50 MiB with their index).
+/// A small cloud never fills it.
+const WRITER_CACHE: &str = "-98304";
 
 /// How the connections of SQLite differ.
 const READS: Pragmas = &[("cache_size", CACHE), ("query_only", "ON")];

@@ -7,7 +7,7 @@ use crate::db::Statement;
 /// Writers hold the row of their shard for the transaction, so that a takeover waits for them.
 pub(crate) const EPOCHS: Statement = Statement {
     does: "check the epochs of shards",
-    sqlite: "WITH r AS (SELECT unhex(value->>'id') AS id FROM json_each($1))
+    sqlite: "WITH r AS (SELECT unhex(value->>'id') AS id FROM jsonb_each($1))
         SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r)",
     postgres: "WITH r AS (SELECT (value->>'id')::uuid AS id FROM jsonb_array_elements($1::jsonb))
         SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r) ORDER BY id FOR SHARE",

@@ -11,6 +11,8 @@ pub(crate) mod plugins;
 pub(crate) mod records;
 pub(crate) mod rest;
 
+// On SQLite each row stays binary JSON on its way: as text it would be parsed again for every column.
+
 /// A statement over the rows of a batch: name, what it does, the columns of `r` with their kinds (`id`, `bytes`, `int`,
 /// `text`), and the rest of the text.
 macro_rules! batch {
@@ -18,7 +20,7 @@ macro_rules! batch {
         pub(crate) const $name: $crate::db::Statement = $crate::db::Statement {
             does: $does,
             sqlite: concat!(
-                "WITH r AS (SELECT ", $($crate::sql::column!(sqlite $kind $column),)* "1 AS one FROM json_each($1)) ",
+                "WITH r AS (SELECT ", $($crate::sql::column!(sqlite $kind $column),)* "1 AS one FROM jsonb_each($1)) ",
                 $($tail)*
             ),
             postgres: concat!(

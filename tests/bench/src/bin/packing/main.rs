@@ -3,9 +3,6 @@
 //! stay empty for what is large, or off.
 
 mod exact;
-#[path = "../plugins/runtime.rs"]
-#[expect(dead_code, reason = "shared with the bench of plugins, which uses all of it")]
-mod runtime;
 mod zone;
 
 use std::{
@@ -18,13 +15,13 @@ use std::{
 
 use clap::Parser;
 use serde_json::json;
+use velum_bench::sandbox::Built;
 use velum_model::port::plugins::Plugins as _;
 use velum_placement::Ranker;
 use velum_support::{Aim, Load, Report, Shape, mean_shape};
 
 use crate::{
     exact::Exact,
-    runtime::Built,
     zone::{Planned, label},
 };
 

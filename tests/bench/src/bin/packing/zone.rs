@@ -9,7 +9,7 @@ use velum_model::{
     plugin::{Digest, Fallback},
     quantity::{MemoryMib, Vcpus},
 };
-use velum_placement::{Ask, HostRow, Inventory, PolicyLabel, Ranker, RunClaim, Update, choose};
+use velum_placement::{Ask, HostRow, Inventory, Placer, PolicyLabel, Ranker, RunClaim, Update, Wanted};
 use velum_support::Shape;
 
 use crate::{HOST, Packer};
@@ -17,6 +17,7 @@ use crate::{HOST, Packer};
 /// See the module.
 pub struct Planned {
     inventory: Inventory,
+    placer: Placer,
     hosts: Ranker,
     pools: Ranker,
     count: u32,
@@ -63,6 +64,7 @@ impl Planned {
         }
         Ok(Self {
             inventory,
+            placer: Placer::default(),
             hosts: ranker,
             pools: Ranker::built_in(),
             count: hosts,
@@ -93,7 +95,10 @@ impl Packer for Planned {
             return false;
         };
         self.asks += 1;
-        let outcome = choose(&self.inventory, &ask, self.asks, &mut self.hosts, &mut self.pools);
+        let rankers = (&mut self.hosts, &mut self.pools);
+        let outcome = self
+            .placer
+            .choose(&self.inventory, &ask, self.asks, rankers, Wanted::LEAST);
         let Some(choice) = outcome.choice else {
             return false;
         };

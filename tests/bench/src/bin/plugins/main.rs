@@ -2,19 +2,24 @@
 //! decision at a time over 5,000 compute hosts; and beside it what installing, instantiating, swapping and a process of its
 //! own cost.
 
-mod decision;
-mod native;
-mod runtime;
 mod swap;
+
+/// What `velum plugin new` writes.
+#[path = "../../../../../sdk/skeletons/placement-policy-rust/src/lib.rs"]
+mod skeleton;
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
+use velum_bench::{
+    clients::median,
+    decision,
+    native::Native,
+    sandbox::{self, Built},
+};
 use velum_model::port::plugins::Plugins as _;
 use velum_support::{Aim, Report};
-
-use crate::{native::Native, runtime::Built};
 
 /// What the sandbox costs.
 #[derive(Debug, Parser)]
@@ -39,11 +44,6 @@ struct Arguments {
     plugins: PathBuf,
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
 /// Microseconds of a decision, Wasm and native, in turns; both must decide the same.
 async fn decisions(arguments: &Arguments, built: &Built) -> anyhow::Result<(f64, f64, f64, f64)> {
     let directory = tempfile::tempdir()?;
@@ -60,7 +60,7 @@ async fn decisions(arguments: &Arguments, built: &Built) -> anyhow::Result<(f64,
         let (micros, by_wasm) =
             decision::decide(&mut decision::zone(arguments.hosts)?, policy, arguments.decisions)?;
         wasm.push(micros);
-        let policy = Box::new(Native::new()?);
+        let policy = Box::new(Native::<skeleton::Coolest>::new()?);
         let (micros, by_native) =
             decision::decide(&mut decision::zone(arguments.hosts)?, policy, arguments.decisions)?;
         native.push(micros);
@@ -69,26 +69,27 @@ async fn decisions(arguments: &Arguments, built: &Built) -> anyhow::Result<(f64,
             "the component and the native code decide differently"
         );
     }
-    let instance = runtime::instance_micros(&runtime, &inspected.digest, 500)?;
-    Ok((median(&mut wasm), median(&mut native), instance, install_s))
+    let instance = sandbox::instance_micros(&runtime, &inspected.digest, 500)?;
+    Ok((median(wasm), median(native), instance, install_s))
 }
 
 /// Microseconds of a driver's call in a process of its own and in this one, in turns.
-async fn processes(arguments: &Arguments, built: &Built) -> anyhow::Result<(f64, f64)> {
+async fn processes(rounds: u32, built: &Built) -> anyhow::Result<(f64, f64)> {
     let directory = tempfile::tempdir()?;
     let apart = built.runtime(&directory.path().join("apart"), false)?;
     let here = built.runtime(&directory.path().join("here"), true)?;
     let (mut apart_us, mut here_us) = (Vec::new(), Vec::new());
-    for _ in 0..arguments.rounds {
-        apart_us.push(runtime::describe_micros(&apart, built, 500).await?);
-        here_us.push(runtime::describe_micros(&here, built, 500).await?);
+    for _ in 0..rounds {
+        apart_us.push(sandbox::describe_micros(&apart, built, 500).await?);
+        here_us.push(sandbox::describe_micros(&here, built, 500).await?);
     }
-    Ok((median(&mut apart_us), median(&mut here_us)))
+    Ok((median(apart_us), median(here_us)))
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    let hosts = arguments.hosts;
     let built = Built {
         programs: arguments.programs.clone(),
         plugins: arguments.plugins.clone(),
@@ -99,7 +100,9 @@ async fn main() -> anyhow::Result<ExitCode> {
         arguments.hosts
     );
     eprintln!("a fresh instance: {instance:.1} us; installing the skeleton: {install_s:.2} s");
-    let (apart, here) = processes(&arguments, &built).await?;
+    // As the server makes it: from a task among others, whose thread takes up the answer.
+    let apart = tokio::spawn(async move { processes(arguments.rounds, &built).await });
+    let (apart, here) = apart.await??;
     eprintln!("a driver's call: {apart:.1} us through its process, {here:.1} us without");
     let swapped = swap::swap(20).await?;
     eprintln!(
@@ -108,7 +111,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     );
     Ok(
         Report::new("plugins", wasm / native, "Wasm : native", Aim::AtMost(1.2))
-            .with("hosts", arguments.hosts)
+            .with("hosts", hosts)
             .with("decision_wasm_us", wasm)
             .with("decision_native_us", native)
             .with("instance_us", instance)

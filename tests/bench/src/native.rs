@@ -1,21 +1,20 @@
-//! The skeleton's policy as native code: the very source, behind the very SDK, without a sandbox.
+//! A policy's source as native code: behind the very SDK, without a sandbox.
 
-use velum_guest::{bindings::policy::exports::velum::placement::policy as wit, placement::Engine};
+use velum_guest::{
+    bindings::policy::exports::velum::placement::policy as wit,
+    placement::{Engine, Policy},
+};
 use velum_model::port::placement::{
     Column, Fact, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure,
 };
 
-/// What `velum plugin new` writes.
-#[path = "../../../../../sdk/skeletons/placement-policy-rust/src/lib.rs"]
-mod skeleton;
-
 /// See the module.
-pub struct Native {
-    engine: Engine<skeleton::Coolest>,
+pub struct Native<P> {
+    engine: Engine<P>,
     descriptor: PolicyDescriptor,
 }
 
-impl Native {
+impl<P: Policy> Native<P> {
     /// Configured with nothing.
     ///
     /// # Errors
@@ -44,7 +43,7 @@ impl Native {
     }
 }
 
-impl PlacementPolicy for Native {
+impl<P: Policy + Send + Sync + 'static> PlacementPolicy for Native<P> {
     fn descriptor(&self) -> &PolicyDescriptor {
         &self.descriptor
     }

@@ -2,17 +2,21 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
+use anyhow::Context as _;
 use uuid::Uuid;
 use velum_model::{
     Id, Name,
     infrastructure::{HostState, Intent, PoolScope},
     plugin::{Digest, Fallback},
-    port::placement::PlacementPolicy,
+    port::placement::{PlacementPolicy, PolicyAsk, registry},
     quantity::{MemoryMib, Vcpus},
 };
 use velum_placement::{
-    Ask, DiskAsk, HostRow, Inventory, PolicyLabel, PoolRow, Ranker, RunClaim, Update, choose,
+    Ask, DiskAsk, HostRow, Inventory, Placer, PolicyLabel, PoolRow, Ranker, Row, RunClaim, Update, Wanted,
+    choose,
 };
+
+use crate::clients::median;
 
 fn id<Of>(kind: u128, number: u32) -> Id<Of> {
     Id::from_uuid(Uuid::from_u128((kind << 64) | u128::from(number)))
@@ -77,7 +81,7 @@ fn ask(number: u32) -> anyhow::Result<Ask> {
     })
 }
 
-/// Microseconds of one decision, the median of `decisions`, each with its claim applied before the next, and where each
+/// Microseconds of one decision that knows nothing of those before, the median of `decisions`, each with its claim applied before the next, and where each
 /// went.
 ///
 /// # Errors
@@ -120,4 +124,66 @@ pub fn decide(
     }
     took.sort_by(f64::total_cmp);
     Ok((took.get(took.len() / 2).copied().unwrap_or_default(), places))
+}
+
+/// Microseconds of scoring all of so many compute hosts once, the median of `times`.
+///
+/// # Errors
+/// The policy fails.
+pub fn rank(policy: &mut dyn PlacementPolicy, hosts: u32, times: u32) -> anyhow::Result<f64> {
+    let inventory = zone(hosts)?;
+    let rows: Vec<Row> = (0..hosts).collect();
+    let kind = registry::ROW_COMPUTE_HOST;
+    let values = inventory.values(kind, &policy.descriptor().columns, &rows);
+    policy.load(inventory.epoch(), hosts, &values)?;
+    let ask = PolicyAsk {
+        // Of whatever it wants to know of the demand.
+        demand: policy.descriptor().demands.iter().map(|_| 4).collect(),
+        ..PolicyAsk::default()
+    };
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let began = Instant::now();
+        let scores = policy.score(inventory.epoch(), &ask, &rows)?;
+        took.push(began.elapsed().as_secs_f64() * 1e6);
+        anyhow::ensure!(scores.len() == rows.len(), "a score for each");
+    }
+    Ok(median(took))
+}
+
+/// Microseconds of one decision of the built-in policy out of what is kept of those before, and of each claim that follows it; of
+/// twelve shapes of guests in turns, of which each leaves after a tenth of the zone has come.
+///
+/// # Errors
+/// A decision that finds no place.
+pub fn kept(hosts: u32, decisions: u32) -> anyhow::Result<f64> {
+    let mut inventory = zone(hosts)?;
+    let (mut placer, mut ranker, mut pools) = (Placer::default(), Ranker::built_in(), Ranker::built_in());
+    let mut took = Vec::new();
+    for number in 0..decisions {
+        let ask = Ask {
+            vcpus: Vcpus::new(u64::from(1 + number % 12))?,
+            memory: MemoryMib::new(u64::from(1024 * (1 + number % 12)))?,
+            ..ask(number)?
+        };
+        let began = Instant::now();
+        let rankers = (&mut ranker, &mut pools);
+        let outcome = placer.choose(&inventory, &ask, u64::from(number), rankers, Wanted::LEAST);
+        let choice = outcome.choice.context("it finds a place")?;
+        inventory.apply(Update::Run(RunClaim {
+            run: id(7, number),
+            host: choice.host,
+            project: ask.project,
+            vcpus: ask.vcpus.get(),
+            memory_mib: ask.memory.get(),
+        }));
+        if let Some(gone) = number.checked_sub(hosts / 10) {
+            inventory.apply(Update::RunGone(id(7, gone)));
+        }
+        // The first of each shape looks at the whole zone.
+        if number >= 12 {
+            took.push(began.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    Ok(median(took))
 }

@@ -1,0 +1,9 @@
+//! What several benches need: zones of many compute hosts, clients that ask as fast as they are answered, policies with and without
+//! a sandbox around them.
+
+pub mod accepts;
+pub mod clients;
+pub mod decision;
+pub mod field;
+pub mod native;
+pub mod sandbox;
