@@ -61,6 +61,11 @@ impl Candidates {
         candidates
     }
 
+    /// Whether both are for the same asks.
+    pub(crate) fn are_like(&self, other: &Self) -> bool {
+        self.are_for(&other.shape)
+    }
+
     /// Whether an ask has this shape.
     pub(crate) fn are_for(&self, ask: &Ask) -> bool {
         let shape = &self.shape;

@@ -77,6 +77,23 @@ pub struct Snapshot {
 }
 
 impl Inventory {
+    /// An empty one in the place of `before`: its epochs go on, so that nobody who followed that one takes this one's for what it
+    /// knows already.
+    #[must_use]
+    pub fn in_place_of(before: &Self) -> Self {
+        let epoch = before.epoch + 1;
+        Self {
+            epoch,
+            changed: Changed {
+                forgotten: epoch,
+                grown: [epoch; 2],
+                pools_remade: epoch,
+                ..Changed::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// The epoch: how many updates changed something.
     #[must_use]
     pub const fn epoch(&self) -> u64 {

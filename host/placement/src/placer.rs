@@ -121,6 +121,9 @@ impl Placer {
 
     /// Keeps it for the next ask; what nobody wanted for the longest time makes room.
     pub(crate) fn put(&mut self, kept: Kept) {
+        // A policy that fails now and then leaves what is kept without its scores, as another did before.
+        self.kept
+            .retain(|other| other.version != kept.version || !other.candidates.are_like(&kept.candidates));
         let rows = kept.candidates.rows_in_all().max(1) as usize;
         let shapes = (ROWS_KEPT / rows).clamp(SHAPES_AT_LEAST, SHAPES_AT_MOST);
         while self.kept.len() >= shapes {
@@ -146,14 +149,18 @@ impl Kept {
         ranker: &mut Ranker,
         tied: &RowMask,
     ) -> Ranked {
+        let mut used = ranker.used();
         if self.version.is_some() {
-            if let Some((used, fuel)) = self.rank_what_moved(inventory, ask, seed, ranker) {
-                return Ranked {
-                    used,
-                    fuel,
-                    sampled: None,
-                    own: None,
-                };
+            match self.rank_what_moved(inventory, ask, seed, ranker) {
+                Ok((used, fuel)) => {
+                    return Ranked {
+                        used,
+                        fuel,
+                        sampled: None,
+                        own: None,
+                    };
+                }
+                Err(failed) => used = *failed,
             }
             // It failed; what it said before is not worth more. From here on its fallback speaks, each time for the whole ask.
             self.version = None;
@@ -166,7 +173,7 @@ impl Kept {
             .collect();
         if rows.is_empty() {
             return Ranked {
-                used: ranker.used(),
+                used,
                 fuel: 0,
                 sampled: None,
                 own: Some(Said::default()),
@@ -186,14 +193,15 @@ impl Kept {
         }
     }
 
-    /// None when the policy failed.
+    /// # Errors
+    /// The policy failed.
     fn rank_what_moved(
         &mut self,
         inventory: &Inventory,
         ask: &Ask,
         seed: u64,
         ranker: &mut Ranker,
-    ) -> Option<(PolicyUsed, u64)> {
+    ) -> Result<(PolicyUsed, u64), Box<PolicyUsed>> {
         let rows: Vec<Row> = match std::mem::replace(&mut self.moved, Moved::Rows(Vec::new())) {
             Moved::All => {
                 self.said = Said::default();
@@ -206,14 +214,14 @@ impl Kept {
         };
         self.said.standings.grow(self.candidates.rows_in_all());
         if rows.is_empty() {
-            return Some((ranker.used(), 0));
+            return Ok((ranker.used(), 0));
         }
         let verdict = ranker.rank(inventory, Question::Hosts(ask), seed, &rows);
         if verdict.used.failed.is_some() {
-            return None;
+            return Err(Box::new(verdict.used));
         }
         self.said.note(&verdict);
-        Some((verdict.used, verdict.fuel))
+        Ok((verdict.used, verdict.fuel))
     }
 
     /// What was said, for this ask.

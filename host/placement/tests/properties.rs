@@ -226,6 +226,34 @@ proptest! {
     }
 
     #[test]
+    fn a_policy_that_knew_an_inventory_learns_the_one_that_takes_its_place(
+        hosts in hosts(), others in hosts(), pools in pools(), asks in asks(), seed: u64,
+    ) {
+        let before = zone(&hosts, &pools);
+        let (mut warm, mut warm_facts) = (row_local(), keeping());
+        for ask in &asks {
+            for warm in [&mut warm, &mut warm_facts] {
+                let _ = choose(&before, ask, seed, warm, &mut Ranker::built_in());
+            }
+        }
+        let mut inventory = Inventory::in_place_of(&before);
+        prop_assert!(inventory.epoch() > before.epoch());
+        for host in &others {
+            inventory.apply(Update::Host(Box::new(host.clone())));
+        }
+        for pool in &pools {
+            inventory.apply(Update::Pool(Box::new(pool.clone())));
+        }
+        for ask in &asks {
+            for (warm, mut cold) in [(&mut warm, row_local()), (&mut warm_facts, keeping())] {
+                let known = choose(&inventory, ask, seed, warm, &mut Ranker::built_in());
+                let anew = choose(&inventory, ask, seed, &mut cold, &mut Ranker::built_in());
+                prop_assert_eq!(known, anew);
+            }
+        }
+    }
+
+    #[test]
     fn a_replay_over_the_written_snapshot_is_bit_for_bit_the_same(
         hosts in hosts(), pools in pools(), asks in asks(), seed: u64,
     ) {

@@ -34,7 +34,7 @@ pub(crate) struct Catalog {
 }
 
 /// Who shows a token, by its hash. It is read for every request, as a token may be taken away at any time and by another process; but
-/// one read answers all requests that came before it began.
+/// one read of a database that this server has for itself answers all requests that came before it began.
 #[derive(Default)]
 pub(crate) struct Callers {
     /// Those who wait for the next read of a token; an entry is there while one is under way.
@@ -77,12 +77,33 @@ impl Callers {
 
 /// Reads a token until nobody waits for it any more. Whoever is not answered, because the read failed, reads for himself and sees why.
 async fn read_callers(watch: Arc<Watch>, reader: Reader, hash: Vec<u8>) {
+    let mut reading = Reading {
+        watch: Arc::clone(&watch),
+        hash: hash.clone(),
+        is_done: false,
+    };
     while let Some(those) = watch.catalog().callers.take(&hash) {
         if let Ok(known) = caller_of(&reader, &hash).await {
             for tell in those {
                 // He may have gone.
                 let _ = tell.send(known.clone());
             }
+        }
+    }
+    reading.is_done = true;
+}
+
+/// A task that reads. When it ends before its time, those who wait read for themselves, and whoever comes next begins anew.
+struct Reading {
+    watch: Arc<Watch>,
+    hash: Vec<u8>,
+    is_done: bool,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.watch.catalog().callers.waiting.lock().remove(&self.hash);
         }
     }
 }
@@ -267,6 +288,10 @@ impl Services {
 
     /// Who shows a token with this hash.
     pub(crate) async fn caller_row(&self, hash: &[u8]) -> Result<Option<Caller>, StoreError> {
+        // A connection to another machine can fall silent: whoever waited for its read would wait with it, and all who come behind.
+        if self.store().is_shared() {
+            return caller_of(&self.read(), hash).await;
+        }
         let (told, is_first) = self.catalog().callers.join(hash);
         if is_first {
             tokio::spawn(read_callers(self.shared_watch(), self.read(), hash.to_vec()));

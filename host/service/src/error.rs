@@ -204,7 +204,6 @@ impl ServiceError {
         }
     }
 
-    /// An error of the store in the words of a caller. `attempt` completes "could not …".
     /// The same of a part of the body, with its field under `place`.
     pub(crate) fn within(self, place: &str) -> Self {
         match self {
@@ -217,6 +216,7 @@ impl ServiceError {
         }
     }
 
+    /// An error of the store in the words of a caller. `attempt` completes "could not …".
     pub(crate) fn from_store(attempt: &'static str, error: StoreError) -> Self {
         match error {
             StoreError::Refused(refused) => Self::from_refusal(refused),

@@ -151,6 +151,16 @@ async fn many_at_once_are_refused_with_the_place_of_the_field() {
     };
     let one = |text: &str| cloud.new_instance(text);
     assert_eq!(field_of(Vec::new()).await, "/instances");
+    let nowhere = NewInstances {
+        zone: velum_model::Id::from_uuid(uuid::Uuid::from_u128(1)),
+        instances: vec![one("a")],
+        all_or_nothing: false,
+    };
+    let refused = services.instance_create_batch(caller, nowhere, None).await;
+    assert!(
+        matches!(&refused, Err(ServiceError::Invalid { field, .. }) if field == "/zone_id"),
+        "{refused:?}"
+    );
     let too_many = (0..=BATCH_MAX).map(|n| one(&format!("vm-{n}"))).collect();
     assert_eq!(field_of(too_many).await, "/instances");
     assert_eq!(

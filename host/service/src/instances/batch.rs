@@ -69,8 +69,12 @@ impl Services {
         new: NewInstances,
         keyed: Option<Keyed<Batch>>,
     ) -> Result<Answered<Batch>, ServiceError> {
+        // Not left to the commit as with one: many would claim what there may be only once.
+        if let Some(answer) = self.known(keyed.as_ref()).await? {
+            return Ok(Answered::Replayed(answer));
+        }
         match self.create_batch(caller, new, keyed.as_ref()).await {
-            // As with one.
+            // The same request may have been under way.
             Err(error) => match self.known(keyed.as_ref()).await? {
                 Some(answer) => Ok(Answered::Replayed(answer)),
                 None => Err(error),
@@ -88,12 +92,19 @@ impl Services {
         check(&new)?;
         let all_or_nothing = new.all_or_nothing;
         let zone = new.zone;
-        let grounds = new.instances.into_iter().enumerate().map(|(n, new)| async move {
+        self.zone_named(caller, zone, "/zone_id").await?;
+        let read = |(n, new): (usize, NewInstance)| async move {
             let ground = self.ground_of(caller, &new).await;
             let ground = ground.map_err(|error| error.within(&format!("/instances/{n}")))?;
             Ok::<_, ServiceError>(Wanted { new, ground })
-        });
-        let wanted: Vec<Wanted> = try_join_all(grounds).await?;
+        };
+        // The first reads what the others then find in the catalog.
+        let mut all = new.instances.into_iter().enumerate();
+        let mut wanted = Vec::with_capacity(all.len());
+        if let Some(first) = all.next() {
+            wanted.push(read(first).await?);
+        }
+        wanted.extend(try_join_all(all.map(read)).await?);
         let planner = self.planner(zone).await?;
         for _ in 0..PLANS {
             let made = self.plan_batch(caller, &planner, &wanted).await?;

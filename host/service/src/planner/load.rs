@@ -9,7 +9,7 @@ use velum_model::{
     plugin::{Policy, PolicyShadow},
     tenancy::Scope,
 };
-use velum_placement::{RunClaim, VolumeClaim};
+use velum_placement::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim};
 use velum_store::{
     ClusterFilter, InstanceFilter, NicFilter, PolicyFilter, Reader, StoreError, VolumeFilter, ZoneInventory,
 };
@@ -91,4 +91,26 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreErr
         policies,
         shadows,
     })
+}
+
+/// Rows as updates, those that others point to first.
+pub(super) fn inventory_of(clusters: &[Cluster], rows: &ZoneInventory) -> Vec<Update> {
+    let clusters = clusters.iter().map(|cluster| Update::Cluster {
+        id: cluster.id,
+        cpu: cluster.cpu_overcommit,
+        memory: cluster.memory_overcommit,
+    });
+    let hosts = rows
+        .hosts
+        .iter()
+        .map(|host| Update::Host(Box::new(HostRow::from(host))));
+    let pools = rows
+        .pools
+        .iter()
+        .map(|pool| Update::Pool(Box::new(PoolRow::from(pool))));
+    let layers = rows
+        .layers
+        .iter()
+        .map(|layer| Update::Layer(LayerClaim::from(layer)));
+    clusters.chain(hosts).chain(pools).chain(layers).collect()
 }

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 use velum_model::{Timestamp, id::*, infrastructure::IpRangeUse, plugin::Fallback};
 use velum_placement::{
-    AddressBook, Circumstances, Detail, DiskAsk, HostRow, Inventory, LayerClaim, NoAddress, Outcome, Placer,
-    PoolChoice, PoolRow, Positions, RunClaim, TemplateAsk, Update, VolumeClaim, Wanted, choose_pool, explain,
+    AddressBook, Circumstances, Detail, DiskAsk, Inventory, LayerClaim, NoAddress, Outcome, Placer,
+    PoolChoice, Positions, RunClaim, TemplateAsk, Update, VolumeClaim, Wanted, choose_pool, explain,
     pool_refusals,
 };
 use velum_store::Table;
@@ -16,7 +16,7 @@ use super::{
     DiskIds, NoPlan, Plan, PlanAsk, PlannerParts, VolumePlan,
     digest::{News, Note},
     inbox::{Inbox, Order, Work},
-    load::Loaded,
+    load::{Loaded, inventory_of},
     policy::Policies,
     watching::{Seen, Watching},
 };
@@ -212,7 +212,7 @@ impl State {
     // === loading ===
 
     fn replace(&mut self, loaded: Loaded) {
-        self.inventory = Inventory::default();
+        self.inventory = Inventory::in_place_of(&self.inventory);
         self.placer = Placer::default();
         self.addresses = AddressBook::default();
         self.nics.clear();
@@ -475,29 +475,4 @@ fn claims_of(template: Option<TemplateAsk>, ids: DiskIds, pool: PoolChoice) -> V
         }));
     }
     claims
-}
-
-/// Rows as updates, those that others point to first.
-fn inventory_of(
-    clusters: &[velum_model::infrastructure::Cluster],
-    rows: &velum_store::ZoneInventory,
-) -> Vec<Update> {
-    let clusters = clusters.iter().map(|cluster| Update::Cluster {
-        id: cluster.id,
-        cpu: cluster.cpu_overcommit,
-        memory: cluster.memory_overcommit,
-    });
-    let hosts = rows
-        .hosts
-        .iter()
-        .map(|host| Update::Host(Box::new(HostRow::from(host))));
-    let pools = rows
-        .pools
-        .iter()
-        .map(|pool| Update::Pool(Box::new(PoolRow::from(pool))));
-    let layers = rows
-        .layers
-        .iter()
-        .map(|layer| Update::Layer(LayerClaim::from(layer)));
-    clusters.chain(hosts).chain(pools).chain(layers).collect()
 }

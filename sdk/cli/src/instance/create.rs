@@ -114,9 +114,12 @@ async fn many(
     })?;
     session.say(&format!("{} accepted, {} refused", made.accepted, made.refused));
     if wait.wait {
+        let mut first = Ok(());
         for operation in made.items.iter().filter_map(|item| item.operation_id) {
-            finish(session, operation).await?;
+            let ended = finish(session, operation).await.map(drop);
+            first = first.and(ended);
         }
+        first?;
     }
     if made.refused > 0 {
         Err(Failure::NoRoom)
