@@ -36,12 +36,6 @@ impl RowMask {
             .is_some_and(|bits| bits & (1 << (row % 64)) != 0)
     }
 
-    /// Whether no row is in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.words.iter().all(|&bits| bits == 0)
-    }
-
     /// How many rows are in it.
     #[must_use]
     pub fn count(&self) -> u32 {

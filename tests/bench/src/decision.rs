@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Instant};
 use anyhow::Context as _;
 use uuid::Uuid;
 use velum_model::{
-    Id, Name,
+    ComputeHostId, Id, Name,
     infrastructure::{HostState, Intent, PoolScope},
     plugin::{Digest, Fallback},
     port::placement::{PlacementPolicy, PolicyAsk, registry},
@@ -81,6 +81,16 @@ fn ask(number: u32) -> anyhow::Result<Ask> {
     })
 }
 
+fn claim(number: u32, ask: &Ask, host: ComputeHostId) -> Update {
+    Update::Run(RunClaim {
+        run: id(7, number),
+        host,
+        project: ask.project,
+        vcpus: ask.vcpus.get(),
+        memory_mib: ask.memory.get(),
+    })
+}
+
 /// Microseconds of one decision that knows nothing of those before, the median of `decisions`, each with its claim applied before the next, and where each
 /// went.
 ///
@@ -110,20 +120,13 @@ pub fn decide(
             anyhow::anyhow!("decision {number} found no place: {:?}", outcome.policy.failed)
         })?;
         places.push(choice.host.uuid());
-        inventory.apply(Update::Run(RunClaim {
-            run: id(7, number),
-            host: choice.host,
-            project: ask.project,
-            vcpus: ask.vcpus.get(),
-            memory_mib: ask.memory.get(),
-        }));
+        inventory.apply(claim(number, &ask, choice.host));
         // The first one loads the whole zone into the policy.
         if number > 0 {
             took.push(micros);
         }
     }
-    took.sort_by(f64::total_cmp);
-    Ok((took.get(took.len() / 2).copied().unwrap_or_default(), places))
+    Ok((median(took), places))
 }
 
 /// Microseconds of scoring all of so many compute hosts once, the median of `times`.
@@ -170,13 +173,7 @@ pub fn kept(hosts: u32, decisions: u32) -> anyhow::Result<f64> {
         let rankers = (&mut ranker, &mut pools);
         let outcome = placer.choose(&inventory, &ask, u64::from(number), rankers, Wanted::LEAST);
         let choice = outcome.choice.context("it finds a place")?;
-        inventory.apply(Update::Run(RunClaim {
-            run: id(7, number),
-            host: choice.host,
-            project: ask.project,
-            vcpus: ask.vcpus.get(),
-            memory_mib: ask.memory.get(),
-        }));
+        inventory.apply(claim(number, &ask, choice.host));
         if let Some(gone) = number.checked_sub(hosts / 10) {
             inventory.apply(Update::RunGone(id(7, gone)));
         }

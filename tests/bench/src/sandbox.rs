@@ -16,6 +16,8 @@ use velum_model::{
 };
 use velum_runtime::{Limits, Runtime, RuntimeOptions};
 
+use crate::clients::median;
+
 struct Wall(Instant);
 impl Clock for Wall {
     fn now(&self) -> Timestamp {
@@ -96,8 +98,7 @@ pub async fn describe_micros(runtime: &Runtime, built: &Built, calls: u32) -> an
         driver.describe().await?;
         took.push(began.elapsed().as_secs_f64() * 1e6);
     }
-    took.sort_by(f64::total_cmp);
-    Ok(took.get(took.len() / 2).copied().unwrap_or_default())
+    Ok(median(took))
 }
 
 /// Microseconds until a fresh instance of a policy is configured and can be asked, the median.
@@ -117,6 +118,5 @@ pub fn instance_micros(
         took.push(began.elapsed().as_secs_f64() * 1e6);
         drop(policy);
     }
-    took.sort_by(f64::total_cmp);
-    Ok(took.get(took.len() / 2).copied().unwrap_or_default())
+    Ok(median(took))
 }

@@ -2,17 +2,11 @@
 //! Accepted means 202: instance, claims, addresses, volume, operation and decision are durable. The operations run at
 //! the same time, against the simulated far side.
 
-use std::{
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
+use velum_bench::clients::{ask, median};
 use velum_support::{Aim, CloudOptions, Report, TestCloud, World, WorldOptions};
 
 /// Accepts per second.
@@ -76,11 +70,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let rss = cloud.velumd.resident_bytes()?;
     let violations = cloud.violations().await?;
-    let median = |of: fn(&Round) -> f64| {
-        let mut values: Vec<f64> = rounds.iter().map(of).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or_default()
-    };
+    let median = |of: fn(&Round) -> f64| median(rounds.iter().map(of).collect());
     let spread: Vec<f64> = rounds.iter().map(|r| r.rate.round()).collect();
     Ok(
         Report::new("accept", median(|r| r.rate), "instances/s", Aim::AtLeast(500.0))
@@ -105,44 +95,22 @@ async fn accept(
     round: u32,
 ) -> anyhow::Result<Round> {
     let before = counters(cloud).await?;
-    let next = Arc::new(AtomicU64::new(0));
-    let began = Instant::now();
-    let mut clients = Vec::new();
-    for _ in 0..arguments.clients {
-        let (client, world, next) = (cloud.client()?, Arc::clone(world), Arc::clone(&next));
-        let wanted = arguments.instances;
-        clients.push(tokio::spawn(async move {
-            let mut took = Vec::new();
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= wanted {
-                    return anyhow::Ok(took);
-                }
-                let began = Instant::now();
-                client
-                    .instances()
-                    .create(&world.instance(&format!("r{round}-i{number}")))
-                    .await?;
-                took.push(began.elapsed());
-            }
-        }));
-    }
-    let mut took = Vec::new();
-    for client in clients {
-        took.extend(client.await??);
-    }
-    let elapsed = began.elapsed().as_secs_f64();
+    let clients: anyhow::Result<Vec<_>> = (0..arguments.clients).map(|_| cloud.client()).collect();
+    let world = Arc::clone(world);
+    let seen = ask(&clients?, arguments.instances, move |client, number| {
+        let body = world.instance(&format!("r{round}-i{number}"));
+        async move {
+            client.instances().create(&body).await?;
+            Ok(())
+        }
+    })
+    .await?;
     let after = counters(cloud).await?;
-    took.sort_unstable();
-    let at = |share: f64| {
-        let index = ((took.len() as f64 * share) as usize).min(took.len().saturating_sub(1));
-        took.get(index).map_or(0.0, |d| d.as_secs_f64() * 1000.0)
-    };
     let transactions = (after.transactions - before.transactions).max(1.0);
     Ok(Round {
-        rate: took.len() as f64 / elapsed,
-        p50_ms: at(0.5),
-        p99_ms: at(0.99),
+        rate: seen.rate(),
+        p50_ms: seen.at(0.5),
+        p99_ms: seen.at(0.99),
         statements: (after.statements - before.statements) / transactions,
         batch: (after.commits - before.commits) / transactions,
     })
