@@ -139,7 +139,8 @@ pub struct RefusalCount {
     pub hosts: u32,
 }
 
-/// Why a guest is where it is. Stored with the claim; refused asks of a dry run or a 409 are answered, not stored.
+/// Why a guest is where it is, or why nowhere. Stored with the claim, or alone when there is none; a dry run's is answered and not
+/// stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Its id.

@@ -1,6 +1,6 @@
 //! Instants, and the clock that is the only source of them.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,16 @@ impl fmt::Display for Timestamp {
             Ok(instant) => fmt::Display::fmt(&instant, f),
             Err(_) => write!(f, "@{}us", self.0),
         }
+    }
+}
+
+/// As it is displayed, or any other instant in RFC 3339; what is finer than a microsecond is cut off.
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let instant: jiff::Timestamp = text.parse()?;
+        Ok(Self(instant.as_microsecond()))
     }
 }
 

@@ -78,10 +78,11 @@ pub struct Snapshot {
 
 impl Inventory {
     /// An empty one in the place of `before`: its epochs go on, so that nobody who followed that one takes this one's for what it
-    /// knows already.
+    /// knows already. They are at least `at_least`: a clock's microseconds there, of which there are more than updates, keep the
+    /// epochs of a zone apart whoever counted them.
     #[must_use]
-    pub fn in_place_of(before: &Self) -> Self {
-        let epoch = before.epoch + 1;
+    pub fn in_place_of(before: &Self, at_least: u64) -> Self {
+        let epoch = at_least.max(before.epoch + 1);
         Self {
             epoch,
             changed: Changed {
@@ -92,6 +93,18 @@ impl Inventory {
             },
             ..Self::default()
         }
+    }
+
+    /// The same inventory under an epoch that is at least `at_least`: nobody who followed another knows anything of it.
+    pub(crate) fn under_epoch(mut self, at_least: u64) -> Self {
+        self.epoch = self.epoch.max(at_least);
+        self.changed = Changed {
+            forgotten: self.epoch,
+            pools_remade: self.epoch,
+            rows_at_most: self.changed.rows_at_most,
+            ..Changed::default()
+        };
+        self
     }
 
     /// The epoch: how many updates changed something.
@@ -465,13 +478,7 @@ impl Inventory {
             inventory.claim_layer(layer);
         }
         inventory.epoch = snapshot.epoch;
-        inventory.changed = Changed {
-            forgotten: snapshot.epoch,
-            pools_remade: snapshot.epoch,
-            rows_at_most: inventory.changed.rows_at_most,
-            ..Changed::default()
-        };
-        inventory
+        inventory.under_epoch(snapshot.epoch)
     }
 }
 

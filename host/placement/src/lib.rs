@@ -9,17 +9,22 @@
 //!              │
 //!           choose ─▶ explain ─▶ Decision
 //! ```
-//! The same inventory, ask, seed and policy give the same decision, bit for bit ([`replay`]), whatever was kept before.
+//! The same inventory, ask, seed and policy give the same decision, bit for bit ([`replay`]), whatever was kept before. What an
+//! inventory was is kept in [`Part`]s, so that a decision can be looked at again ([`look`]), made again, and given to another
+//! policy ([`Evaluation`]).
 
 mod addresses;
 mod ask;
 mod builtin;
 mod candidates;
 mod choose;
+mod evaluate;
 mod explain;
 mod filter;
+mod history;
 mod hosts;
 mod inventory;
+mod look;
 mod placer;
 mod pools;
 mod ranker;
@@ -32,9 +37,12 @@ mod update;
 pub use addresses::{AddressBook, NoAddress, Positions};
 pub use ask::{Ask, DiskAsk, TemplateAsk};
 pub use choose::{Choice, Outcome, PoolChoice, PoolOutcome, choose, choose_pool};
+pub use evaluate::{Evaluation, Move, Packing, Tally};
 pub use explain::{AskRecord, Circumstances, Detail, explain, pool_refusals};
 pub use filter::{FILTER_VERSION, Filtered, filter};
+pub use history::{HISTORY_FORMAT, Part, Unreadable};
 pub use inventory::{Inventory, Snapshot};
+pub use look::{Candidate, Says, look};
 pub use placer::{Placer, Wanted};
 pub use ranker::{PolicyLabel, Ranker, Verdict};
 pub use replay::{Difference, replay};

@@ -359,7 +359,8 @@ pub(crate) fn facts(
         .collect()
 }
 
-fn cached(inventory: &Inventory, question: Question<'_>, rows: &[Row]) -> Vec<(Row, u32)> {
+/// Rows that reach a pool with the template, each with 1.
+pub(crate) fn cached(inventory: &Inventory, question: Question<'_>, rows: &[Row]) -> Vec<(Row, u32)> {
     let Some(template) = question.template() else {
         return Vec::new();
     };

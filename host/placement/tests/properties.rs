@@ -236,7 +236,7 @@ proptest! {
                 let _ = choose(&before, ask, seed, warm, &mut Ranker::built_in());
             }
         }
-        let mut inventory = Inventory::in_place_of(&before);
+        let mut inventory = Inventory::in_place_of(&before, 0);
         prop_assert!(inventory.epoch() > before.epoch());
         for host in &others {
             inventory.apply(Update::Host(Box::new(host.clone())));

@@ -86,6 +86,7 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
         ids: ids.clone(),
         watch: watch.clone(),
         settings: plugins::settings(config),
+        histories: database::histories(config, &data, &store),
     })
     .await
     .context("could not read the inventory")?;
@@ -226,6 +227,27 @@ async fn alarm(store: Store) {
     }
 }
 
+/// How often what planners told is written down: a crash takes that much of what could be looked at again.
+const REMEMBER_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is begun from the oldest decision again: those that instances let go of since lie behind.
+const FROM_THE_OLDEST: u32 = 3600;
+
+/// Writes down what zones were, and forgets what is old.
+async fn remember(services: Services) {
+    let mut ticks = tokio::time::interval(REMEMBER_EVERY);
+    let mut rest = 0;
+    loop {
+        ticks.tick().await;
+        services.keep_histories().await;
+        if rest > 0 {
+            rest -= 1;
+        } else if !services.forget_decisions().await {
+            rest = FROM_THE_OLDEST;
+        }
+    }
+}
+
 /// Shows the counters of the writer and of plugins as metrics.
 async fn count(store: Store, services: Services) {
     let mut ticks = tokio::time::interval(COUNT_EVERY);
@@ -254,6 +276,8 @@ struct Work {
     follow: Option<JoinHandle<()>>,
     alarm: JoinHandle<()>,
     policies: JoinHandle<()>,
+    decisions: JoinHandle<()>,
+    services: Services,
 }
 
 impl Work {
@@ -289,6 +313,8 @@ impl Work {
                 let services = services.clone();
                 tokio::spawn(async move { services.watch_policies().await })
             },
+            decisions: tokio::spawn(remember(services.clone())),
+            services: services.clone(),
         }
     }
 
@@ -300,6 +326,8 @@ impl Work {
         self.follow.iter().for_each(JoinHandle::abort);
         self.alarm.abort();
         self.policies.abort();
+        self.decisions.abort();
+        self.services.keep_histories().await;
         // What does not end in time goes on at the next start: that is what the journal is for.
         let _ = tokio::time::timeout(Duration::from_millis(grace_ms), self.engine).await;
     }

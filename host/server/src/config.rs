@@ -22,6 +22,7 @@ pub struct Config {
     pub database: String,
     pub plugins: Plugins,
     pub policies: Policies,
+    pub decisions: Decisions,
     pub lease: Lease,
     pub log: Log,
     pub operations: Operations,
@@ -55,6 +56,13 @@ pub struct Policies {
     pub probation_asks: u64,
     pub failures_permille: u64,
     pub refusals_permille: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decisions {
+    pub keep_ms: u64,
+    pub history_mib: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -166,6 +174,14 @@ impl Config {
             "orphans.every_ms must be at least 100"
         );
         anyhow::ensure!(self.orphans.at_once > 0, "orphans.at_once must be at least 1");
+        anyhow::ensure!(
+            (60_000..=315_360_000_000).contains(&self.decisions.keep_ms),
+            "decisions.keep_ms must be between 60000 and 315360000000"
+        );
+        anyhow::ensure!(
+            self.decisions.history_mib <= 16_777_216,
+            "decisions.history_mib must be at most 16777216"
+        );
         self.check_plugins()
     }
 

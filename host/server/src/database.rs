@@ -5,7 +5,7 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 use anyhow::Context;
 use tokio::time::Instant;
 use velum_model::{ShardId, chance::Ids, time::Clock};
-use velum_store::{Store, StoreError, StoreOptions, Trouble};
+use velum_store::{Histories, Store, StoreError, StoreOptions, Trouble};
 
 use crate::{config::Config, data::Data, observer::Listeners};
 
@@ -64,6 +64,16 @@ pub async fn open(
         tracing::error!(table = difference.table, row = %difference.id, problem = %difference.problem, "the books are wrong");
     }
     Ok((store, shards))
+}
+
+/// Where the histories of zones are kept: beside a database of this server's own, else where each of them finds them.
+pub fn histories(config: &Config, data: &Data, store: &Store) -> Histories {
+    let bytes = config.decisions.history_mib << 20;
+    match (bytes, store.can_be_shared()) {
+        (0, _) => Histories::nowhere(),
+        (bytes, true) => Histories::in_rows(store, bytes),
+        (bytes, false) => Histories::in_files(data.join("history"), bytes),
+    }
 }
 
 /// Takes the shards: at once what this server held before, for whoever holds its data directory is the only one of its name;

@@ -33,6 +33,7 @@ pub fn settings(config: &Config) -> Settings {
             failures_permille: of.failures_permille,
             refusals_permille: of.refusals_permille,
         },
+        decisions_kept_ms: config.decisions.keep_ms,
     }
 }
 

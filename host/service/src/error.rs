@@ -81,7 +81,7 @@ pub enum ServiceError {
         /// What was offered.
         got: u64,
     },
-    /// No compute host takes the instance: 409 `no-capacity`. The decision was not stored.
+    /// No compute host takes the instance: 409 `no-capacity`.
     #[error("no compute host can take the instance")]
     NoCapacity {
         /// Every refusal, counted by reason.

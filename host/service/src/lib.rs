@@ -13,9 +13,11 @@
 mod catalog;
 mod clusters;
 mod compute_hosts;
+mod decisions;
 mod desk;
 mod error;
 mod follow;
+mod history;
 mod image_stores;
 mod instances;
 mod ip_ranges;
@@ -43,6 +45,7 @@ mod zones;
 
 pub use clusters::{ChangeCluster, NewCluster};
 pub use compute_hosts::{ChangeComputeHost, NewComputeHost};
+pub use decisions::{EVALUATED_MAX, EVALUATION_MS, Evaluated, NewEvaluation, OtherPolicy, Replayed, Sample};
 pub use error::{LEASE_S, ServiceError};
 pub use image_stores::NewImageStore;
 pub use instances::{BATCH_MAX, Batch, InstanceDetail, NICS_MAX, NewInstance, NewInstances, NewNic, Why};
@@ -64,6 +67,7 @@ pub use settings::{Probation, Settings, Unsigned};
 pub use storage_pools::{ChangeStoragePool, NewStoragePool};
 pub use templates::{CHUNK_MAX, NewTemplate, Upload};
 pub use velum_operation::parked::Verb as OperatorVerb;
+pub use velum_placement::{Candidate, Move, Outcome, Packing, Says, Tally};
 pub use velum_store::{
     ClusterFilter, ComputeHostFilter, ComputeOfferingFilter, DecisionFilter, DiskOfferingFilter, EventCursor,
     EventCursorError, EventFilter, ImageStoreFilter, InstanceFilter, IpAddressFilter, IpRangeFilter,

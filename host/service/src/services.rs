@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::RwLock;
-use tokio::sync::{broadcast, mpsc};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 use uuid::Uuid;
 use velum_model::{
     Id, Timestamp,
     chance::{self, Ids},
-    id::{RunId, ShardId, ZoneId},
+    id::{DecisionId, RunId, ShardId, ZoneId},
     net::Mac,
     operation::Event,
     page::Page,
@@ -26,13 +26,15 @@ use velum_model::{
     tenancy::Caller,
     time::Clock,
 };
-use velum_store::{Reader, Store, ZoneFilter};
+use velum_store::{Histories, Reader, Store, ZoneFilter};
 
 use crate::{
     catalog::Catalog,
     compute_hosts::PrivateAddresses,
+    decisions::Looks,
     desk::Desk,
     error::ServiceError,
+    history::{Keeping, Line},
     planner::{MISFITS, Misfit, Planner, PlannerParts},
     settings::Settings,
     watch::Watch,
@@ -58,6 +60,8 @@ pub struct Parts {
     pub watch: Arc<Watch>,
     /// What the operator decided.
     pub settings: Settings,
+    /// Where it is kept what zones were.
+    pub histories: Histories,
 }
 
 /// The use cases. Cheap to clone.
@@ -81,6 +85,14 @@ struct Inner {
     desk: Arc<Desk>,
     /// New versions of policies that do not do: told by the planners, taken back by [`Services::watch_policies`].
     misfits: (mpsc::Sender<Misfit>, tokio::sync::Mutex<mpsc::Receiver<Misfit>>),
+    /// What planners tell of their zones.
+    keeping: Keeping,
+    /// Decisions that were looked at lately.
+    looks: Looks,
+    /// Evaluations of policies are made one at a time: each takes a processor.
+    evaluating: Semaphore,
+    /// Up to where old decisions were forgotten.
+    forgotten: Mutex<Option<DecisionId>>,
 }
 
 /// The planner of a zone, good for as long as its shard is owned under the epoch under which it was loaded.
@@ -100,6 +112,7 @@ impl Services {
         let (plugins, clock) = (Arc::clone(&parts.plugins), Arc::clone(&parts.clock));
         let desk = Desk::new(plugins, clock, parts.ids.uuid());
         let (tell, told) = mpsc::channel(MISFITS);
+        let keeping = Keeping::new(parts.histories.clone());
         let services = Self {
             inner: Arc::new(Inner {
                 desk,
@@ -110,6 +123,10 @@ impl Services {
                 starting: tokio::sync::Mutex::new(()),
                 mac_numbers: AtomicU32::new(0),
                 private_addresses: PrivateAddresses::default(),
+                keeping,
+                looks: Looks::default(),
+                evaluating: Semaphore::new(1),
+                forgotten: Mutex::default(),
             }),
         };
         services.reload().await?;
@@ -125,6 +142,7 @@ impl Services {
         self.inner.planners.write().retain(|zone, planned| {
             let is_owned = shards.contains(&(planned.shard, planned.epoch));
             if !is_owned {
+                self.inner.keeping.forget(*zone);
                 self.inner.parts.watch.leave(*zone, &planned.planner.inbox());
             }
             is_owned
@@ -242,7 +260,9 @@ impl Services {
         let row = row.ok_or_else(|| ServiceError::not_found("zone", zone))?;
         // Read after it is owned: whatever an earlier owner still commits is refused from then on.
         let (shard, epoch) = self.fence(row.shard)?;
+        let line = Arc::new(Line::new(self.inner.parts.histories.are_kept()));
         let parts = PlannerParts {
+            line: Arc::clone(&line),
             plugins: Arc::clone(&self.inner.parts.plugins),
             clock: Arc::clone(&self.inner.parts.clock),
             ids: Arc::clone(&self.inner.parts.ids),
@@ -256,6 +276,7 @@ impl Services {
         })?;
         let planner = Arc::new(planner);
         self.inner.parts.watch.join(zone, planner.inbox());
+        self.inner.keeping.follow(zone, line, &planner.inbox());
         self.load(&planner).await?;
         let planned = Planned {
             planner: Arc::clone(&planner),
@@ -276,7 +297,12 @@ impl Services {
     }
 
     pub(crate) async fn load(&self, planner: &Planner) -> Result<(), ServiceError> {
-        let loaded = planner.load(&self.read()).await;
+        // Beyond every epoch that was told of, whatever the clock of whoever told it.
+        let reach = self.inner.parts.histories.reach(planner.zone()).await;
+        let reach = reach.map_err(|error| ServiceError::from_store("read the zone's history", error))?;
+        let now = u64::try_from(self.now().micros()).unwrap_or(0);
+        let first_epoch = reach.map_or(now, |(_, last)| now.max(last + 1));
+        let loaded = planner.load(&self.read(), first_epoch).await;
         loaded.map_err(|error| ServiceError::from_store("read the zone's inventory", error))
     }
 
@@ -289,6 +315,7 @@ impl Services {
 
     /// Ends the planner of a zone that is gone.
     pub(crate) fn forget_zone(&self, zone: ZoneId) {
+        self.inner.keeping.forget(zone);
         if let Some(planned) = self.inner.planners.write().remove(&zone) {
             self.inner.parts.watch.leave(zone, &planned.planner.inbox());
         }
@@ -328,6 +355,26 @@ impl Services {
 
     pub(crate) fn desk(&self) -> &Desk {
         &self.inner.desk
+    }
+
+    pub(crate) fn keeping(&self) -> &Keeping {
+        &self.inner.keeping
+    }
+
+    pub(crate) fn evaluating(&self) -> &Semaphore {
+        &self.inner.evaluating
+    }
+
+    pub(crate) fn forgotten(&self) -> &Mutex<Option<DecisionId>> {
+        &self.inner.forgotten
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.parts.clock
+    }
+
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.inner.looks
     }
 
     pub(crate) fn settings(&self) -> &Settings {

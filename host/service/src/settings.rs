@@ -35,11 +35,26 @@ impl Default for Probation {
     }
 }
 
+/// For how long a decision is kept unless told otherwise, milliseconds. As in `config/default.toml`, where the reason is.
+const DECISIONS_KEPT_MS: u64 = 2_592_000_000;
+
 /// What an operator decides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What is done with what nobody signed.
     pub unsigned: Unsigned,
     /// How new versions of policies are watched.
     pub probation: Probation,
+    /// For how long a decision is kept that no instance needs any more, milliseconds.
+    pub decisions_kept_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            unsigned: Unsigned::default(),
+            probation: Probation::default(),
+            decisions_kept_ms: DECISIONS_KEPT_MS,
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 use velum_model::{
+    Timestamp,
     id::*,
     infrastructure::{HostState, Intent},
     instance::InstanceState,
@@ -206,6 +207,12 @@ filters! {
         zone: ZoneId,
         /// For one instance.
         instance: InstanceId,
+        /// That found a place, or that did not.
+        placed: bool,
+        /// Not before this moment.
+        since: Timestamp,
+        /// Before this moment.
+        until: Timestamp,
     }
     /// Of what no row owns.
     OrphanFilter {

@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
+use uuid::Uuid;
 use velum_model::{ShardId, tenancy::Scope};
 
 use crate::{
     commit::{Refused, StoreError},
     db::{Row, Statement, Value, failed},
     encode::hex,
-    sql::guard::EXPIRE_KEYS,
+    sql::guard::{EXPIRE_KEYS, FORGET_DECISIONS},
     sql::orphans::EXPIRE_TOMBSTONES,
     sql::rest::{EPOCHS_NOW, EXPIRE_MARKS, FORGET_BLOB, INSERT_TOKEN, KEEP_BLOB, RELEASE, RENEW, TAKE_OVER},
     writer::{
@@ -100,6 +101,12 @@ impl Writer {
         }
         let refused = lost.map(|(shard, epoch)| Refused::Fenced { shard, epoch });
         refused.map_or(Ok(()), |refused| Err(refused.into()))
+    }
+
+    /// Forgets the decisions between two ids that no instance needs, the first id left out.
+    pub(crate) async fn forget_decisions(&mut self, (after, last): (Uuid, Uuid)) -> Result<(), StoreError> {
+        let ids = [Value::from(after), Value::from(last)];
+        self.once(&FORGET_DECISIONS, &ids).await.map(drop)
     }
 
     /// Gives shards to whoever wants them. Nothing is begun under their epochs any more; what was on its way to the

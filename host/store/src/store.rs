@@ -13,19 +13,19 @@ use tokio::sync::{
     oneshot, watch,
 };
 use uuid::Uuid;
-use velum_model::{chance::Ids, id::*, plugin::Digest, tenancy::Scope, time::Clock};
+use velum_model::{Timestamp, chance::Ids, id::*, plugin::Digest, tenancy::Scope, time::Clock};
 
 use crate::{
     commit::{Commit, Committed, Refused, StoreError, StoredAnswer},
     counts::StoreCounts,
     db::{Asking, Database, Engine, Simulated, Simulation, Value, failed},
-    encode::hex,
+    encode::{first_id_of, hex},
     epochs::Epochs,
     keeper::Owners,
     lease::LOOK,
     migrate::migrate,
     reader::Reader,
-    sql::guard::KNOWN_KEYS,
+    sql::guard::{EXPIRED_DECISIONS, KNOWN_KEYS},
     sql::rest::{BLOB, HAS_BLOB, SHARDS_HELD},
     told::Observer,
     writer::{BATCH, BlobWrite, Counters, Message, NewToken, QUEUE, Waiting, Writer, read_answer},
@@ -342,6 +342,26 @@ impl Store {
         let values = [Value::from(digest.as_str())];
         let rows = self.reader.database.fetch(&HAS_BLOB, &values).await?;
         Ok(!rows.is_empty())
+    }
+
+    /// Forgets some of the decisions that were made before a moment, from `after` on: all but those that an instance was last
+    /// placed by. Answers from where to go on; none when that was all.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn forget_decisions(
+        &self,
+        before: Timestamp,
+        after: Option<DecisionId>,
+    ) -> Result<Option<DecisionId>, StoreError> {
+        let after = after.map_or(Uuid::nil(), Id::uuid);
+        let bounds = [Value::from(after), Value::from(first_id_of(before))];
+        let rows = self.reader.database.fetch(&EXPIRED_DECISIONS, &bounds).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let last: Uuid = row.only("decision", "id")?;
+        self.ask(|answer| Message::Decisions((after, last), answer))
+            .await??;
+        Ok(Some(Id::from_uuid(last)))
     }
 
     /// The epoch under which this server owns a shard.

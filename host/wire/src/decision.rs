@@ -1,5 +1,7 @@
 //! Decisions: why a guest is where it is, or why nowhere.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -99,4 +101,95 @@ pub struct DecisionView {
     /// When.
     #[schema(format = DateTime)]
     pub at: String,
+}
+
+/// What was said of a compute host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It could have been chosen: it has a score.
+    Ranked,
+    /// A filter, the policy or the want of a pool refused it.
+    Refused,
+    /// It was not among those that the policy was shown.
+    NotShown,
+}
+
+/// A compute host as a decision saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CandidateView {
+    /// The compute host.
+    pub compute_host_id: Uuid,
+    /// Its name; null when it is gone.
+    pub compute_host_name: Option<String>,
+    /// What was said of it.
+    pub verdict: Verdict,
+    /// Its score; higher is better.
+    pub score: Option<u32>,
+    /// Why it was refused. Stable: `memory`, `vcpus`, `tag:ssd`, `policy:7`, …
+    pub reason: Option<String>,
+    /// The same in words.
+    pub words: Option<String>,
+    /// vCPUs that could still be promised there.
+    pub free_vcpus: u64,
+    /// vCPUs that may be promised there in all.
+    pub total_vcpus: u64,
+    /// Memory that could still be promised there.
+    pub free_memory_mib: u64,
+    /// Memory that may be promised there in all.
+    pub total_memory_mib: u64,
+    /// Runs that were there.
+    pub runs: u32,
+    /// Runs of the same project that were there.
+    pub runs_of_project: u32,
+    /// Whether it reached a pool with the template.
+    pub has_template: bool,
+    /// A number that compute hosts of the same pod share, as policies see it.
+    pub pod: u32,
+    /// A number that compute hosts of the same cluster share, as policies see it.
+    pub cluster: u32,
+    /// Its numeric attributes.
+    pub attributes: BTreeMap<String, u32>,
+}
+
+/// Who is to make a decision once more; what is left out is as it was then.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayDecisionBody {
+    /// Which component, by digest. Instead of `plugin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
+    pub digest: Option<String>,
+    /// Which component: the newest installed one of this name. Instead of `digest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    pub plugin: Option<String>,
+    /// Its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Value>,
+}
+
+/// A decision made once more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReplayView {
+    /// The decision as it was made.
+    pub decision: DecisionView,
+    /// By the policy of then: whether everything that is stored of it came out bit for bit the same. By another: whether the
+    /// compute host and the pools are the same.
+    pub same: bool,
+    /// Who decided this time.
+    pub policy: PolicyUsedView,
+    /// Who won this time; null when none could.
+    pub winner: Option<RankedView>,
+    /// At most 16 others, best first.
+    pub runners_up: Vec<RankedView>,
+    /// The pool of each disk, root first.
+    pub pools: Vec<DecisionPoolView>,
+    /// Compute hosts with the winner's score, the winner among them.
+    pub ties: u32,
+    /// Compute hosts refused, by reason, most frequent first.
+    pub refused: Vec<RefusalView>,
+    /// Fuel that the policy used.
+    pub fuel: u64,
 }

@@ -222,3 +222,111 @@ pub struct ShadowFailuresView {
     /// It could not be asked: its breaker was open, or it does not take its configuration.
     pub unavailable: u64,
 }
+
+/// Decisions of a zone to be given to a policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluatePolicyBody {
+    /// The zone.
+    pub zone_id: Uuid,
+    /// Which component, by digest. Instead of `plugin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^sha256:[0-9a-f]{64}$")]
+    pub digest: Option<String>,
+    /// Which component: the newest installed one of this name. Instead of `digest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    pub plugin: Option<String>,
+    /// Its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub config: Option<Value>,
+    /// So many of the zone's latest decisions; 1000 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 20000)]
+    pub last: Option<u32>,
+}
+
+/// How full a zone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PackingView {
+    /// Compute hosts.
+    pub compute_hosts: u32,
+    /// Those without a run.
+    pub empty: u32,
+    /// vCPUs promised.
+    pub vcpus_used: u64,
+    /// vCPUs that may be promised on compute hosts with a run.
+    pub vcpus_there: u64,
+    /// Memory promised.
+    pub memory_used_mib: u64,
+    /// Memory that may be promised on compute hosts with a run.
+    pub memory_there_mib: u64,
+}
+
+/// How full a zone was and would have been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EvaluationSampleView {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// As it was.
+    pub was: PackingView,
+    /// As it would have been.
+    pub would: PackingView,
+}
+
+/// A machine that would have gone elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MoveView {
+    /// The decision.
+    pub decision_id: Uuid,
+    /// The machine.
+    pub instance_id: Uuid,
+    /// The compute host where it went; null: nowhere.
+    pub was: Option<Uuid>,
+    /// The compute host where it would have gone; null: nowhere.
+    pub would: Option<Uuid>,
+}
+
+/// What would have come of a zone's latest decisions under another policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EvaluationView {
+    /// The policy.
+    pub policy: crate::decision::PolicyUsedView,
+    /// When the first of the decisions was made; null without any.
+    #[schema(format = DateTime)]
+    pub first_at: Option<String>,
+    /// When the last was made.
+    #[schema(format = DateTime)]
+    pub last_at: Option<String>,
+    /// Decisions that were given to it.
+    pub decisions: u64,
+    /// Those that would have come out the same.
+    pub same: u64,
+    /// Machines that would have gone to another compute host.
+    pub moved: u64,
+    /// Asks that were refused.
+    pub refused_was: u64,
+    /// Asks that would have been refused.
+    pub refused_would: u64,
+    /// Asks at which the policy failed; the built-in one decided those.
+    pub failed: u64,
+    /// How it failed first.
+    pub failure: Option<String>,
+    /// The first hundred machines that would have gone elsewhere, or nowhere, or would not have been refused.
+    pub moves: Vec<MoveView>,
+    /// How full the zone was and would have been, at moments spread evenly over the decisions.
+    pub samples: Vec<EvaluationSampleView>,
+    /// Decisions that could not be looked at: nothing is kept of their time.
+    pub skipped: u64,
+    /// How often the zone as it would have been was set to what it was in the midst: the server had begun anew, or had read the
+    /// zone again.
+    pub restarts: u64,
+    /// Fuel that the policy used in all.
+    pub fuel: u64,
+    /// False when it took too long, and the rest was left out.
+    pub complete: bool,
+    /// How long it took.
+    pub took_ms: u64,
+}

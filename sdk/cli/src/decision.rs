@@ -1,9 +1,11 @@
 //! `velum decision`, and decisions wherever they are shown: why a guest is where it is, or why nowhere.
 
+mod candidates;
 mod export;
+mod replay;
 
 use clap::{Args, Subcommand};
-use velum_client::{Decisions, Filter, Instances};
+use velum_client::{Decisions, Filter, Instances, Zones};
 use velum_wire::DecisionView;
 
 use crate::{
@@ -41,7 +43,12 @@ pub enum Command {
     List(List),
     /// Shows one decision as a table of compute hosts.
     Show(Show),
-    /// Prints a decision as a fixture, to be played by `velum plugin test`.
+    /// Lists every compute host of the zone as a decision saw it: its score, or why it was refused.
+    Candidates(candidates::Candidates),
+    /// Makes a decision once more over the zone of then: by the policy of then it comes out the same, another shows what it
+    /// would have decided.
+    Replay(replay::Replay),
+    /// Prints a decision as a fixture, to be played by `velum plugin test --replay`.
     Export(export::Export),
 }
 
@@ -53,6 +60,18 @@ pub struct List {
     /// Only those about this instance.
     #[arg(long, value_name = "NAME|ID")]
     pub instance: Option<String>,
+    /// Only those in this zone.
+    #[arg(long, value_name = "NAME|ID")]
+    pub zone: Option<String>,
+    /// Only asks that found no place.
+    #[arg(long)]
+    pub refused: bool,
+    /// Only those made at this moment (RFC 3339) or later.
+    #[arg(long, value_name = "MOMENT")]
+    pub since: Option<String>,
+    /// Only those made before this moment (RFC 3339).
+    #[arg(long, value_name = "MOMENT")]
+    pub until: Option<String>,
 }
 
 /// Which decision.
@@ -68,9 +87,17 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::List(list) => {
             let instance =
                 kind::resolve_some::<Instances>(session, list.instance.as_deref(), &Filter::new()).await?;
-            let filter = Filter::new().with_some("instance_id", instance);
+            let zone = kind::resolve_some::<Zones>(session, list.zone.as_deref(), &Filter::new()).await?;
+            let filter = Filter::new()
+                .with_some("instance_id", instance)
+                .with_some("zone_id", zone)
+                .with_some("placed", list.refused.then_some(false))
+                .with_some("since", list.since.as_ref())
+                .with_some("until", list.until.as_ref());
             kind::list_limited::<Decisions>(session, list.most.limit, filter).await
         }
+        Command::Candidates(of) => candidates::run(session, &of).await,
+        Command::Replay(replay) => replay::run(session, &replay).await,
         Command::Export(export) => export::run(session, &export).await,
         Command::Show(show) => {
             let mut decision = session.client.decisions().get(show.id).await?;
@@ -189,6 +216,7 @@ fn summary(decision: &DecisionView) -> Vec<(String, String)> {
     rows
 }
 
+/// Its name; its id when that is not known.
 fn host(name: Option<&String>, id: uuid::Uuid) -> String {
     name.map_or_else(|| id.to_string(), Clone::clone)
 }

@@ -74,6 +74,20 @@ fn operation_bar() -> ProgressBar {
     bar
 }
 
+/// Something that turns while an answer takes seconds; hidden off a terminal.
+pub fn spinner(output: Output, what: &str) -> ProgressBar {
+    if !draws_progress(output) {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner()
+        .with_style(style)
+        .with_message(what.to_owned());
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
 /// A bar for the cases of a suite; hidden off a terminal.
 pub fn cases_bar(output: Output, total: u64) -> ProgressBar {
     if !draws_progress(output) {

@@ -19,6 +19,7 @@
 mod collection;
 mod compute_host;
 mod console;
+mod decision;
 mod error;
 mod event;
 mod filter;

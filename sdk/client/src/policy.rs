@@ -1,7 +1,10 @@
 //! Shadows and versions of policies.
 
 use uuid::Uuid;
-use velum_wire::{Page, PolicyVersionView, PolicyView, RollbackPolicyBody, ShadowPolicyBody, ShadowView};
+use velum_wire::{
+    EvaluatePolicyBody, EvaluationView, Page, PolicyVersionView, PolicyView, RollbackPolicyBody,
+    ShadowPolicyBody, ShadowView,
+};
 
 use crate::{Answered, Client, ClientError, Collection, Policies, http::Ask};
 
@@ -67,6 +70,15 @@ impl Collection<'_, Policies> {
         let ask = Ask::get(format!("{}/versions", Self::path_of(id)));
         let page: Page<PolicyVersionView> = self.client().send(&ask).await?.json()?;
         Ok(page.items)
+    }
+
+    /// Gives the latest decisions of a zone to a component: what would have come of them.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a problem when nothing of the zone's history is kept.
+    pub async fn evaluate(&self, body: &EvaluatePolicyBody) -> Result<EvaluationView, ClientError> {
+        let ask = Ask::post(format!("{}:evaluate", Self::path()), Client::new_key()).json(body)?;
+        self.client().send(&ask).await?.json()
     }
 
     fn shadow_of(id: Uuid) -> String {

@@ -268,6 +268,7 @@ impl Server {
             ids: ids.clone(),
             watch,
             settings: velum_service::Settings::default(),
+            histories: velum_store::Histories::nowhere(),
         }))?;
         let parts = EngineParts {
             store: store.clone(),

@@ -11,4 +11,4 @@ pub use field::Fields;
 pub use headers::IfMatch;
 pub use path::PathId;
 pub(crate) use query::list_query;
-pub use query::{Query, addressed, digested, named, page, word};
+pub use query::{Query, addressed, digested, moment, named, page, word};

@@ -6,7 +6,7 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 use velum_model::{
-    Name,
+    Name, Timestamp,
     page::Page,
     plugin::{Digest, DigestError},
 };
@@ -43,6 +43,17 @@ pub fn page(limit: Option<u32>, cursor: Option<&str>) -> Answered<Page> {
         )
     })?;
     Ok(Page { limit, after })
+}
+
+/// A moment in RFC 3339.
+///
+/// # Errors
+/// 400 when it is none.
+pub fn moment(parameter: &str, text: Option<&str>) -> Answered<Option<Timestamp>> {
+    text.map(str::parse).transpose().map_err(|_| {
+        let problem = "is no moment in RFC 3339, such as 2026-11-29T21:00:00Z";
+        Refused::parameter(parameter, problem)
+    })
 }
 
 /// A name to look for.

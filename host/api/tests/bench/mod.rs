@@ -206,6 +206,7 @@ impl Bench {
             clock: counting.clone(),
             ids: counting.clone(),
             watch,
+            histories: velum_store::Histories::nowhere(),
             settings: velum_service::Settings {
                 unsigned: velum_service::Unsigned::Allow,
                 ..velum_service::Settings::default()

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::future::{join_all, try_join_all};
-use velum_model::{id::*, instance::Instance, tenancy::Caller};
+use velum_model::{decision::Decision, id::*, instance::Instance, tenancy::Caller};
 use velum_store::{Change, Commit, Committed, TOGETHER};
 
 use super::{
@@ -40,6 +40,16 @@ struct Planned {
     instance: Instance,
     ids: Ids,
     plan: Result<Claimed<Plan>, ServiceError>,
+}
+
+impl Planned {
+    /// Why it found no compute host.
+    fn refusal(&self) -> Option<&Decision> {
+        match &self.plan {
+            Err(ServiceError::NoCapacity { decision }) => Some(decision),
+            _ => None,
+        }
+    }
 }
 
 /// What is to be committed, what is answered then, and the claims that are confirmed by it.
@@ -92,7 +102,7 @@ impl Services {
         check(&new)?;
         let all_or_nothing = new.all_or_nothing;
         let zone = new.zone;
-        self.zone_named(caller, zone, "/zone_id").await?;
+        let shard = self.zone_named(caller, zone, "/zone_id").await?.shard;
         let read = |(n, new): (usize, NewInstance)| async move {
             let ground = self.ground_of(caller, &new).await;
             let ground = ground.map_err(|error| error.within(&format!("/instances/{n}")))?;
@@ -108,6 +118,8 @@ impl Services {
         let planner = self.planner(zone).await?;
         for _ in 0..PLANS {
             let made = self.plan_batch(caller, &planner, &wanted).await?;
+            let refused = made.iter().filter_map(Planned::refusal);
+            self.keep_refusals(shard, refused).await;
             if let Some(n) = made
                 .iter()
                 .position(|one| one.plan.is_err())

@@ -79,7 +79,13 @@ impl Services {
         for _ in 0..PLANS {
             let ids = self.ids_for(&new);
             let ask = plan_ask(&instance, &new, &ground, &ids, Claiming::Yes);
-            let claimed = planner.plan(ask).await.map_err(|none| refusal(none, &ground))?;
+            let claimed = match planner.plan(ask).await {
+                Ok(claimed) => claimed,
+                Err(none) => {
+                    self.keep_refusal(ground.zone.shard, &none).await;
+                    return Err(refusal(none, &ground));
+                }
+            };
             let Some(plan) = claimed.plan() else { break };
             let (commit, accepted) = self.create_commit(caller, (&instance, &ground), (&ids, plan), keyed)?;
             match self.store().commit(commit).await {

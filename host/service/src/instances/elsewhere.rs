@@ -82,7 +82,10 @@ impl Services {
         }
         let claimed = match plan {
             Ok(claimed) => claimed,
-            Err(NoPlan::NoCapacity(_)) => return Ok(None),
+            Err(none @ NoPlan::NoCapacity(_)) => {
+                self.keep_refusal_in(instance.zone, &none).await;
+                return Ok(None);
+            }
             Err(none) => return Err(none.into_error(String::new)),
         };
         let replacement = self.replace(&instance, (&run, asked), root, template_bytes, &claimed);

@@ -54,10 +54,13 @@ impl Services {
                 dry_run: false,
             };
             let run = plan_ask.run;
-            let claimed = planner
-                .plan(plan_ask)
-                .await
-                .map_err(|none| none.into_error(String::new))?;
+            let claimed = match planner.plan(plan_ask).await {
+                Ok(claimed) => claimed,
+                Err(none) => {
+                    self.keep_refusal_in(instance.zone, &none).await;
+                    return Err(none.into_error(String::new));
+                }
+            };
             let Some(plan) = claimed.plan() else { break };
             let run = self.run_of(&instance, run, plan, first_run_generation(instance.generation));
             let mut placed = instance.clone();

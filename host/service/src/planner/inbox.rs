@@ -23,6 +23,8 @@ pub(crate) enum Order {
     Plan(Box<PlanAsk>, oneshot::Sender<Result<Plan, NoPlan>>),
     /// Find a pool for a volume.
     PlanVolume(VolumeId, DiskAsk, oneshot::Sender<Result<VolumePlan, NoPlan>>),
+    /// Tell the history everything. Whoever asks for it writes parts one after another.
+    Tell,
     /// Take back tentative claims. Bounded by the asks that made them.
     GiveBack(Uuid),
     /// The zone as it was read. One at a time.

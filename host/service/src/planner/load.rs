@@ -17,6 +17,8 @@ use velum_store::{
 /// A zone as it was read. Its parts may be of slightly different moments: commits since the load began are applied
 /// on top, and each is idempotent.
 pub(crate) struct Loaded {
+    /// What the epochs of the inventory begin with at least.
+    pub first_epoch: u64,
     pub zone: Option<Zone>,
     pub clusters: Vec<Cluster>,
     pub inventory: ZoneInventory,
@@ -48,7 +50,7 @@ macro_rules! all {
 }
 
 /// Reads the zone.
-pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreError> {
+pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Result<Loaded, StoreError> {
     let zone = reader.zone(id).await?;
     let in_zone = ClusterFilter {
         zone: Some(id),
@@ -82,6 +84,7 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreErr
     let policies = all!(page => reader.policies(&PolicyFilter::default(), page));
     let shadows = reader.shadows().await?;
     Ok(Loaded {
+        first_epoch,
         zone,
         clusters,
         inventory,

@@ -13,6 +13,7 @@ mod digest;
 mod inbox;
 mod load;
 mod policy;
+mod recorded;
 mod state;
 mod watching;
 
@@ -38,9 +39,10 @@ pub(crate) use watching::{MISFITS, Misfit};
 use crate::{
     desk::Desk,
     error::{SOON_S, ServiceError},
+    history::Line,
     settings::Probation,
 };
-use inbox::Order;
+pub(crate) use inbox::Order;
 
 /// What a machine needs, with the identities that its claims will be committed under.
 #[derive(Clone, Debug)]
@@ -127,6 +129,8 @@ pub(crate) struct PlannerParts {
     pub probation: Probation,
     /// Who takes back those that do not do.
     pub misfits: mpsc::Sender<Misfit>,
+    /// Where every change of the inventory is told.
+    pub line: Arc<Line>,
 }
 
 impl Planner {
@@ -149,12 +153,19 @@ impl Planner {
         Arc::clone(&self.inbox)
     }
 
+    /// Whose it is.
+    pub(crate) const fn zone(&self) -> ZoneId {
+        self.zone
+    }
+
     /// Reads the zone and hands it to the thread. Commits that come meanwhile are applied on top, so that nothing is
     /// missed.
-    pub(crate) async fn load(&self, reader: &Reader) -> Result<(), StoreError> {
+    ///
+    /// `first_epoch`: what the epochs of the inventory begin with at least.
+    pub(crate) async fn load(&self, reader: &Reader, first_epoch: u64) -> Result<(), StoreError> {
         let _one = self.loading.lock().await;
         self.inbox.begin_load();
-        match load::read(reader, self.zone).await {
+        match load::read(reader, self.zone, first_epoch).await {
             Ok(loaded) => {
                 self.inbox.order(Order::Loaded(Box::new(loaded)));
                 Ok(())

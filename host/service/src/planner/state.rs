@@ -6,9 +6,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 use velum_model::{Timestamp, id::*, infrastructure::IpRangeUse, plugin::Fallback};
 use velum_placement::{
-    AddressBook, Circumstances, Detail, DiskAsk, Inventory, LayerClaim, NoAddress, Outcome, Placer,
-    PoolChoice, Positions, RunClaim, TemplateAsk, Update, VolumeClaim, Wanted, choose_pool, explain,
-    pool_refusals,
+    AddressBook, Circumstances, Detail, DiskAsk, LayerClaim, NoAddress, Outcome, Placer, PoolChoice,
+    Positions, RunClaim, TemplateAsk, Update, VolumeClaim, Wanted, choose_pool, explain, pool_refusals,
 };
 use velum_store::Table;
 
@@ -18,6 +17,7 @@ use super::{
     inbox::{Inbox, Order, Work},
     load::{Loaded, inventory_of},
     policy::Policies,
+    recorded::Recorded,
     watching::{Seen, Watching},
 };
 
@@ -25,7 +25,7 @@ use super::{
 pub(crate) struct State {
     zone: ZoneId,
     parts: PlannerParts,
-    inventory: Inventory,
+    inventory: Recorded,
     placer: Placer,
     addresses: AddressBook,
     gateways: HashMap<NetworkId, Ipv4Addr>,
@@ -51,7 +51,7 @@ impl State {
     pub(crate) fn new(zone: ZoneId, parts: PlannerParts) -> Self {
         Self {
             zone,
-            inventory: Inventory::default(),
+            inventory: Recorded::new(Arc::clone(&parts.line)),
             placer: Placer::default(),
             addresses: AddressBook::default(),
             gateways: HashMap::new(),
@@ -87,6 +87,7 @@ impl State {
         match order {
             Order::Loaded(loaded) => self.replace(*loaded),
             Order::GiveBack(key) => self.give_back(key),
+            Order::Tell => self.inventory.begin(),
             Order::Plan(ask, answer) => {
                 let key = ask.run.uuid();
                 let plan = self.plan(&ask);
@@ -212,7 +213,7 @@ impl State {
     // === loading ===
 
     fn replace(&mut self, loaded: Loaded) {
-        self.inventory = Inventory::in_place_of(&self.inventory);
+        self.inventory.clear(loaded.first_epoch);
         self.placer = Placer::default();
         self.addresses = AddressBook::default();
         self.nics.clear();
@@ -280,6 +281,7 @@ impl State {
                 self.addresses.mark(*range, *address);
             }
         }
+        self.inventory.begin();
     }
 
     fn is_row(&self, key: Uuid) -> bool {

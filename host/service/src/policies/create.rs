@@ -66,7 +66,7 @@ impl Services {
     }
 
     /// The component that is meant, which must be a placement policy.
-    pub(super) async fn policy_plugin(&self, choice: &PluginChoice) -> Result<Digest, ServiceError> {
+    pub(crate) async fn policy_plugin(&self, choice: &PluginChoice) -> Result<Digest, ServiceError> {
         match choice {
             PluginChoice::Newest(name) => {
                 let plugin = self
@@ -99,7 +99,7 @@ impl Services {
     }
 
     /// The configuration against the schema, then against the component itself.
-    pub(super) async fn check_policy(&self, digest: &Digest, config: &Value) -> Result<(), ServiceError> {
+    pub(crate) async fn check_policy(&self, digest: &Digest, config: &Value) -> Result<(), ServiceError> {
         self.plugin_ready(digest).await?;
         let checked = self.plugins().check_config(digest, ConfigPart::Policy, config);
         checked.map_err(refused_config)?;

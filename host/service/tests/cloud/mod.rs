@@ -19,7 +19,7 @@ use velum_model::{
     tenancy::{Caller, Scope},
 };
 use velum_service::*;
-use velum_store::{Change, Commit, Store, StoreOptions};
+use velum_store::{Change, Commit, Histories, Store, StoreOptions};
 
 /// The parts of a cloud that tests name.
 pub struct Cloud {
@@ -90,6 +90,7 @@ pub async fn open_as(directory: &std::path::Path, settings: Settings) -> (Store,
         ids,
         watch,
         settings,
+        histories: Histories::in_files(directory.join("history"), 1 << 30),
     })
     .await
     .expect("the services start");

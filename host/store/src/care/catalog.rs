@@ -39,9 +39,9 @@ const REFERENCES: Statement = Statement {
 #[cfg(test)]
 pub(crate) const ALL: &[&Statement] = &[&COLUMNS, &REFERENCES];
 
-/// What a database keeps for itself: the ledger of its migrations, and the marks of stores that run on it. A copy has its
-/// own.
-pub(crate) const OWN: [&str; 2] = [LEDGER, "writer_mark"];
+/// What a database keeps for itself: the ledger of its migrations, and the marks of stores that run on it (a copy has its own),
+/// and what was kept of histories, which a cloud does not need.
+pub(crate) const OWN: [&str; 3] = [LEDGER, "writer_mark", "history_part"];
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

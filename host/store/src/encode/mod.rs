@@ -10,7 +10,7 @@ pub(crate) mod rest;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-use velum_model::id::Id;
+use velum_model::{Timestamp, id::Id};
 
 /// A row of a batch under the id by which its statement answers.
 pub(crate) type Keyed = Option<(Uuid, Value)>;
@@ -53,4 +53,11 @@ pub(crate) fn text<T: Serialize>(value: &T) -> String {
 /// A row that is only an id.
 pub(crate) fn only<Of>(id: Id<Of>) -> Keyed {
     Some((id.uuid(), json!({ "id": hex(id) })))
+}
+
+/// The least id that can have been given at a moment: ids begin with the milliseconds since 1970 (RFC 9562, version 7), so that
+/// what is older than a moment is found by the primary key.
+pub(crate) fn first_id_of(at: Timestamp) -> Uuid {
+    let millis = u128::try_from(at.micros() / 1000).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
 }

@@ -1,11 +1,11 @@
 //! What each filter asks of its table. `?` stands for the value.
 
 use serde::Serialize;
-use velum_model::name::Name;
+use velum_model::{Timestamp, name::Name};
 
 use crate::{
     db::{Value, word},
-    encode::records::state_of,
+    encode::{first_id_of, records::state_of},
     filter::*,
 };
 
@@ -140,6 +140,9 @@ conditions! {
     DecisionFilter {
         zone: "decision.zone = ?" by |id| Value::from(*id);
         instance: "decision.instance = ?" by |id| Value::from(*id);
+        placed: "decision.placed = ?" by |placed: &bool| Value::from(i64::from(*placed));
+        since: "decision.id >= ?" by |at: &Timestamp| Value::from(first_id_of(*at));
+        until: "decision.id < ?" by |at: &Timestamp| Value::from(first_id_of(*at));
     }
     OrphanFilter {
         kind: "orphan.kind = ?" by named;

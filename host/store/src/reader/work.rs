@@ -182,6 +182,19 @@ shards_of! {
 
 #[expect(clippy::missing_errors_doc, reason = "the module says it once for all")]
 impl Reader {
+    /// The latest decisions of a zone, oldest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn last_decisions(&self, zone: ZoneId, count: u32) -> Result<Vec<Decision>, StoreError> {
+        let mut query = Query::of::<Decision>();
+        query.and("decision.zone = ?", Value::from(zone));
+        query.order_and_limit("decision.id DESC", count);
+        let mut decisions = self.query::<Decision>(query).await?;
+        decisions.reverse();
+        Ok(decisions)
+    }
+
     /// Which operation holds the lock of a resource.
     pub async fn holder_of(&self, subject: Subject) -> Result<Option<OperationId>, StoreError> {
         let rows = self

@@ -141,6 +141,7 @@ pub(crate) fn registry() -> Vec<&'static crate::db::Statement> {
         plugins::ALL,
         crate::audit::ALL,
         crate::migrate::ALL,
+        crate::history::ALL,
     ]
     .into_iter()
     .flatten()

@@ -247,6 +247,7 @@ impl Transaction<'_> {
                 json!({
                     "id": hex(decision.id), "project": hex(decision.project), "zone": hex(decision.zone),
                     "instance": hex(decision.instance), "body": text(decision),
+                    "placed": i64::from(decision.winner.is_some()),
                 })
             })
             .collect();

@@ -55,6 +55,8 @@ pub(crate) enum Message {
     Release(Vec<(ShardId, u64)>, oneshot::Sender<Result<(), StoreError>>),
     /// To keep a component, or to forget one.
     Blob(BlobWrite, oneshot::Sender<Result<(), StoreError>>),
+    /// To forget decisions between two ids, the first left out.
+    Decisions((Uuid, Uuid), oneshot::Sender<Result<(), StoreError>>),
     /// To store a token.
     Token(NewToken, oneshot::Sender<Result<(), StoreError>>),
     /// To end.
@@ -227,6 +229,7 @@ impl Writer {
             Message::Renew(answer) => drop(answer.send(self.renew().await)),
             Message::Release(shards, answer) => drop(answer.send(self.release(&shards).await)),
             Message::Blob(blob, answer) => drop(answer.send(self.write_blob(blob).await)),
+            Message::Decisions(ids, answer) => drop(answer.send(self.forget_decisions(ids).await)),
             Message::Token(token, answer) => drop(answer.send(self.insert_token(token).await)),
             Message::Close(answer) => {
                 // `closed` on the queue is what the asker waits for; this only says that it was heard.

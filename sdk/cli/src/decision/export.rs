@@ -1,13 +1,10 @@
 //! `velum decision export`: a recorded decision as a fixture that `velum plugin test` plays.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context as _;
 use serde_json::Value;
 use uuid::Uuid;
-use velum_client::{ClientError, Filter};
 use velum_testkit::fixture::{AskFixture, ExpectFixture, Fixture, HostFixture};
-use velum_wire::{ComputeHostView, DecisionView};
+use velum_wire::{CandidateView, DecisionView, Verdict};
 
 use crate::{failure::Failure, session::Session, text::plain};
 
@@ -23,13 +20,13 @@ pub struct Export {
 
 /// Runs `velum decision export`: the fixture goes to standard output.
 ///
-/// A decision keeps who won, not what each host had: the hosts are told as they stand now, with what the instance itself
-/// took given back. The fixture says so, and what was recorded is in it.
+/// The hosts are as the decision saw them, out of the zone's history; so are the facts of the request. What the server itself
+/// refused never came before the policy and is left out.
 pub async fn run(session: &Session, export: &Export) -> Result<(), Failure> {
-    let decision = session.client.decisions().get(export.id).await?;
-    let hosts = hosts_of(session, decision.zone_id).await?;
-    let runs = runs_by_host(session, &decision).await?;
-    let fixture = fixture(&decision, &hosts, &runs);
+    let decisions = session.client.decisions();
+    let decision = decisions.get(export.id).await?;
+    let candidates = decisions.all_candidates(export.id).await?;
+    let fixture = fixture(&decision, &candidates);
     let text = toml_of(&fixture)?;
     crate::session::write_out(&text)
 }
@@ -42,154 +39,103 @@ fn toml_of(fixture: &Fixture) -> Result<String, Failure> {
     ))
 }
 
-async fn hosts_of(session: &Session, zone: Uuid) -> Result<Vec<ComputeHostView>, ClientError> {
-    let filter = Filter::new().with("zone_id", zone);
-    session.client.compute_hosts().all(&filter).await
-}
-
-/// Where the instances are now: how many on each host, and where the decision's own is.
-struct Runs {
-    by_host: BTreeMap<Uuid, u32>,
-    of_decision: Option<Uuid>,
-}
-
-async fn runs_by_host(session: &Session, decision: &DecisionView) -> Result<Runs, ClientError> {
-    let mut runs = Runs {
-        by_host: BTreeMap::new(),
-        of_decision: None,
-    };
-    let filter = Filter::new().with("zone_id", decision.zone_id);
-    for instance in session.client.instances().all(&filter).await? {
-        let Some(host) = instance.compute_host_id else {
-            continue;
-        };
-        *runs.by_host.entry(host).or_default() += 1;
-        if instance.id == decision.instance_id {
-            runs.of_decision = Some(host);
-        }
-    }
-    Ok(runs)
-}
-
 fn narrow(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn fixture(decision: &DecisionView, hosts: &[ComputeHostView], runs: &Runs) -> Fixture {
+fn fixture(decision: &DecisionView, candidates: &[CandidateView]) -> Fixture {
     let asked = |key: &str| decision.ask.get(key).and_then(Value::as_u64).unwrap_or(0);
     let disks = decision.ask.get("disks").and_then(Value::as_array);
     let bytes = |disk: &Value| disk.get("bytes").and_then(Value::as_u64).unwrap_or(0);
     let gib: u64 = disks.map_or(0, |disks| {
         disks.iter().map(|disk| bytes(disk).div_ceil(1 << 30)).sum()
     });
-    let name = |id: Uuid| {
-        hosts
-            .iter()
-            .find(|host| host.id == id)
-            .map(|host| host.name.clone())
-    };
-    let previous: Option<Uuid> = decision
-        .ask
-        .get("previous")
-        .and_then(Value::as_str)
-        .and_then(|id| id.parse().ok());
+    let previous = decision.ask.get("previous").and_then(Value::as_str);
+    let shown: Vec<&CandidateView> = candidates.iter().filter(|of| came_before_policy(of)).collect();
     let ask = AskFixture {
         vcpus: narrow(asked("vcpus")),
         memory_mib: narrow(asked("memory")),
         gib: narrow(gib),
         seed: decision.seed.parse().unwrap_or(0),
-        previous_host: previous.and_then(name),
-        ..AskFixture::default()
-    };
-    // What the server itself refused never came before the policy.
-    let by_server = |host: &ComputeHostView| {
-        decision
-            .refusals
+        template_cached: shown
             .iter()
-            .any(|refusal| refusal.compute_host_id == host.id && !refusal.reason.starts_with(BY_POLICY))
+            .filter(|of| of.has_template)
+            .map(|of| name(of))
+            .collect(),
+        previous_host: shown
+            .iter()
+            .find(|of| previous == Some(of.compute_host_id.to_string().as_str()))
+            .map(|of| name(of)),
+        same_project: shown
+            .iter()
+            .filter(|of| of.runs_of_project > 0)
+            .map(|of| (name(of), of.runs_of_project))
+            .collect(),
     };
-    let given_back = |host: &ComputeHostView| runs.of_decision == Some(host.id);
-    let rows = hosts
-        .iter()
-        .filter(|host| !by_server(host))
-        .map(|host| HostFixture {
-            pod: number(hosts.iter().map(|h| h.pod_id), host.pod_id),
-            cluster: number(hosts.iter().map(|h| h.cluster_id), host.cluster_id),
-            ..row(host, &ask, runs, given_back(host))
-        })
-        .collect();
     Fixture {
-        note: Some(note(decision, name)),
+        note: Some(note(decision)),
         config: Some(decision.policy.config.clone()).filter(|config| !config.is_null()),
-        expect: expected(decision, name),
         ask,
-        hosts: rows,
+        hosts: shown.iter().map(|of| row(of)).collect(),
+        expect: expected(decision, &shown),
     }
 }
 
-/// A number that only those with the same id have: the place of the first of them.
-fn number(ids: impl Iterator<Item = Uuid>, id: Uuid) -> u32 {
-    let mut seen: Vec<Uuid> = Vec::new();
-    for other in ids {
-        if !seen.contains(&other) {
-            seen.push(other);
-        }
+/// The policy said something of it, or would have: a want of space on pools is only seen after it.
+fn came_before_policy(candidate: &CandidateView) -> bool {
+    match candidate.verdict {
+        Verdict::Ranked => true,
+        Verdict::Refused => candidate
+            .reason
+            .as_deref()
+            .is_some_and(|reason| reason.starts_with(BY_POLICY)),
+        Verdict::NotShown => false,
     }
-    let place = seen.iter().position(|other| *other == id).unwrap_or(0);
-    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
-fn row(host: &ComputeHostView, ask: &AskFixture, runs: &Runs, given_back: bool) -> HostFixture {
-    let back = |amount: u32| if given_back { u64::from(amount) } else { 0 };
-    let free = |ceiling: u64, used: u64, back: u64| narrow(ceiling.saturating_sub(used.saturating_sub(back)));
-    let known = runs.by_host.get(&host.id).copied().unwrap_or(0);
+/// Its name; its id when it is gone.
+fn name(candidate: &CandidateView) -> String {
+    let id = || candidate.compute_host_id.to_string();
+    candidate.compute_host_name.clone().unwrap_or_else(id)
+}
+
+fn row(candidate: &CandidateView) -> HostFixture {
     HostFixture {
-        name: host.name.clone(),
-        free_vcpus: free(host.vcpus_ceiling, host.vcpus_used, back(ask.vcpus)),
-        total_vcpus: narrow(host.vcpus_ceiling),
-        free_memory_mib: free(
-            host.memory_ceiling_mib,
-            host.memory_used_mib,
-            back(ask.memory_mib),
-        ),
-        total_memory_mib: narrow(host.memory_ceiling_mib),
-        runs: known.saturating_sub(u32::from(given_back)),
-        attributes: host.attributes.clone(),
+        name: name(candidate),
+        free_vcpus: narrow(candidate.free_vcpus),
+        total_vcpus: narrow(candidate.total_vcpus),
+        free_memory_mib: narrow(candidate.free_memory_mib),
+        total_memory_mib: narrow(candidate.total_memory_mib),
+        runs: candidate.runs,
+        pod: candidate.pod,
+        cluster: candidate.cluster,
+        attributes: candidate.attributes.clone(),
         ..HostFixture::default()
     }
 }
 
-fn note(decision: &DecisionView, name: impl Fn(Uuid) -> Option<String>) -> String {
-    let scores: Vec<String> = decision
-        .winner
-        .iter()
-        .chain(&decision.runners_up)
-        .filter_map(|ranked| Some(format!("{} {}", name(ranked.compute_host_id)?, ranked.score)))
-        .collect();
+fn note(decision: &DecisionView) -> String {
     plain(&format!(
-        "Decision {} of {}, policy {} generation {}, inventory epoch {}; scores then: {}. The hosts are as they stood when \
-         this was exported, without what this instance took; facts of the request are not kept.",
-        decision.id,
-        decision.at,
-        decision.policy.name,
-        decision.policy.generation,
-        decision.inventory_epoch,
-        scores.join(", ")
+        "Decision {} of {}, policy {} generation {}, inventory epoch {}. The hosts are as it saw them; those that the server \
+         refused itself are left out.",
+        decision.id, decision.at, decision.policy.name, decision.policy.generation, decision.inventory_epoch,
     ))
 }
 
-fn expected(decision: &DecisionView, name: impl Fn(Uuid) -> Option<String>) -> ExpectFixture {
-    let refused = decision
-        .refusals
+fn expected(decision: &DecisionView, shown: &[&CandidateView]) -> ExpectFixture {
+    let winner = decision.winner.as_ref().map(|winner| winner.compute_host_id);
+    let refused = shown
         .iter()
-        .filter(|refusal| refusal.reason.starts_with(BY_POLICY))
-        .filter_map(|refusal| Some((name(refusal.compute_host_id)?, refusal.words.clone())));
+        .filter(|of| of.verdict == Verdict::Refused)
+        .map(|of| (name(of), of.words.clone().unwrap_or_default()));
+    let scores = shown.iter().filter_map(|of| Some((name(of), of.score?)));
     ExpectFixture {
-        winner: decision
-            .winner
-            .as_ref()
-            .and_then(|winner| name(winner.compute_host_id)),
+        winner: shown
+            .iter()
+            .find(|of| Some(of.compute_host_id) == winner)
+            .map(|of| name(of)),
         refused: refused.collect(),
+        scores: scores.collect(),
         ..ExpectFixture::default()
     }
 }
@@ -200,48 +146,51 @@ mod tests {
 
     use super::*;
 
-    fn host(n: u128, name: &str, used: u64) -> ComputeHostView {
-        let id = Uuid::from_u128(n);
+    fn candidate(n: u128, name: &str, verdict: &str) -> CandidateView {
+        let is_ranked = verdict == "ranked";
         serde_json::from_value(json!({
-            "id": id, "zone_id": id, "pod_id": id, "cluster_id": id, "name": name, "driver_digest": "sha256:ab",
-            "config": {}, "node": null, "endpoint": null, "private_address": null, "vcpus": 8, "memory_mib": 8192,
-            "vcpus_ceiling": 16, "memory_ceiling_mib": 8192, "vcpus_used": used, "memory_used_mib": used * 512,
-            "tags": [], "attributes": {"power_w": 120}, "intent": "enabled", "observed": "up", "observed_at": null,
-            "boot_id": null, "abilities": {"arch": "x86-64", "hypervisor": "x", "kvm": null, "cpu_baseline": "",
-            "attachment_kinds": [], "nic_kinds": [], "console_kinds": [], "interfaces": []}, "generation": 1,
-            "created_at": "2026-11-22T15:47:07Z"
+            "compute_host_id": Uuid::from_u128(n), "compute_host_name": name,
+            "verdict": if is_ranked { "ranked" } else { "refused" }, "score": is_ranked.then_some(90),
+            "reason": (!is_ranked).then_some(verdict), "words": (!is_ranked).then_some("for a reason"),
+            "free_vcpus": 16, "total_vcpus": 16, "free_memory_mib": 8192, "total_memory_mib": 8192, "runs": n,
+            "runs_of_project": n - 1, "has_template": n == 2, "pod": 1, "cluster": 1, "attributes": {"power_w": 120}
         }))
-        .expect("a compute host")
+        .expect("a candidate")
     }
 
     #[test]
-    fn a_decision_becomes_a_fixture_in_which_its_own_guest_took_nothing() {
+    fn a_decision_becomes_a_fixture_of_what_the_policy_was_shown() {
         let (a, b, c) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let decision: DecisionView = serde_json::from_value(json!({
             "id": a, "project_id": a, "zone_id": a, "instance_id": c, "inventory_epoch": 7, "seed": "9",
-            "ask": {"vcpus": 2, "memory": 1024, "disks": [{"bytes": 1}]},
+            "ask": {"vcpus": 2, "memory": 1024, "disks": [{"bytes": 1}], "previous": b},
             "policy": {"id": a, "name": "green", "digest": "sha256:ab", "generation": 3, "config": {"x": 1}, "failed": null, "fallback": null},
             "winner": {"compute_host_id": a, "compute_host_name": null, "score": 90},
-            "runners_up": [], "pools": [], "considered": 3, "refused": [],
-            "refusals": [{"compute_host_id": b, "compute_host_name": null, "reason": "memory", "words": "not enough"}],
+            "runners_up": [], "pools": [], "considered": 3, "refused": [], "refusals": [],
             "fuel": 1, "micros": 1, "at": "2026-11-22T15:47:07Z"
         }))
         .expect("a decision");
-        let runs = Runs {
-            by_host: BTreeMap::from([(a, 1)]),
-            of_decision: Some(a),
-        };
-        let fixture = fixture(&decision, &[host(1, "a", 2), host(2, "b", 16)], &runs);
-        assert_eq!(fixture.hosts.len(), 1, "the server refused b itself");
-        let row = &fixture.hosts[0];
+        let candidates = [
+            candidate(1, "a", "ranked"),
+            candidate(2, "b", "policy:4"),
+            candidate(3, "c", "memory"),
+        ];
+        let fixture = fixture(&decision, &candidates);
+        assert_eq!(fixture.hosts.len(), 2, "the server refused c itself");
+        let row = &fixture.hosts[1];
         assert_eq!(
             (row.free_vcpus, row.runs, row.attributes["power_w"]),
-            (16, 0, 120)
+            (16, 2, 120)
         );
+        let ask = &fixture.ask;
+        assert_eq!((ask.gib, ask.previous_host.as_deref()), (1, Some("b")));
         assert_eq!(
-            (fixture.ask.gib, fixture.expect.winner.as_deref()),
-            (1, Some("a"))
+            (&ask.template_cached, ask.same_project["b"]),
+            (&vec!["b".to_owned()], 1)
         );
+        let expect = &fixture.expect;
+        assert_eq!((expect.winner.as_deref(), expect.scores["a"]), (Some("a"), 90));
+        assert_eq!(expect.refused["b"], "for a reason");
         let text = toml_of(&fixture).expect("TOML");
         assert_eq!(Fixture::parse(&text, false), Ok(fixture));
     }

@@ -1,5 +1,6 @@
 //! `velum policy`: names for a plugin and its configuration.
 
+mod evaluate;
 pub mod shadow;
 mod versions;
 
@@ -56,6 +57,9 @@ pub enum Command {
     Versions(One),
     /// Puts an earlier version back, plugin and configuration.
     Rollback(versions::Rollback),
+    /// Shows what would have come of a zone's latest decisions under a plugin: who would have gone elsewhere, what would have
+    /// been refused, how full the compute hosts would be.
+    Evaluate(evaluate::Evaluate),
     /// Removes a policy that no zone or offering names.
     Delete(One),
 }
@@ -148,12 +152,13 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Promote(one) => shadow::promote(session, &one).await,
         Command::Versions(one) => versions::list(session, &one).await,
         Command::Rollback(back) => versions::rollback(session, back).await,
+        Command::Evaluate(evaluate) => evaluate::run(session, &evaluate).await,
         Command::Delete(one) => kind::delete::<Policies>(session, &one, NO_WAIT).await,
     }
 }
 
 /// What a policy names as its component: a digest, or a plugin whose newest version the server takes.
-async fn component(
+pub async fn component(
     session: &Session,
     plugin: Option<&str>,
 ) -> Result<(Option<String>, Option<String>), Failure> {

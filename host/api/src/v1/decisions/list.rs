@@ -12,7 +12,7 @@ use crate::{
     auth::By,
     error::Answered,
     state::ApiState,
-    take::{Query, list_query},
+    take::{Query, list_query, moment},
 };
 
 list_query! {
@@ -22,6 +22,12 @@ list_query! {
         zone_id: Uuid,
         /// For this instance.
         instance_id: Uuid,
+        /// Those that found a place, or those that did not.
+        placed: bool,
+        /// Made at this moment (RFC 3339) or later.
+        since: String,
+        /// Made before this moment (RFC 3339).
+        until: String,
     }
 }
 
@@ -40,6 +46,9 @@ pub async fn list(
     let filter = DecisionFilter {
         zone: query.zone_id.map(Id::from_uuid),
         instance: query.instance_id.map(Id::from_uuid),
+        placed: query.placed,
+        since: moment("since", query.since.as_deref())?,
+        until: moment("until", query.until.as_deref())?,
     };
     let paged = api
         .services

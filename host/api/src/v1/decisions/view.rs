@@ -7,7 +7,10 @@ use velum_model::{
     decision::{Decision, PolicyUsed, Ranked},
     tenancy::Caller,
 };
-use velum_wire::{DecisionPoolView, DecisionView, HostRefusalView, PolicyUsedView, RankedView, RefusalView};
+use velum_service::Replayed;
+use velum_wire::{
+    DecisionPoolView, DecisionView, HostRefusalView, PolicyUsedView, RankedView, RefusalView, ReplayView,
+};
 
 use crate::{state::ApiState, v1::policies::view::fallback};
 
@@ -28,17 +31,57 @@ pub async fn names(api: &ApiState, caller: &Caller, decision: &Decision) -> Name
         .chain(&decision.runners_up)
         .map(|ranked| ranked.compute_host);
     let refused = decision.refusals.iter().map(|refusal| refusal.compute_host);
-    let ids: BTreeSet<ComputeHostId> = ranked.chain(refused).collect();
-    let hosts = api.services.host_names(ids).await.unwrap_or_default();
-    let mut pools = HashMap::new();
-    for id in &decision.pools {
-        if let Ok(pool) = api.services.storage_pool_get(caller, *id).await {
-            pools.insert(*id, pool.name.to_string());
+    let pools = decision.pools.iter().copied().collect();
+    names_of(api, caller, ranked.chain(refused).collect(), pools).await
+}
+
+/// The names of compute hosts and pools, as far as they are there and to be seen.
+pub async fn names_of(
+    api: &ApiState,
+    caller: &Caller,
+    hosts: BTreeSet<ComputeHostId>,
+    pools: BTreeSet<StoragePoolId>,
+) -> Names {
+    let hosts = api.services.host_names(hosts).await.unwrap_or_default();
+    let mut names = Names {
+        hosts: hosts.into_iter().collect(),
+        ..Names::default()
+    };
+    for id in pools {
+        if let Ok(pool) = api.services.storage_pool_get(caller, id).await {
+            names.pools.insert(id, pool.name.to_string());
         }
     }
-    Names {
-        hosts: hosts.into_iter().collect(),
-        pools,
+    names
+}
+
+/// A decision made once more.
+pub fn again(replayed: &Replayed, names: &Names) -> ReplayView {
+    let outcome = &replayed.outcome;
+    let ranked = |ranked: &Ranked| RankedView {
+        compute_host_id: ranked.compute_host.uuid(),
+        compute_host_name: names.hosts.get(&ranked.compute_host).cloned(),
+        score: ranked.score,
+    };
+    let pools = outcome.choice.iter().flat_map(|choice| &choice.pools);
+    ReplayView {
+        decision: view(&replayed.decision, names),
+        same: replayed.is_same,
+        policy: policy(&replayed.policy),
+        winner: outcome.winner.as_ref().map(ranked),
+        runners_up: outcome.runners_up.iter().map(ranked).collect(),
+        pools: pools.map(|choice| pool(choice.pool, names)).collect(),
+        ties: replayed.ties,
+        refused: outcome
+            .refused
+            .iter()
+            .map(|(refusal, hosts)| RefusalView {
+                reason: refusal.name(),
+                words: refusal.words(),
+                hosts: *hosts,
+            })
+            .collect(),
+        fuel: outcome.fuel,
     }
 }
 
@@ -95,7 +138,8 @@ fn pool(id: StoragePoolId, names: &Names) -> DecisionPoolView {
     }
 }
 
-fn policy(used: &PolicyUsed) -> PolicyUsedView {
+/// Who decided.
+pub fn policy(used: &PolicyUsed) -> PolicyUsedView {
     PolicyUsedView {
         id: used.policy.map(|id| id.uuid()),
         name: used.name.clone(),

@@ -1,8 +1,12 @@
 //! Bodies about policies, checked.
 
-use velum_model::plugin::{Digest, Fallback};
-use velum_service::{ChangePolicy, NewPolicy, NewShadow, PluginChoice};
-use velum_wire::{CreatePolicyBody, ShadowPolicyBody, UpdatePolicyBody};
+use serde_json::{Map, Value};
+use velum_model::{
+    Id,
+    plugin::{Digest, Fallback},
+};
+use velum_service::{ChangePolicy, EVALUATED_MAX, NewEvaluation, NewPolicy, NewShadow, PluginChoice};
+use velum_wire::{CreatePolicyBody, EvaluatePolicyBody, ShadowPolicyBody, UpdatePolicyBody};
 
 use crate::{error::Answered, take::Fields};
 
@@ -53,7 +57,8 @@ pub fn shadow(body: ShadowPolicyBody) -> Answered<NewShadow> {
     fields.answer(Some(new))
 }
 
-fn choice(fields: &mut Fields, digest: Option<String>, plugin: Option<String>) -> Option<PluginChoice> {
+/// A component by digest or by plugin.
+pub fn choice(fields: &mut Fields, digest: Option<String>, plugin: Option<String>) -> Option<PluginChoice> {
     match (digest, plugin) {
         (None, None) => None,
         (None, Some(name)) => fields.name("/plugin", name).map(PluginChoice::Newest),
@@ -69,6 +74,40 @@ fn choice(fields: &mut Fields, digest: Option<String>, plugin: Option<String>) -
             None
         }
     }
+}
+
+/// Decisions that are looked at unless told otherwise.
+const LAST: u32 = 1000;
+
+/// An evaluation.
+pub fn evaluation(body: EvaluatePolicyBody) -> Answered<NewEvaluation> {
+    let mut fields = Fields::new();
+    let is_named = body.digest.is_some() || body.plugin.is_some();
+    let plugin = choice(&mut fields, body.digest, body.plugin);
+    if !is_named {
+        fields.refuse(
+            "/plugin",
+            "name an installed placement policy by plugin or by digest",
+        );
+    }
+    let config = fields.config(
+        "/config",
+        body.config.unwrap_or_else(|| Value::Object(Map::new())),
+    );
+    let last = body.last.unwrap_or(LAST);
+    if !(1..=EVALUATED_MAX).contains(&last) {
+        fields.refuse(
+            "/last",
+            format!("must be between 1 and {EVALUATED_MAX}, not {last}"),
+        );
+    }
+    let new = plugin.zip(config).map(|(plugin, config)| NewEvaluation {
+        zone: Id::from_uuid(body.zone_id),
+        plugin,
+        config,
+        last,
+    });
+    fields.answer(new)
 }
 
 const fn fallback(fallback: velum_wire::Fallback) -> Fallback {

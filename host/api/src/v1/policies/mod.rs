@@ -1,8 +1,9 @@
 //! Policies.
 
-mod convert;
+pub(crate) mod convert;
 mod create;
 mod delete;
+mod evaluate;
 mod get;
 mod list;
 mod shadow;
@@ -24,6 +25,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
             shadow::shadow_end
         ))
         .routes(routes!(shadow::promote))
+        .routes(routes!(evaluate::evaluate))
         .routes(routes!(versions::versions))
         .routes(routes!(versions::rollback))
 }

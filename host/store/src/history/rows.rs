@@ -1,0 +1,174 @@
+//! Histories in rows.
+
+use tokio::sync::Mutex;
+use velum_model::id::ZoneId;
+
+use super::PartLabel;
+use crate::{
+    commit::StoreError,
+    db::{Connection, Database, Row, Statement, Value, failed},
+};
+
+const INSERT: Statement = Statement::common(
+    "keep a part of a zone's history",
+    "INSERT INTO history_part (zone, first_epoch, last_epoch, is_whole, size_bytes, body)
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+);
+const LABELS: Statement = Statement::common(
+    "read which parts of a zone's history there are",
+    "SELECT first_epoch, last_epoch, is_whole FROM history_part WHERE zone = $1 AND first_epoch <= $3
+        AND first_epoch >= (SELECT MAX(w.first_epoch) FROM history_part w
+            WHERE w.zone = $1 AND w.is_whole = 1 AND w.first_epoch <= $2)
+     ORDER BY first_epoch, is_whole",
+);
+const BODY: Statement = Statement::common(
+    "read a part of a zone's history",
+    "SELECT body FROM history_part WHERE zone = $1 AND first_epoch = $2 AND is_whole = $3",
+);
+const REACH: Statement = Statement::common(
+    "read how far a zone's history reaches",
+    "SELECT CAST(MIN(CASE WHEN is_whole = 1 THEN first_epoch END) AS BIGINT), CAST(MAX(last_epoch) AS BIGINT)
+     FROM history_part WHERE zone = $1",
+);
+/// Wholes with what came after them and before the next, newest first, of all zones.
+const SEGMENTS: Statement = Statement::common(
+    "count the histories of zones",
+    "SELECT w.zone, w.first_epoch, CAST(COALESCE((SELECT SUM(p.size_bytes) FROM history_part p
+            WHERE p.zone = w.zone AND p.first_epoch >= w.first_epoch AND p.first_epoch < COALESCE((
+                SELECT MIN(n.first_epoch) FROM history_part n
+                WHERE n.zone = w.zone AND n.is_whole = 1 AND n.first_epoch > w.first_epoch), 9223372036854775807)
+        ), 0) AS BIGINT) FROM history_part w WHERE w.is_whole = 1 ORDER BY w.first_epoch DESC",
+);
+const FORGET: Statement = Statement::common(
+    "forget the oldest of a zone's history",
+    "DELETE FROM history_part WHERE zone = $1 AND first_epoch < $2",
+);
+
+/// Every statement of this file.
+pub(crate) const ALL: &[&Statement] = &[&INSERT, &LABELS, &BODY, &REACH, &SEGMENTS, &FORGET];
+
+pub(super) struct Rows {
+    database: Database,
+    bytes_at_most: u64,
+    /// What parts are written on: not the writer's, which a part of a large zone would hold up for a moment.
+    connection: Mutex<Option<Connection>>,
+}
+
+impl Rows {
+    pub(super) fn new(database: Database, bytes_at_most: u64) -> Self {
+        Self {
+            database,
+            bytes_at_most,
+            connection: Mutex::new(None),
+        }
+    }
+
+    pub(super) async fn add(&self, zone: ZoneId, label: PartLabel, body: Vec<u8>) -> Result<(), StoreError> {
+        let values = [
+            Value::from(zone),
+            Value::from(label.first),
+            Value::from(label.last),
+            Value::from(i64::from(label.is_whole)),
+            Value::from(body.len() as u64),
+            Value::Blob(Some(body)),
+        ];
+        self.write(&INSERT, &values).await?;
+        if label.is_whole {
+            self.forget().await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is more than the bound, oldest first, but of each zone the newest whole and what follows.
+    async fn forget(&self) -> Result<(), StoreError> {
+        let mut kept = 0u64;
+        let mut zones: Vec<ZoneId> = Vec::new();
+        // The oldest whole of each zone that stays, where something goes.
+        let mut from: Vec<(ZoneId, u64)> = Vec::new();
+        let mut last: Vec<(ZoneId, u64)> = Vec::new();
+        for row in self.database.fetch_patiently(&SEGMENTS, &[]).await? {
+            let mut columns = row.columns("history_part");
+            let (zone, first, size): (ZoneId, u64, u64) = (
+                columns.take("zone")?,
+                columns.take("first_epoch")?,
+                columns.take("size")?,
+            );
+            kept = kept.saturating_add(size);
+            if !zones.contains(&zone) {
+                zones.push(zone);
+                last.push((zone, first));
+            } else if kept <= self.bytes_at_most {
+                if let Some(known) = last.iter_mut().find(|(of, _)| *of == zone) {
+                    known.1 = first;
+                }
+            } else if let Some(known) = last.iter().find(|(of, _)| *of == zone) {
+                from.push(*known);
+            }
+        }
+        from.dedup();
+        for (zone, first) in from {
+            self.write(&FORGET, &[Value::from(zone), Value::from(first)])
+                .await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn labels(
+        &self,
+        zone: ZoneId,
+        epoch: u64,
+        until: u64,
+    ) -> Result<Vec<PartLabel>, StoreError> {
+        let values = [Value::from(zone), Value::from(epoch), Value::from(until)];
+        let rows = self.database.fetch_patiently(&LABELS, &values).await?;
+        rows.iter().map(label).collect()
+    }
+
+    pub(super) async fn read(&self, zone: ZoneId, label: PartLabel) -> Result<Option<Vec<u8>>, StoreError> {
+        let values = [
+            Value::from(zone),
+            Value::from(label.first),
+            Value::from(i64::from(label.is_whole)),
+        ];
+        let rows = self.database.fetch_patiently(&BODY, &values).await?;
+        rows.first()
+            .map(|row| row.only("history_part", "body"))
+            .transpose()
+    }
+
+    pub(super) async fn reach(&self, zone: ZoneId) -> Result<Option<(u64, u64)>, StoreError> {
+        let rows = self
+            .database
+            .fetch_patiently(&REACH, &[Value::from(zone)])
+            .await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns("history_part");
+        let (first, last): (Option<u64>, Option<u64>) =
+            (columns.take("first_epoch")?, columns.take("last_epoch")?);
+        Ok(first.zip(last))
+    }
+
+    async fn write(&self, statement: &Statement, values: &[Value]) -> Result<(), StoreError> {
+        let failed = |source| failed(statement.does, source);
+        let mut kept = self.connection.lock().await;
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => self.database.writer().await.map_err(failed)?,
+        };
+        let patience = self.database.patience();
+        crate::db::within(patience, connection.fetch(statement, values))
+            .await
+            .map_err(failed)?;
+        *kept = Some(connection);
+        Ok(())
+    }
+}
+
+fn label(row: &Row) -> Result<PartLabel, StoreError> {
+    let mut columns = row.columns("history_part");
+    Ok(PartLabel {
+        first: columns.take("first_epoch")?,
+        last: columns.take("last_epoch")?,
+        is_whole: columns.take("is_whole")?,
+    })
+}

@@ -1,0 +1,124 @@
+//! `velum decision candidates`: every compute host of the zone as a decision saw it.
+
+use uuid::Uuid;
+use velum_client::Filter;
+use velum_wire::{CandidateView, Verdict};
+
+use super::host;
+use crate::{
+    failure::Failure,
+    session::{Most, Session},
+    table,
+    text::plain,
+};
+
+/// Which decision, and which of its candidates.
+#[derive(clap::Args, Debug)]
+pub struct Candidates {
+    /// Its id.
+    pub id: Uuid,
+    #[command(flatten)]
+    pub most: Most,
+    /// Only those that were refused.
+    #[arg(long)]
+    pub refused: bool,
+}
+
+/// The largest page.
+const PAGE: u32 = 500;
+
+/// Runs `velum decision candidates`.
+pub async fn run(session: &Session, of: &Candidates) -> Result<(), Failure> {
+    let mut found: Vec<CandidateView> = Vec::new();
+    let mut cursor: Option<String> = None;
+    let more = loop {
+        let left = of.most.limit.saturating_sub(found.len() as u32);
+        if left == 0 {
+            break true;
+        }
+        let filter = Filter::new()
+            .with("limit", left.min(PAGE))
+            .with_some("refused", of.refused.then_some(true))
+            .with_some("cursor", cursor.as_ref());
+        let page = session.client.decisions().candidates(of.id, &filter).await?;
+        found.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break false;
+        }
+    };
+    session.print(&found, || render(&found))?;
+    if more {
+        session.say(&format!(
+            "there are more: these are the first {} (--limit)",
+            of.most.limit
+        ));
+    }
+    Ok(())
+}
+
+fn render(candidates: &[CandidateView]) -> String {
+    let rows = candidates.iter().map(|of| {
+        let verdict = match (of.verdict, &of.words, &of.reason) {
+            (Verdict::Ranked, ..) => "could be chosen".to_owned(),
+            (Verdict::NotShown, ..) => "not shown to the policy".to_owned(),
+            (Verdict::Refused, words, reason) => format!(
+                "refused: {} ({})",
+                plain(words.as_deref().unwrap_or_default()),
+                plain(reason.as_deref().unwrap_or_default())
+            ),
+        };
+        vec![
+            plain(&host(of.compute_host_name.as_ref(), of.compute_host_id)),
+            of.score.map_or_else(|| "-".to_owned(), |score| score.to_string()),
+            format!("{} of {}", of.free_vcpus, of.total_vcpus),
+            format!("{} of {}", of.free_memory_mib, of.total_memory_mib),
+            of.runs.to_string(),
+            verdict,
+        ]
+    });
+    table::list(
+        &[
+            "COMPUTE HOST",
+            "SCORE",
+            "FREE VCPUS",
+            "FREE MIB",
+            "RUNS",
+            "VERDICT",
+        ],
+        rows.collect(),
+        None,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_has_a_score_or_a_reason() {
+        let of = |verdict: &str, score: Option<u32>, reason: Option<&str>| -> CandidateView {
+            serde_json::from_value(json!({
+                "compute_host_id": Uuid::from_u128(1), "compute_host_name": "rack1-a", "verdict": verdict, "score": score,
+                "reason": reason, "words": reason.map(|_| "not enough memory free"), "free_vcpus": 3, "total_vcpus": 16,
+                "free_memory_mib": 512, "total_memory_mib": 8192, "runs": 4, "runs_of_project": 0, "has_template": false,
+                "pod": 1, "cluster": 1, "attributes": {}
+            }))
+            .expect("a candidate")
+        };
+        let text = render(&[
+            of("ranked", Some(90), None),
+            of("refused", None, Some("memory")),
+            of("not-shown", None, None),
+        ]);
+        for part in [
+            "rack1-a       90     3 of 16     512 of 8192  4     could be chosen",
+            "refused: not enough memory free (memory)",
+            "not shown to the policy",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+    }
+}
