@@ -20,6 +20,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
 
+/// In place of glibc's, of which a profile of accepts showed a fifth, with the pages that it gives back and faults in again.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The Velum server.
 ///
 /// Owns the hierarchy, the allocation and the API. It runs unprivileged; velum-node does what needs root on a compute

@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use velum_model::{decision::Decision, tenancy::Caller, time::Clock};
+use velum_model::{
+    PolicyId,
+    decision::{Decision, PolicyUsed},
+    tenancy::Caller,
+    time::Clock,
+};
 use velum_placement::{Evaluation, Inventory, Packing, Part, Ranker};
 
 use super::{Evaluated, NewEvaluation, Sample, crashed};
@@ -75,19 +80,7 @@ impl Services {
         let policy = self.named(digest, config);
         let decisions = self.read().last_decisions(new.zone, new.last).await;
         let decisions = decisions.map_err(|error| ServiceError::from_store("read the decisions", error))?;
-        let pools = match zone.pool_policy {
-            Some(id) => {
-                let row = self.policy_get(caller, id).await?;
-                self.ranker_of(&velum_model::decision::PolicyUsed {
-                    policy: Some(id),
-                    generation: row.generation,
-                    name: row.name.to_string(),
-                    ..self.named(row.digest, row.config)
-                })
-                .await?
-            }
-            None => Ranker::built_in(),
-        };
+        let pools = self.pool_ranker(caller, zone.pool_policy).await?;
         let hosts = self.ranker_of(&policy).await?;
         let plugins = Arc::clone(self.plugins());
         let of = policy.clone();
@@ -122,6 +115,21 @@ impl Services {
             is_complete: !work.is_late,
             took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         })
+    }
+
+    /// Who ranks the pools of a zone now.
+    async fn pool_ranker(&self, caller: &Caller, policy: Option<PolicyId>) -> Result<Ranker, ServiceError> {
+        let Some(id) = policy else {
+            return Ok(Ranker::built_in());
+        };
+        let row = self.policy_get(caller, id).await?;
+        let used = PolicyUsed {
+            policy: Some(id),
+            generation: row.generation,
+            name: row.name.to_string(),
+            ..self.named(row.digest, row.config)
+        };
+        self.ranker_of(&used).await
     }
 
     /// Walks through the history from the first decision of which it is kept to the last.

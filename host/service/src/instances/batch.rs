@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures::future::{join_all, try_join_all};
 use velum_model::{decision::Decision, id::*, instance::Instance, tenancy::Caller};
 use velum_store::{Change, Commit, Committed, TOGETHER};
 
@@ -103,18 +102,13 @@ impl Services {
         let all_or_nothing = new.all_or_nothing;
         let zone = new.zone;
         let shard = self.zone_named(caller, zone, "/zone_id").await?.shard;
-        let read = |(n, new): (usize, NewInstance)| async move {
+        // One after another: the first reads what the others then find in the catalog.
+        let mut wanted = Vec::with_capacity(new.instances.len());
+        for (n, new) in new.instances.into_iter().enumerate() {
             let ground = self.ground_of(caller, &new).await;
             let ground = ground.map_err(|error| error.within(&format!("/instances/{n}")))?;
-            Ok::<_, ServiceError>(Wanted { new, ground })
-        };
-        // The first reads what the others then find in the catalog.
-        let mut all = new.instances.into_iter().enumerate();
-        let mut wanted = Vec::with_capacity(all.len());
-        if let Some(first) = all.next() {
-            wanted.push(read(first).await?);
+            wanted.push(Wanted { new, ground });
         }
-        wanted.extend(try_join_all(all.map(read)).await?);
         let planner = self.planner(zone).await?;
         for _ in 0..PLANS {
             let made = self.plan_batch(caller, &planner, &wanted).await?;
@@ -167,15 +161,17 @@ impl Services {
         planner: &Planner,
         wanted: &[Wanted],
     ) -> Result<Vec<Planned>, ServiceError> {
-        let planned = join_all(wanted.iter().map(|Wanted { new, ground }| async move {
+        let mut asks = Vec::with_capacity(wanted.len());
+        let mut instances = Vec::with_capacity(wanted.len());
+        for Wanted { new, ground } in wanted {
             let instance = self.instance_of(caller, new, ground);
             let ids = self.ids_for(new);
-            let ask = plan_ask(&instance, new, ground, &ids, Claiming::Yes);
-            let plan = planner.plan(ask).await;
-            (instance, ids, plan, ground)
-        }))
-        .await;
-        let one = |(instance, ids, plan, ground)| {
+            asks.push(plan_ask(&instance, new, ground, &ids, Claiming::Yes));
+            instances.push((instance, ids, ground));
+        }
+        let plans = planner.plan_many(asks).await;
+        let plans = plans.map_err(|none| none.into_error(String::new))?;
+        let one = |((instance, ids, ground), plan): ((Instance, Ids, &Ground), _)| {
             let plan = match plan {
                 Ok(claimed) => Ok(claimed),
                 Err(
@@ -188,7 +184,7 @@ impl Services {
             };
             Ok(Planned { instance, ids, plan })
         };
-        planned.into_iter().map(one).collect()
+        instances.into_iter().zip(plans).map(one).collect()
     }
 
     /// A commit for each that has a place.

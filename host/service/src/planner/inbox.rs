@@ -21,6 +21,8 @@ const NEWS: usize = 4096;
 pub(crate) enum Order {
     /// Find a place for a machine.
     Plan(Box<PlanAsk>, oneshot::Sender<Result<Plan, NoPlan>>),
+    /// Find a place for each of several machines, one after another.
+    PlanMany(Vec<PlanAsk>, oneshot::Sender<Vec<Result<Plan, NoPlan>>>),
     /// Find a pool for a volume.
     PlanVolume(VolumeId, DiskAsk, oneshot::Sender<Result<VolumePlan, NoPlan>>),
     /// Tell the history everything. Whoever asks for it writes parts one after another.
@@ -29,6 +31,16 @@ pub(crate) enum Order {
     GiveBack(Uuid),
     /// The zone as it was read. One at a time.
     Loaded(Box<Loaded>),
+}
+
+impl Order {
+    /// For how many asks it counts.
+    const fn weight(&self) -> usize {
+        match self {
+            Self::PlanMany(asks, _) => asks.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// What the thread takes out at once.
@@ -57,6 +69,8 @@ struct Queue {
     /// How many of `first` are news.
     news: usize,
     asks: VecDeque<Order>,
+    /// Machines and volumes that they are about.
+    asked: usize,
     /// Asks wait until the zone was loaded once.
     loaded: bool,
     in_doubt: bool,
@@ -67,8 +81,9 @@ impl Inbox {
     /// Queues an ask. False when too many wait.
     pub(crate) fn ask(&self, order: Order) -> bool {
         let mut queue = self.queue.lock();
-        let room = queue.asks.len() < ASKS && !queue.stopped;
+        let room = queue.asked < ASKS && !queue.stopped;
         if room {
+            queue.asked += order.weight();
             queue.asks.push_back(order);
             self.ready.notify_one();
         }
@@ -131,6 +146,7 @@ impl Inbox {
             if queue.loaded
                 && let Some(order) = queue.asks.pop_front()
             {
+                queue.asked -= order.weight();
                 return Work::Order(order);
             }
             self.ready.wait(&mut queue);

@@ -196,6 +196,29 @@ impl Planner {
         Ok(claimed)
     }
 
+    /// Plans several, one after another, each with the claims of those before it in view.
+    pub(crate) async fn plan_many(
+        &self,
+        asks: Vec<PlanAsk>,
+    ) -> Result<Vec<Result<Claimed<Plan>, NoPlan>>, NoPlan> {
+        let keys: Vec<Uuid> = asks.iter().map(|ask| ask.run.uuid()).collect();
+        let (answer, plans) = oneshot::channel();
+        if !self.inbox.ask(Order::PlanMany(asks, answer)) {
+            return Err(NoPlan::Full);
+        }
+        // As with one.
+        let claimed: Vec<Claimed<Plan>> = keys
+            .into_iter()
+            .map(|key| Claimed::new(Arc::clone(&self.inbox), key))
+            .collect();
+        let plans = plans.await.map_err(|_| NoPlan::Gone)?;
+        let each = claimed.into_iter().zip(plans).map(|(mut claimed, plan)| {
+            claimed.plan = Some(plan?);
+            Ok(claimed)
+        });
+        Ok(each.collect())
+    }
+
     /// Plans a volume alone.
     pub(crate) async fn plan_volume(
         &self,

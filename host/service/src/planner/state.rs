@@ -93,6 +93,13 @@ impl State {
                 let plan = self.plan(&ask);
                 self.answer(key, plan, answer);
             }
+            Order::PlanMany(asks, answer) => {
+                let keys: Vec<Uuid> = asks.iter().map(|ask| ask.run.uuid()).collect();
+                let plans = asks.iter().map(|ask| self.plan(ask)).collect();
+                if answer.send(plans).is_err() {
+                    keys.into_iter().for_each(|key| self.give_back(key));
+                }
+            }
             Order::PlanVolume(volume, disk, answer) => {
                 let plan = self.plan_volume(volume, &disk);
                 self.answer(volume.uuid(), plan, answer);

@@ -189,7 +189,7 @@ async fn fill(
             );
         }
         let text = AssertSqlSafe(pair.target.insert(page.len())).into_sql_str();
-        let inserted = writer.fetch_text(text, &values).await;
+        let inserted = writer.fetch_text(text, values).await;
         inserted.map_err(|source| failed("insert rows of a table", source))?;
         rows += page.len() as u64;
         watch(Progress {

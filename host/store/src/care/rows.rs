@@ -15,7 +15,7 @@ use crate::{
 /// How many rows a table has.
 pub(crate) async fn count(connection: &mut Connection, table: &Table) -> Result<u64, StoreError> {
     let text = AssertSqlSafe(table.count()).into_sql_str();
-    let rows = connection.fetch_text(text, &[]).await;
+    let rows = connection.fetch_text(text, Vec::new()).await;
     let rows = rows.map_err(|source| failed("count the rows of a table", source))?;
     rows.first().map_or(Ok(0), |row| row.only("count", "count"))
 }
@@ -51,7 +51,7 @@ impl<'t> Pages<'t> {
         };
         let text = self.table.page(connection.engine(), self.after.is_empty(), batch);
         let read = connection
-            .fetch_text(AssertSqlSafe(text).into_sql_str(), &self.after)
+            .fetch_text(AssertSqlSafe(text).into_sql_str(), self.after.clone())
             .await;
         let mut rows = read.map_err(|source| failed("read the rows of a table", source))?;
         self.is_over = (rows.len() as u64) < batch;

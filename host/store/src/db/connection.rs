@@ -105,6 +105,15 @@ impl Connection {
         statement: &Statement,
         values: &[Value],
     ) -> Result<Vec<Row>, sqlx::Error> {
+        self.fetch_with(statement, values.to_vec()).await
+    }
+
+    /// The same with values that are given away: the rows of a batch are not copied.
+    pub(crate) async fn fetch_with(
+        &mut self,
+        statement: &Statement,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
         self.fetch_text(statement.text(self.engine()).into_sql_str(), values)
             .await
     }
@@ -113,7 +122,7 @@ impl Connection {
     pub(crate) async fn fetch_text(
         &mut self,
         text: SqlStr,
-        values: &[Value],
+        values: Vec<Value>,
     ) -> Result<Vec<Row>, sqlx::Error> {
         self.statements += 1;
         let inner = &mut self.inner;
@@ -242,10 +251,10 @@ async fn in_time<T>(
 async fn fetch_sqlite(
     connection: &mut SqliteConnection,
     text: SqlStr,
-    values: &[Value],
+    values: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let mut query: Query<'_, sqlx::Sqlite, SqliteArguments> = sqlx::query(text);
-    for value in values.iter().cloned() {
+    for value in values {
         query = match value {
             Value::Int(value) => query.bind(value),
             Value::Text(value) => query.bind(value),
@@ -261,10 +270,10 @@ async fn fetch_sqlite(
 async fn fetch_postgres(
     connection: &mut PgConnection,
     text: SqlStr,
-    values: &[Value],
+    values: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
     let mut query: Query<'_, sqlx::Postgres, PgArguments> = sqlx::query(text);
-    for value in values.iter().cloned() {
+    for value in values {
         query = match value {
             Value::Int(value) => query.bind(value),
             Value::Text(value) => query.bind(value),

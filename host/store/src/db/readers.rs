@@ -138,12 +138,12 @@ impl Readers {
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
         connection.statements = 0;
         let rows = match reads {
-            Reads::One(text) => vec![connection.fetch_text(text.clone(), values).await?],
+            Reads::One(text) => vec![connection.fetch_text(text.clone(), values.to_vec()).await?],
             Reads::Together(texts) => {
                 connection.begin_reading().await?;
                 let mut answers = Vec::with_capacity(texts.len());
                 for text in texts {
-                    answers.push(connection.fetch_text(text.clone(), values).await?);
+                    answers.push(connection.fetch_text(text.clone(), values.to_vec()).await?);
                 }
                 connection.commit().await?;
                 answers

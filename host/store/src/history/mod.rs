@@ -13,6 +13,7 @@ use velum_model::id::ZoneId;
 
 use crate::{commit::StoreError, store::Store};
 use files::Files;
+#[cfg(test)]
 pub(crate) use rows::ALL;
 use rows::Rows;
 

@@ -45,6 +45,7 @@ const FORGET: Statement = Statement::common(
 );
 
 /// Every statement of this file.
+#[cfg(test)]
 pub(crate) const ALL: &[&Statement] = &[&INSERT, &LABELS, &BODY, &REACH, &SEGMENTS, &FORGET];
 
 pub(super) struct Rows {

@@ -10,7 +10,7 @@ use super::{Failure, room::Claims};
 use crate::{
     commit::{Change, Commit, Committed, Refused},
     db::{Connection, Row, Statement, Value},
-    encode::Keyed,
+    encode::{Keyed, text},
     told::{HostRoom, PoolRoom},
 };
 
@@ -117,10 +117,10 @@ impl<'t> Transaction<'t> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut values = vec![Value::from(Row_::Array(rows).to_string())];
+        let mut values = vec![Value::from(text(&rows))];
         values.extend_from_slice(more);
         self.connection
-            .fetch(statement, &values)
+            .fetch_with(statement, values)
             .await
             .map_err(|source| Failure::Database {
                 attempt: statement.does,

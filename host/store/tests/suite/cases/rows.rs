@@ -848,7 +848,15 @@ pub async fn every_list_takes_every_filter(url: String) {
         collection: Some("instances"),
     };
     none!(read.operations(OWN, &filter, page));
-    none!(read.decisions(OWN, &DecisionFilter { zone, instance }, page));
+    none!(read.decisions(
+        OWN,
+        &DecisionFilter {
+            zone,
+            instance,
+            ..DecisionFilter::default()
+        },
+        page
+    ));
     let filter = PluginFilter {
         name: called.clone(),
         version: Some("1".into()),
