@@ -20,6 +20,7 @@ mod explain;
 mod filter;
 mod hosts;
 mod inventory;
+pub mod load;
 mod placer;
 mod pools;
 mod ranker;
