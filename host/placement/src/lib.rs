@@ -16,6 +16,7 @@ mod ask;
 mod builtin;
 mod candidates;
 mod choose;
+mod ends;
 mod explain;
 mod filter;
 mod hosts;

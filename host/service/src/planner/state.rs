@@ -87,9 +87,9 @@ impl State {
         match order {
             Order::Loaded(loaded) => self.replace(*loaded),
             Order::GiveBack(key) => self.give_back(key),
-            Order::Plan(ask, answer) => {
+            Order::Plan(mut ask, answer) => {
                 let key = ask.run.uuid();
-                let plan = self.plan(&ask);
+                let plan = self.plan(&mut ask);
                 self.answer(key, plan, answer);
             }
             Order::PlanVolume(volume, disk, answer) => {
@@ -289,7 +289,7 @@ impl State {
 
     // === planning ===
 
-    fn plan(&mut self, ask: &PlanAsk) -> Result<Plan, NoPlan> {
+    fn plan(&mut self, ask: &mut PlanAsk) -> Result<Plan, NoPlan> {
         let began = self.parts.clock.now();
         let before = self.addresses.positions(ask.nics.iter().map(|nic| nic.1));
         let addresses = self.claim_addresses(ask, &before)?;
@@ -297,6 +297,7 @@ impl State {
         let mut hosts = self.policies.take(ask.policy.or(self.policy));
         let mut pools = self.policies.take(self.pool_policy);
         let asked = self.parts.clock.now();
+        ask.ask.now_minute = asked.minute();
         let wanted = Wanted {
             refusals: ask.dry_run,
             turned_down: !ask.dry_run && self.watching.has_shadow(hosts.label().policy),
@@ -341,6 +342,7 @@ impl State {
             choice,
             addresses,
             wants_layer,
+            expected_end_at: ask.ask.expected_end().map(Timestamp::of_minute),
             decision,
         })
     }
@@ -404,6 +406,7 @@ impl State {
             project: ask.ask.project,
             vcpus: ask.ask.vcpus.get(),
             memory_mib: ask.ask.memory.get(),
+            expected_end: ask.ask.expected_end(),
         })];
         for ((disk, ids), pool) in ask.ask.disks.iter().zip(&ask.disks).zip(&choice.pools) {
             claims.extend(claims_of(disk.template, *ids, *pool));

@@ -99,6 +99,8 @@ fn fixture(decision: &DecisionView, hosts: &[ComputeHostView], runs: &Runs) -> F
         gib: narrow(gib),
         seed: decision.seed.parse().unwrap_or(0),
         previous_host: previous.and_then(name),
+        now_minute: narrow(asked("now_minute")),
+        expected_end: expected_end(&decision.ask),
         ..AskFixture::default()
     };
     // What the server itself refused never came before the policy.
@@ -125,6 +127,13 @@ fn fixture(decision: &DecisionView, hosts: &[ComputeHostView], runs: &Runs) -> F
         ask,
         hosts: rows,
     }
+}
+
+/// The minute at which the machine was expected to end when this was decided, as its policy was told.
+fn expected_end(ask: &Value) -> Option<u32> {
+    let lifetime_s = ask.get("expected_lifetime").and_then(Value::as_u64)?;
+    let now = ask.get("now_minute").and_then(Value::as_u64)?;
+    Some(narrow(now + lifetime_s.div_ceil(60)))
 }
 
 /// A number that only those with the same id have: the place of the first of them.
@@ -219,7 +228,7 @@ mod tests {
         let (a, b, c) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let decision: DecisionView = serde_json::from_value(json!({
             "id": a, "project_id": a, "zone_id": a, "instance_id": c, "inventory_epoch": 7, "seed": "9",
-            "ask": {"vcpus": 2, "memory": 1024, "disks": [{"bytes": 1}]},
+            "ask": {"vcpus": 2, "memory": 1024, "now_minute": 100, "expected_lifetime": 61, "disks": [{"bytes": 1}]},
             "policy": {"id": a, "name": "green", "digest": "sha256:ab", "generation": 3, "config": {"x": 1}, "failed": null, "fallback": null},
             "winner": {"compute_host_id": a, "compute_host_name": null, "score": 90},
             "runners_up": [], "pools": [], "considered": 3, "refused": [],
@@ -241,6 +250,10 @@ mod tests {
         assert_eq!(
             (fixture.ask.gib, fixture.expect.winner.as_deref()),
             (1, Some("a"))
+        );
+        assert_eq!(
+            (fixture.ask.now_minute, fixture.ask.expected_end),
+            (100, Some(102))
         );
         let text = toml_of(&fixture).expect("TOML");
         assert_eq!(Fixture::parse(&text, false), Ok(fixture));
