@@ -56,7 +56,7 @@ plugins)
     echo "       bash tests/bench/run.sh ceiling [--hosts N] [--batch N] [--clients N] [--instances N] [--rounds N]" >&2
     echo "       bash tests/bench/run.sh growth [--hosts N,N] [--batch N] [--clients N] [--instances N] [--rounds N]" >&2
     echo "       bash tests/bench/run.sh single [--hosts N] [--instances N] [--rounds N]" >&2
-    echo "       bash tests/bench/run.sh packing [--hosts N] [--guests N] [--load PERCENT] [--seeds N]" >&2
+    echo "       bash tests/bench/run.sh packing [--hosts N] [--days N] [--loads PERCENT,PERCENT] [--seeds N]" >&2
     echo "       bash tests/bench/run.sh policy [--hosts N] [--decisions N] [--rounds N]" >&2
     echo "       bash tests/bench/run.sh plugins [--hosts N] [--decisions N] [--rounds N]" >&2
     exit 2

@@ -11,7 +11,7 @@ use crate::{
     id::*,
     name::Name,
     net::{AddressRange, Link, Mac},
-    quantity::{Bytes, MemoryMib, Overcommit, Vcpus},
+    quantity::{Bytes, ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
     time::Timestamp,
 };
 
@@ -419,6 +419,8 @@ pub struct ComputeOffering {
     pub storage_tags: Vec<Name>,
     /// Policy in place of the zone's.
     pub policy: Option<PolicyId>,
+    /// How long instances are expected to run that do not say it themselves.
+    pub expected_lifetime: Option<ExpectedLifetime>,
     /// Grows with every change.
     pub generation: u64,
     /// When it was made.

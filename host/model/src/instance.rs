@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::*,
     name::Name,
-    quantity::{MemoryMib, Vcpus},
+    quantity::{ExpectedLifetime, MemoryMib, Vcpus},
     time::Timestamp,
 };
 
@@ -196,6 +196,8 @@ pub struct Instance {
     pub memory: MemoryMib,
     /// cloud-init user data, opaque; at most [`USER_DATA_MAX`] bytes.
     pub user_data: Vec<u8>,
+    /// How long each of its runs is expected to last; none = nobody said.
+    pub expected_lifetime: Option<ExpectedLifetime>,
     /// Where it is in its life.
     pub state: InstanceState,
     /// Its active run.
@@ -262,6 +264,8 @@ pub struct Run {
     pub observed_at: Option<Timestamp>,
     /// When it was claimed.
     pub created_at: Timestamp,
+    /// When it is expected to end, a whole minute; none = nobody said. It may run on: this is what placement was told.
+    pub expected_end_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -78,6 +78,11 @@ quantity! {
     Overcommit(u32), 1000, 20_000, "thousandths"
 }
 
+quantity! {
+    /// How long a machine is expected to run, in seconds: a minute, which is as fine as placement looks, to ten years.
+    ExpectedLifetime(u32), 60, 315_360_000, "seconds"
+}
+
 /// 2^30.
 pub const GIB: u64 = 1 << 30;
 

@@ -33,6 +33,26 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// Whole minutes since the Unix epoch, the time of placement: 0 before it, the largest number when they do not fit (in the
+    /// year 10136).
+    #[must_use]
+    pub const fn minute(self) -> u32 {
+        let minutes = self.0 / MINUTE_MICROS;
+        if minutes < 0 {
+            0
+        } else if minutes > u32::MAX as i64 {
+            u32::MAX
+        } else {
+            minutes as u32
+        }
+    }
+
+    /// The beginning of a minute since the Unix epoch.
+    #[must_use]
+    pub const fn of_minute(minute: u32) -> Self {
+        Self(minute as i64 * MINUTE_MICROS)
+    }
+
     /// Milliseconds from `earlier` to this instant, 0 when it is not earlier.
     #[must_use]
     pub const fn millis_since(self, earlier: Self) -> u64 {
@@ -40,6 +60,9 @@ impl Timestamp {
         if micros < 0 { 0 } else { micros as u64 / 1000 }
     }
 }
+
+/// Microseconds of a minute.
+const MINUTE_MICROS: i64 = 60_000_000;
 
 /// RFC 3339 in UTC with microseconds.
 impl fmt::Display for Timestamp {
@@ -70,5 +93,22 @@ pub trait Clock: Send + Sync {
     /// differences mean anything, and only within the process.
     fn steady(&self) -> Duration {
         Duration::from_micros(self.now().micros().unsigned_abs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_begins_where_it_is_counted_from() {
+        for minute in [0, 1, 29_700_000, u32::MAX] {
+            let begins = Timestamp::of_minute(minute);
+            assert_eq!(begins.minute(), minute);
+            assert_eq!(begins.plus_millis(59_999).minute(), minute);
+        }
+        assert_eq!(Timestamp::of_minute(7).plus_millis(60_000).minute(), 8);
+        assert_eq!(Timestamp::from_micros(-1).minute(), 0);
+        assert_eq!(Timestamp::from_micros(i64::MAX).minute(), u32::MAX);
     }
 }

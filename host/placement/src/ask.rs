@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use velum_model::{
     Name,
     id::*,
-    quantity::{MemoryMib, Vcpus},
+    port::placement::registry::NO_END,
+    quantity::{ExpectedLifetime, MemoryMib, Vcpus},
 };
 
 /// A machine that looks for a compute host and for pools of the disks that are to be made with it.
@@ -21,6 +22,12 @@ pub struct Ask {
     /// Architecture (`port::hypervisor::registry`); none = any.
     #[serde(default)]
     pub arch: Option<u16>,
+    /// How long it is expected to run; none = nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_lifetime: Option<ExpectedLifetime>,
+    /// The minute since 1970 in which it is decided: policies have no other clock.
+    #[serde(default)]
+    pub now_minute: u32,
     /// Tags that the compute host must have, all of them.
     #[serde(default)]
     pub host_tags: Vec<Name>,
@@ -39,6 +46,15 @@ pub struct Ask {
     /// Where it ran before.
     #[serde(default)]
     pub previous: Option<ComputeHostId>,
+}
+
+impl Ask {
+    /// The minute since 1970 at which the machine is expected to end, if it begins now: the first that is not too early.
+    #[must_use]
+    pub fn expected_end(&self) -> Option<u32> {
+        let minutes = self.expected_lifetime?.get().div_ceil(60);
+        Some(self.now_minute.saturating_add(minutes).min(NO_END - 1))
+    }
 }
 
 /// A disk that is to be made.

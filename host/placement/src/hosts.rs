@@ -12,6 +12,7 @@ use velum_model::{
 };
 
 use crate::{
+    ends::Ends,
     row::{Row, RowMask},
     update::{HostRow, RunClaim},
 };
@@ -25,6 +26,7 @@ pub(crate) struct Hosts {
     pub(crate) memory_limit: Vec<u64>,
     pub(crate) memory_used: Vec<u64>,
     pub(crate) runs: Vec<u32>,
+    ends: Vec<Ends>,
     /// Rows of the same pod and cluster share a number; 0 is none.
     pod: Numbers<PodId>,
     cluster: Numbers<ClusterId>,
@@ -193,6 +195,19 @@ impl Hosts {
         rows
     }
 
+    /// Of each of `rows`: the runs of a project in the row's pod, on whatever compute host; those without any are left out.
+    pub(crate) fn runs_in_pods_of(&self, project: ProjectId, rows: &[Row]) -> Vec<(Row, u32)> {
+        let pod = |row: Row| self.record(row).map_or(0, |host| self.pod.get(&host.pod));
+        let mut of_pod = vec![0_u32; self.pod.in_order.len() + 1];
+        for (&row, &runs) in self.of_project.get(&project).into_iter().flatten() {
+            if let Some(sum) = of_pod.get_mut(pod(row) as usize) {
+                *sum = sum.saturating_add(runs);
+            }
+        }
+        let sum = |&row: &Row| (row, of_pod.get(pod(row) as usize).copied().unwrap_or(0));
+        rows.iter().map(sum).filter(|&(_, runs)| runs > 0).collect()
+    }
+
     /// Puts a host into its row, or a new one. True when the number of rows grew.
     pub(crate) fn put(&mut self, host: HostRow, overcommit: (Overcommit, Overcommit)) -> (Row, bool) {
         let (row, grew) = match (self.row(host.id), self.vacant.pop()) {
@@ -235,6 +250,7 @@ impl Hosts {
     fn grow(&mut self) {
         self.records.push(None);
         self.runs.push(0);
+        self.ends.push(Ends::default());
         self.reach_of.push(0);
         for column in [
             &mut self.vcpus_limit,
@@ -264,6 +280,7 @@ impl Hosts {
         }
         set(&mut self.records, row, None);
         set(&mut self.runs, row, 0);
+        set(&mut self.ends, row, Ends::default());
         set(&mut self.reach_of, row, 0);
         for column in [
             &mut self.vcpus_limit,
@@ -287,6 +304,11 @@ impl Hosts {
             Way::In => runs.saturating_add(1),
             Way::Out => runs.saturating_sub(1),
         };
+        let ends = self.ends.get_mut(row as usize)?;
+        match way {
+            Way::In => ends.insert(claim.expected_end),
+            Way::Out => ends.remove(claim.expected_end),
+        }
         let by_row = self.of_project.entry(claim.project).or_default();
         match way {
             Way::In => *by_row.entry(row).or_default() += 1,
@@ -313,6 +335,7 @@ impl Hosts {
             registry::COLUMN_TOTAL_VCPUS => at(&self.vcpus_limit),
             registry::COLUMN_TOTAL_MEMORY_MIB => at(&self.memory_limit),
             registry::COLUMN_RUNS => u64::from(self.runs.get(row as usize).copied().unwrap_or(0)),
+            registry::COLUMN_LATEST_END => u64::from(self.ends.get(row as usize).map_or(0, Ends::latest)),
             registry::COLUMN_POD => host.map_or(0, |h| u64::from(self.pod.get(&h.pod))),
             registry::COLUMN_CLUSTER => host.map_or(0, |h| u64::from(self.cluster.get(&h.cluster))),
             _ => 0,

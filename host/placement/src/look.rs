@@ -44,6 +44,8 @@ pub struct Candidate {
     pub runs: u32,
     /// Runs of the same project there.
     pub runs_of_project: u32,
+    /// The latest minute since 1970 at which one of its runs is expected to end, as policies see it.
+    pub latest_end: u32,
     /// Whether it reached a pool with the template.
     pub has_template: bool,
     /// A number that compute hosts of the same pod share, and one of the same cluster, as policies see them.
@@ -138,6 +140,7 @@ impl Candidate {
             compute_host: host.id,
             runs_of_project: facts.of_project.get(&row).copied().unwrap_or(0),
             has_template: facts.with_template.contains(&row),
+            latest_end: column(registry::COLUMN_LATEST_END),
             pod: column(registry::COLUMN_POD),
             cluster: column(registry::COLUMN_CLUSTER),
             attributes: host.attributes.clone(),

@@ -67,6 +67,8 @@ pub(crate) struct Kept {
     /// Rows of which the policy is to be asked again.
     moved: Moved,
     said: Said,
+    /// What the policy was told for it beside the shape.
+    attrs: Vec<(u16, u32)>,
     /// None when its scores do not stay.
     version: Option<Version>,
     wanted_at: u64,
@@ -107,12 +109,19 @@ impl Placer {
                 let mut kept = self.kept.swap_remove(at);
                 kept.wanted_at = self.asks;
                 kept.moved = kept.candidates.catch_up(inventory);
+                let attrs = ranker.attrs(ask);
+                if kept.attrs != attrs {
+                    // Told something else, the policy may say something else of every row; what the filters say stays.
+                    kept.moved = Moved::All;
+                    kept.attrs = attrs;
+                }
                 kept
             }
             None => Kept {
                 candidates: Candidates::of(inventory, ask),
                 moved: Moved::All,
                 said: Said::default(),
+                attrs: ranker.attrs(ask),
                 version,
                 wanted_at: self.asks,
             },

@@ -144,6 +144,14 @@ impl Ranker {
         }
     }
 
+    /// What the policy is told of an ask beside its shape: its scores hold for asks that are told the same.
+    pub(crate) fn attrs(&self, ask: &Ask) -> Vec<(u16, u32)> {
+        match &self.state {
+            State::Ready(loaded) => Question::Hosts(ask).attrs(loaded.policy.descriptor()),
+            State::BuiltIn | State::Broken(_) => Vec::new(),
+        }
+    }
+
     /// Ranks `rows` (ascending).
     pub(crate) fn rank(
         &mut self,
@@ -233,7 +241,7 @@ impl Loaded {
         let rows = sample(inventory, question, seed, rows, descriptor.max_rows);
         let ask = PolicyAsk {
             demand: descriptor.demands.iter().map(|&d| question.demand(d)).collect(),
-            attrs: Vec::new(),
+            attrs: question.attrs(descriptor),
             facts: facts(inventory, question, descriptor, &rows),
             seed: if descriptor.row_local { 0 } else { seed },
         };
@@ -289,6 +297,23 @@ impl Question<'_> {
             (Self::Pools(disk), registry::DEMAND_GIB) => narrow(disk.bytes.div_ceil(GIB)),
             _ => 0,
         }
+    }
+
+    /// The attributes of the ask that a policy wants, in the order in which it names them.
+    pub(crate) fn attrs(self, descriptor: &PolicyDescriptor) -> Vec<(u16, u32)> {
+        let attributes = registry::DEMAND_ATTRS..=registry::DEMAND_ATTRS_LAST;
+        let wanted = descriptor.demands.iter().filter(|code| attributes.contains(code));
+        wanted
+            .filter_map(|code| {
+                let code = code - registry::DEMAND_ATTRS;
+                let value = match (self, code) {
+                    (Self::Hosts(ask), registry::ATTR_NOW) => Some(ask.now_minute),
+                    (Self::Hosts(ask), registry::ATTR_EXPECTED_END) => ask.expected_end(),
+                    _ => None,
+                };
+                Some((code, value?))
+            })
+            .collect()
     }
 
     fn identity(self, inventory: &Inventory, row: Row) -> u128 {
@@ -350,6 +375,9 @@ pub(crate) fn facts(
                     .into_iter()
                     .collect(),
                 (registry::FACT_SAME_PROJECT, Question::Hosts(ask)) => inventory.hosts.runs_of(ask.project),
+                (registry::FACT_SAME_PROJECT_IN_POD, Question::Hosts(ask)) => {
+                    inventory.hosts.runs_in_pods_of(ask.project, rows)
+                }
                 _ => Vec::new(),
             };
             let known = |(row, _): &(Row, u32)| rows.binary_search(row).is_ok();

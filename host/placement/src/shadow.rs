@@ -92,7 +92,7 @@ impl ShadowAsk {
             values: inventory.values(kind, &wants.columns, &all),
             ask: PolicyAsk {
                 demand: wants.demands.iter().map(|&d| question.demand(d)).collect(),
-                attrs: Vec::new(),
+                attrs: question.attrs(wants),
                 facts: facts(inventory, question, wants, &rows),
                 seed: if wants.row_local { 0 } else { seed },
             },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use velum_model::{
-    Name,
+    Name, Timestamp,
     id::*,
     infrastructure::{ComputeHost, HostState, Intent, PoolScope, StoragePool},
     instance::Run,
@@ -176,6 +176,8 @@ pub struct RunClaim {
     pub vcpus: u32,
     /// MiB.
     pub memory_mib: u64,
+    /// The minute since 1970 at which it is expected to end; none = nobody said.
+    pub expected_end: Option<u32>,
 }
 
 impl RunClaim {
@@ -188,6 +190,7 @@ impl RunClaim {
             project,
             vcpus: run.vcpus.get(),
             memory_mib: run.memory.get(),
+            expected_end: run.expected_end_at.map(Timestamp::minute),
         }
     }
 }

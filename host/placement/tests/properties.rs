@@ -199,16 +199,19 @@ proptest! {
         let mut inventory = zone(&hosts, &pools);
         let mut placer = Placer::default();
         let (mut warm, mut warm_facts, mut warm_pools) = (row_local(), keeping(), Ranker::built_in());
+        let mut warm_timed = timed();
         for (n, (at, change)) in steps.iter().enumerate() {
-            let ask = at.get(&asks);
+            // The same ask comes again in the same minute, and in another one.
+            let ask = &Ask { now_minute: 1_000 + n as u32 / 4, ..at.get(&asks).clone() };
             let seed = seed.wrapping_add(n as u64);
             let mut last = None;
             // Each policy has its own scores for the same shape, and one that wants facts has none.
-            for which in 0..3 {
+            for which in 0..4 {
                 let mut built_in = Ranker::built_in();
                 let (warm, mut cold) = match which {
                     0 => (&mut warm, row_local()),
                     1 => (&mut warm_facts, keeping()),
+                    2 => (&mut warm_timed, timed()),
                     _ => (&mut built_in, Ranker::built_in()),
                 };
                 let kept = placer.choose(&inventory, ask, seed, (warm, &mut warm_pools), Wanted::ALL);
@@ -258,7 +261,7 @@ proptest! {
         hosts in hosts(), pools in pools(), asks in asks(), seed: u64,
     ) {
         let mut inventory = zone(&hosts, &pools);
-        let (mut warm, mut warm_pools) = (keeping(), Ranker::built_in());
+        let (mut warm, mut warm_timed, mut warm_pools) = (keeping(), timed(), Ranker::built_in());
         for (n, ask) in asks.iter().enumerate() {
             let written = serde_json::to_string(&inventory.snapshot()).expect("written");
             let outcome = choose(&inventory, ask, seed, &mut warm, &mut warm_pools);
@@ -268,6 +271,11 @@ proptest! {
             // A fresh instance of the policy, against the warm one that decided.
             let again = replay(&then, &decision, &mut keeping(), &mut Ranker::built_in());
             prop_assert_eq!(again.map_err(|difference| difference.to_string()), Ok(outcome.clone()));
+            // What a policy is told of time comes out of the decision, not of a clock.
+            let timely = choose(&inventory, ask, seed, &mut warm_timed, &mut warm_pools);
+            let decision = explain(ask, &timely, &circumstances(&inventory, seed), Detail::Stored);
+            let again = replay(&then, &decision, &mut timed(), &mut Ranker::built_in());
+            prop_assert_eq!(again.map_err(|difference| difference.to_string()), Ok(timely));
             if let Some(choice) = &outcome.choice {
                 claim(&mut inventory, ask, choice, n as u128);
             }
@@ -304,6 +312,86 @@ proptest! {
     }
 }
 
+#[test]
+fn a_pod_counts_what_the_project_runs_on_hosts_that_are_no_candidates() {
+    let in_pod = |number, pod| HostRow {
+        pod: id(2, pod),
+        ..host(number)
+    };
+    let closed = HostRow {
+        intent: Intent::Disabled,
+        ..in_pod(1, 0)
+    };
+    let mut inventory = zone(&[closed, in_pod(2, 0), in_pod(3, 1)], &[pool(1)]);
+    let run = |number, project| RunClaim {
+        run: id(7, number),
+        host: id(1, 1),
+        project: id(6, project),
+        vcpus: 1,
+        memory_mib: 64,
+        expected_end: None,
+    };
+    let wins = |inventory: &Inventory| {
+        let mut winners: Vec<_> = (0..8)
+            .map(|seed| {
+                choose(
+                    inventory,
+                    &ask(1),
+                    seed,
+                    &mut over_pods(),
+                    &mut Ranker::built_in(),
+                )
+            })
+            .map(|outcome| outcome.choice.expect("it fits").host)
+            .collect();
+        winners.sort_unstable();
+        winners.dedup();
+        winners
+    };
+    inventory.apply(Update::Run(run(1, 9)));
+    assert_eq!(
+        wins(&inventory),
+        [id(1, 2), id(1, 3)],
+        "another project's run is nothing to it"
+    );
+    inventory.apply(Update::Run(run(2, 0)));
+    assert_eq!(wins(&inventory), [id(1, 3)]);
+    inventory.apply(Update::RunGone(id(7, 2)));
+    assert_eq!(wins(&inventory), [id(1, 2), id(1, 3)]);
+}
+
+#[test]
+fn the_latest_end_of_a_row_is_that_of_the_runs_that_are_left() {
+    let mut inventory = zone(&[host(1)], &[]);
+    let latest = |inventory: &Inventory| {
+        let column = Column {
+            id: registry::COLUMN_LATEST_END,
+            name: None,
+            scale: 0,
+        };
+        inventory.values(registry::ROW_COMPUTE_HOST, &[column], &[0])[0]
+    };
+    let run = |number, expected_end| {
+        Update::Run(RunClaim {
+            run: id(7, number),
+            host: id(1, 1),
+            project: id(6, 0),
+            vcpus: 1,
+            memory_mib: 64,
+            expected_end,
+        })
+    };
+    assert_eq!(latest(&inventory), 0);
+    for (number, end) in [(1, Some(500)), (2, None), (3, Some(900)), (4, Some(900))] {
+        inventory.apply(run(number, end));
+    }
+    assert_eq!(latest(&inventory), registry::NO_END);
+    for (gone, left) in [(2, 900), (3, 900), (4, 500), (1, 0)] {
+        inventory.apply(Update::RunGone(id(7, gone)));
+        assert_eq!(latest(&inventory), left, "without {gone}");
+    }
+}
+
 /// Everything that a policy could see.
 fn values(inventory: &Inventory) -> Vec<u32> {
     let column = |id| Column {
@@ -311,7 +399,7 @@ fn values(inventory: &Inventory) -> Vec<u32> {
         name: None,
         scale: 0,
     };
-    let columns: Vec<Column> = (1..=9).map(column).collect();
+    let columns: Vec<Column> = (1..=10).map(column).collect();
     let hosts: Vec<Row> = (0..inventory.rows(registry::ROW_COMPUTE_HOST)).collect();
     let pools: Vec<Row> = (0..inventory.rows(registry::ROW_STORAGE_POOL)).collect();
     let mut values = inventory.values(registry::ROW_COMPUTE_HOST, &columns, &hosts);

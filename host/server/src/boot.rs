@@ -59,11 +59,8 @@ pub async fn run(config: &Config, take_over: bool, background: &Handle) -> anyho
         data.hold_when_free();
     }
     // What other servers do from here on is followed; what they did before is read below.
-    let seen = store
-        .read()
-        .end_of_events()
-        .await
-        .context("could not read the log of events")?;
+    let seen = store.read().end_of_events().await;
+    let seen = seen.context("could not read the log of events")?;
 
     let http = HttpConnector::new().context("could not set up the HTTP connector")?;
     let dialler = authority::dialler(&store, &data.server_name(ids.as_ref())?, &clock).await?;

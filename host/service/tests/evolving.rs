@@ -41,6 +41,7 @@ async fn cloud() -> Cloud {
     let settings = Settings {
         unsigned: Unsigned::Allow,
         probation: CLOSE,
+        ..Settings::default()
     };
     Cloud::with(SIZE, settings).await
 }

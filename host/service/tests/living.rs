@@ -9,9 +9,10 @@ mod cloud;
 
 use cloud::*;
 use velum_model::{
+    Timestamp,
     instance::InstanceState,
     operation::{OperationKindName, OperationState, Subject},
-    quantity::Bytes,
+    quantity::{Bytes, ExpectedLifetime},
     storage::VolumeState,
     tenancy::Scope,
 };
@@ -89,6 +90,52 @@ async fn a_stopped_instance_claims_nothing_and_its_start_is_a_placement() {
     assert_eq!(stored.generation, started.resource.instance.generation);
     assert_eq!(stored.decision, started.resource.instance.decision);
     assert_ne!(stored.decision, made.instance.decision);
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_expected_to_run_for_as_long_as_it_or_its_offering_says() {
+    /// The minute in which the clock of this cloud stands.
+    const NOW: u32 = 28_333_333;
+    let cloud = Cloud::of(ROOMY).await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    let seconds = |seconds| ExpectedLifetime::new(seconds).expect("in range");
+    let nobody_said = cloud.create("before").await.expect("created").instance;
+    assert_eq!(nobody_said.expected_lifetime, None);
+    assert_eq!(nobody_said.run.expect("placed").expected_end_at, None);
+    let change = ChangeComputeOffering {
+        expected_lifetime: Some(Some(seconds(3600))),
+        ..ChangeComputeOffering::default()
+    };
+    let changed = services
+        .compute_offering_change(caller, cloud.offering.id, None, change)
+        .await;
+    assert_eq!(changed.expect("changed").expected_lifetime, Some(seconds(3600)));
+    let own = NewInstance {
+        expected_lifetime: Some(seconds(61)),
+        ..cloud.new_instance("own")
+    };
+    let own = fresh(
+        services
+            .instance_create(caller, own, None)
+            .await
+            .expect("created"),
+    );
+    let offered = cloud.create("offered").await.expect("created");
+    for (made, said, minutes) in [(own.resource, 61, 2), (offered, 3600, 60)] {
+        assert_eq!(made.instance.expected_lifetime, Some(seconds(said)));
+        let stored = services
+            .instance_get(caller, made.instance.id)
+            .await
+            .expect("there");
+        assert_eq!(stored, made.instance, "what was answered is what is stored");
+        let ends = stored.run.expect("placed").expected_end_at;
+        assert_eq!(ends, Some(Timestamp::of_minute(NOW + minutes)));
+        // The decision keeps what the policy was told.
+        let ask = cloud.decision_of(&made).await.ask;
+        assert_eq!(ask["now_minute"], NOW);
+        assert_eq!(ask["expected_lifetime"], said);
+    }
     cloud.audit().await;
 }
 

@@ -21,6 +21,8 @@ pub struct ComputeOfferingView {
     pub storage_tags: Vec<String>,
     /// Policy in place of the zone's.
     pub policy_id: Option<Uuid>,
+    /// How long instances are expected to run that do not say it themselves, seconds; null = nobody says.
+    pub expected_lifetime_s: Option<u64>,
     /// Grows with every change; the ETag.
     pub generation: u64,
     /// When it was made.
@@ -52,6 +54,10 @@ pub struct CreateComputeOfferingBody {
     /// Policy in place of the zone's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_id: Option<Uuid>,
+    /// How long instances are expected to run that do not say it themselves, seconds: a minute to ten years. Policies of placement may use it; nothing ends by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 60, maximum = 315360000)]
+    pub expected_lifetime_s: Option<u64>,
 }
 
 /// What is to change of a compute offering; what is absent stays. Its shape stays: instances were promised it.
@@ -74,4 +80,8 @@ pub struct UpdateComputeOfferingBody {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::patch")]
     #[schema(value_type = Option<Uuid>)]
     pub policy_id: Option<Option<Uuid>>,
+    /// How long instances to come are expected to run that do not say it themselves, seconds; null = nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::patch")]
+    #[schema(value_type = Option<u64>, minimum = 60, maximum = 315360000)]
+    pub expected_lifetime_s: Option<Option<u64>>,
 }

@@ -142,6 +142,9 @@ pub struct CandidateView {
     pub runs: u32,
     /// Runs of the same project that were there.
     pub runs_of_project: u32,
+    /// The latest minute since 1970 at which one of its runs was expected to end: 0 without any, 4294967295 when nobody said it of
+    /// one of them.
+    pub latest_end_minute: u32,
     /// Whether it reached a pool with the template.
     pub has_template: bool,
     /// A number that compute hosts of the same pod share, as policies see it.

@@ -58,6 +58,9 @@ pub struct RunView {
     /// When.
     #[schema(format = DateTime)]
     pub observed_at: Option<String>,
+    /// When it is expected to end, as it was placed; null = nobody said. It may run on.
+    #[schema(format = DateTime)]
+    pub expected_end_at: Option<String>,
 }
 
 /// A NIC within its instance.
@@ -143,6 +146,8 @@ pub struct InstanceView {
     pub decision_id: Option<Uuid>,
     /// Size of its user data, bytes; the data itself is not shown again.
     pub user_data_bytes: u64,
+    /// How long each of its runs is expected to last, seconds; null = nobody said.
+    pub expected_lifetime_s: Option<u64>,
     /// Where more is to be found.
     pub links: InstanceLinks,
     /// Grows with every change of the intent; the ETag.
@@ -224,6 +229,10 @@ pub struct InstanceOfBatchBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 87384)]
     pub user_data_base64: Option<String>,
+    /// How long each of its runs is expected to last; as the compute offering says unless given, seconds: a minute to ten years. Policies of placement may use it; nothing ends by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 60, maximum = 315360000)]
+    pub expected_lifetime_s: Option<u64>,
 }
 
 impl InstanceOfBatchBody {
@@ -239,6 +248,7 @@ impl InstanceOfBatchBody {
             root_size_bytes: self.root_size_bytes,
             user_data: self.user_data,
             user_data_base64: self.user_data_base64,
+            expected_lifetime_s: self.expected_lifetime_s,
         }
     }
 }
@@ -296,4 +306,8 @@ pub struct CreateInstanceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 87384)]
     pub user_data_base64: Option<String>,
+    /// How long each of its runs is expected to last; as the compute offering says unless given, seconds: a minute to ten years. Policies of placement may use it; nothing ends by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 60, maximum = 315360000)]
+    pub expected_lifetime_s: Option<u64>,
 }

@@ -10,7 +10,7 @@ use crate::{
     policy::Policies,
     session::{NO_WAIT, Session},
     table::{Column, Kind, column, text},
-    text::parse_mib,
+    text::{parse_mib, parse_seconds},
     zone::policy_choice,
 };
 
@@ -23,6 +23,7 @@ impl Shown for ComputeOfferings {
         text("HOST TAGS", "host_tags"),
         text("STORAGE TAGS", "storage_tags"),
         column("POLICY", "policy_id", Kind::Of("policies")),
+        text("LIFETIME S", "expected_lifetime_s"),
         text("ID", "id"),
     ];
 }
@@ -62,6 +63,9 @@ pub struct Create {
     /// Policy in place of the zone's.
     #[arg(long, value_name = "NAME|ID")]
     pub policy: Option<String>,
+    /// How long instances are expected to run that do not say it themselves, like 2h or 10d.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    pub expected_lifetime: Option<u64>,
 }
 
 /// What changes.
@@ -81,6 +85,20 @@ pub struct Update {
     /// Policy in place of the zone's; 'built-in' returns to the zone's.
     #[arg(long, value_name = "NAME|ID|built-in")]
     pub policy: Option<String>,
+    /// How long instances to come are expected to run that do not say it themselves; 'none' = nobody says.
+    #[arg(long, value_name = "TIME|none", value_parser = parse_seconds_or_none)]
+    pub expected_lifetime: Option<NoneOr>,
+}
+
+/// A length of time, or none: a type of its own, for clap takes an `Option` in an `Option` for something else.
+#[derive(Clone, Copy, Debug)]
+pub struct NoneOr(Option<u64>);
+
+fn parse_seconds_or_none(text: &str) -> Result<NoneOr, String> {
+    match text {
+        "none" => Ok(NoneOr(None)),
+        text => parse_seconds(text).map(|seconds| NoneOr(Some(seconds))),
+    }
 }
 
 /// Runs `velum compute-offering`.
@@ -98,6 +116,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
                 storage_tags: new.storage_tag,
                 policy_id: kind::resolve_some::<Policies>(session, new.policy.as_deref(), &Filter::new())
                     .await?,
+                expected_lifetime_s: new.expected_lifetime,
             };
             kind::answered::<ComputeOfferings>(session, offerings.create(&body).await?, NO_WAIT).await
         }
@@ -108,6 +127,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
                 host_tags: change.host_tag,
                 storage_tags: change.storage_tag,
                 policy_id: policy_choice(session, change.policy.as_deref()).await?,
+                expected_lifetime_s: change.expected_lifetime.map(|NoneOr(seconds)| seconds),
             };
             kind::answered::<ComputeOfferings>(session, offerings.update(id, &body, None).await?, NO_WAIT)
                 .await

@@ -124,6 +124,21 @@ pub fn parse_mib(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads how long something lasts, in seconds: `90s`, `15m`, `2h`, `10d`, `3w`; a bare number is seconds.
+pub fn parse_seconds(text: &str) -> Result<u64, String> {
+    const UNITS: [(char, u64); 5] = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400), ('w', 604_800)];
+    let unit = UNITS
+        .iter()
+        .find_map(|&(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let (number, seconds) = unit.unwrap_or((text, 1));
+    // Digits alone: a sign is no part of a length of time.
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let number: Option<u64> = is_number.then(|| number.parse().ok()).flatten();
+    number
+        .and_then(|number| number.checked_mul(seconds))
+        .ok_or_else(|| "give a length of time like 90s, 15m, 2h, 10d or 3w".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +180,19 @@ mod tests {
         }
         assert_eq!((parse_mib("512"), parse_mib("4GiB")), (Ok(512), Ok(4096)));
         assert!(parse_mib("1k").is_err());
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("15m", 900),
+            ("2h", 7200),
+            ("10d", 864_000),
+            ("3w", 1_814_400),
+        ] {
+            assert_eq!(parse_seconds(text), Ok(seconds), "{text}");
+        }
+        for bad in ["", "h", "-1h", "+1h", "1.5h", "2y", "99999999999999999999w"] {
+            assert!(parse_seconds(bad).is_err(), "{bad}");
+        }
         assert_eq!(
             (bytes(0), bytes(1536), bytes(10 << 30)),
             ("0 B".into(), "1.5 KiB".into(), "10 GiB".into())

@@ -198,18 +198,34 @@ pub mod placement {
     pub const COLUMN_POD: u16 = 8;
     /// Column: a number that rows of the same cluster share.
     pub const COLUMN_CLUSTER: u16 = 9;
+    /// Column: the latest minute, since 1970, at which a run of the row is expected to end; 0 without runs,
+    /// [`NO_END`] with one of which nobody said when.
+    pub const COLUMN_LATEST_END: u16 = 10;
     /// Demand: vCPUs.
     pub const DEMAND_VCPUS: u16 = 1;
     /// Demand: MiB of memory.
     pub const DEMAND_MEMORY_MIB: u16 = 2;
     /// Demand: GiB of storage.
     pub const DEMAND_GIB: u16 = 3;
+    /// A demand from here on wants an attribute of the ask: the code of the attribute follows on this one. Its place in the
+    /// demands is 0.
+    pub const DEMAND_ATTRS: u16 = 0x100;
+    /// The last code of those.
+    pub const DEMAND_ATTRS_LAST: u16 = 0x1ff;
+    /// Attribute of an ask: the minute since 1970 in which it is decided.
+    pub const ATTR_NOW: u16 = 1;
+    /// Attribute of an ask: the minute since 1970 at which the machine is expected to end; absent when nobody said.
+    pub const ATTR_EXPECTED_END: u16 = 2;
+    /// An expected end that nobody said.
+    pub const NO_END: u32 = u32::MAX;
     /// Fact: the template is cached on a pool that the row reaches (value 1).
     pub const FACT_TEMPLATE_CACHED: u16 = 1;
     /// Fact: the compute host that the instance ran on before (value 1).
     pub const FACT_PREVIOUS_HOST: u16 = 2;
     /// Fact: how many instances of the same project the row has.
     pub const FACT_SAME_PROJECT: u16 = 3;
+    /// Fact: how many instances of the same project run in the pod of the row, on all of its compute hosts.
+    pub const FACT_SAME_PROJECT_IN_POD: u16 = 5;
     /// Scores at and above this refuse: the low 16 bits are the policy's refusal code.
     pub const REFUSE: u32 = 0xffff_0000;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Engine } from "../velum/engine.js";
-import { Ask, BEST, Declaration, Fact, Policy, Refused, refuse } from "../velum/index.js";
+import { Ask, BEST, Declaration, Fact, NO_END, Policy, Refused, refuse } from "../velum/index.js";
 import { REFUSE, UNDECLARED } from "../velum/score.js";
 import { scores } from "../velum/testing.js";
 
@@ -32,6 +32,26 @@ function engine(config = "{}") {
 const COLUMNS = [4, 16, 1, ...Array(12).fill(0)];
 const nothing = new Ask(new Map());
 const before = new Ask(new Map([[1, 2]]), new Map([[Fact.PREVIOUS_HOST, new Map([[0, 1]])]]));
+
+class EndsWith extends Policy {
+  declare() {
+    return Declaration.hosts().lifetimes().sameProjectInPod();
+  }
+
+  score(ask, host) {
+    if (host.latestEnd === NO_END) return 0;
+    const left = (ask.expectedEnd ?? NO_END) - ask.nowMinute;
+    return left - (host.latestEnd - ask.nowMinute) - host.sameProjectInPod;
+  }
+}
+
+test("a policy is told of time what it declares", () => {
+  const declared = new EndsWith().declare();
+  assert.deepEqual([declared.demands, declared.facts], [[1, 2, 0x101, 0x102], [Fact.SAME_PROJECT_IN_POD]]);
+  const ask = Ask.of({ nowMinute: 100, expectedEnd: 160 });
+  assert.deepEqual(scores(EndsWith, [{ latestEnd: 110 }, { latestEnd: NO_END }], { ask }), [50, 0]);
+  assert.deepEqual([Ask.of().expectedEnd, nothing.nowMinute], [undefined, 0]);
+});
 
 test("scores come in the order of the rows asked", () => {
   const held = engine();

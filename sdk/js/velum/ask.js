@@ -1,37 +1,58 @@
 const VCPUS = 1;
 const MEMORY_MIB = 2;
 const GIB = 3;
+const NOW = 1;
+const EXPECTED_END = 2;
 
 /** What is asked for. What was not declared, or is not asked for, is 0. */
 export class Ask {
   #demands;
+  #attrs;
 
   /**
    * @param {Map<number, number>} demands amounts by code
    * @param {Map<number, Map<number, number>>} facts by code, each a map of rows and values
    * @param {number} seed
+   * @param {Map<number, number>} attrs attributes of the request by code
    */
-  constructor(demands, facts = new Map(), seed = 0) {
+  constructor(demands, facts = new Map(), seed = 0, attrs = new Map()) {
     this.#demands = demands;
+    this.#attrs = attrs;
     this.facts = facts;
     /** The only chance there is; 0 for policies that do not compare rows. */
     this.seed = seed;
   }
 
   /** An ask as tests build it. */
-  static of({ vcpus = 0, memoryMib = 0, gib = 0 } = {}) {
-    return new Ask(
-      new Map([
-        [VCPUS, vcpus],
-        [MEMORY_MIB, memoryMib],
-        [GIB, gib],
-      ]),
-    );
+  static of({ vcpus = 0, memoryMib = 0, gib = 0, nowMinute = 0, expectedEnd } = {}) {
+    const demands = new Map([
+      [VCPUS, vcpus],
+      [MEMORY_MIB, memoryMib],
+      [GIB, gib],
+    ]);
+    const attrs = new Map([[NOW, nowMinute]]);
+    if (expectedEnd !== undefined) attrs.set(EXPECTED_END, expectedEnd);
+    return new Ask(demands, new Map(), 0, attrs);
   }
 
   /** How much of a demand, by its code. */
   demand(code) {
     return this.#demands.get(code) ?? 0;
+  }
+
+  /** An attribute of the request by its code; undefined if there is none, or it was not declared. */
+  attr(code) {
+    return this.#attrs.get(code);
+  }
+
+  /** The minute since 1970 in which this is decided; 0 if it was not declared. */
+  get nowMinute() {
+    return this.attr(NOW) ?? 0;
+  }
+
+  /** The minute since 1970 at which the machine is expected to end; undefined when nobody said, or it was not declared. */
+  get expectedEnd() {
+    return this.attr(EXPECTED_END);
   }
 
   /** vCPUs. */

@@ -55,6 +55,6 @@ export const policy = {
     const { demands } = engine.declaration();
     const amounts = new Map(demands.map((id, at) => [id, ask.demand[at] ?? 0]));
     const facts = new Map(ask.facts.map((fact) => [fact.id, new Map(fact.rows.map((row, at) => [row, fact.values[at]]))]));
-    return engine.score(epoch, new Ask(amounts, facts, ask.seed), rows);
+    return engine.score(epoch, new Ask(amounts, facts, ask.seed, new Map(ask.attrs)), rows);
   },
 };

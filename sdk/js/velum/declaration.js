@@ -10,10 +10,19 @@ export const Column = Object.freeze({
   TOTAL_GIB: 7,
   POD: 8,
   CLUSTER: 9,
+  LATEST_END: 10,
 });
 
 /** Codes of facts of one request. */
-export const Fact = Object.freeze({ TEMPLATE_CACHED: 1, PREVIOUS_HOST: 2, SAME_PROJECT: 3 });
+export const Fact = Object.freeze({ TEMPLATE_CACHED: 1, PREVIOUS_HOST: 2, SAME_PROJECT: 3, SAME_PROJECT_IN_POD: 5 });
+
+/** An expected end that nobody said. */
+export const NO_END = 0xffffffff;
+
+/** A demand that wants an attribute of the request: the attribute's code follows on it. */
+const ATTRS = 0x100;
+const NOW = 1;
+const EXPECTED_END = 2;
 
 const COMPUTE_HOSTS = 0;
 const STORAGE_POOLS = 1;
@@ -85,6 +94,21 @@ export class Declaration {
   /** Adds how many instances of the same project a row has. */
   sameProject() {
     return this.fact(Fact.SAME_PROJECT);
+  }
+
+  /** Adds how many instances of the same project run in the pod of a row. */
+  sameProjectInPod() {
+    return this.fact(Fact.SAME_PROJECT_IN_POD);
+  }
+
+  /** Adds when machines are expected to end: of a row the latest, of the ask its own and the minute in which it is decided. */
+  lifetimes() {
+    return this.column(Column.LATEST_END).attr(NOW).attr(EXPECTED_END);
+  }
+
+  /** Adds an attribute of the request by its code; twice is once. */
+  attr(id) {
+    return this.demand(ATTRS + id);
   }
 
   /** Adds a demand by its code; twice is once. */

@@ -85,6 +85,14 @@ export class Host {
     return this.column(Column.CLUSTER);
   }
 
+  /**
+   * The latest minute since 1970 at which a run of the row is expected to end; 0 without runs, `NO_END` with one of which nobody said
+   * when; must be declared.
+   */
+  get latestEnd() {
+    return this.column(Column.LATEST_END);
+  }
+
   /** Whether the template is cached on a pool that the row reaches; must be declared. */
   get templateCached() {
     return this.fact(Fact.TEMPLATE_CACHED) !== 0;
@@ -98,5 +106,10 @@ export class Host {
   /** How many instances of the same project the row has; must be declared. */
   get sameProject() {
     return this.fact(Fact.SAME_PROJECT);
+  }
+
+  /** How many instances of the same project run in the pod of the row; must be declared. */
+  get sameProjectInPod() {
+    return this.fact(Fact.SAME_PROJECT_IN_POD);
   }
 }

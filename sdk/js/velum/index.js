@@ -20,7 +20,7 @@
 
 export { Ask } from "./ask.js";
 export { Config, Refused } from "./config.js";
-export { Column, Declaration, Fact } from "./declaration.js";
+export { Column, Declaration, Fact, NO_END } from "./declaration.js";
 export { Host } from "./host.js";
 export { BEST, refuse } from "./score.js";
 

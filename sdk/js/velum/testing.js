@@ -12,6 +12,7 @@ const COLUMNS = [
   "totalGib",
   "pod",
   "cluster",
+  "latestEnd",
 ];
 
 /**

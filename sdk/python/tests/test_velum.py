@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from velum import BEST, Ask, Declaration, Policy, Refused, refuse  # noqa: E402
-from velum.declaration import PREVIOUS_HOST  # noqa: E402
+from velum import BEST, NO_END, Ask, Declaration, Policy, Refused, refuse  # noqa: E402
+from velum.declaration import PREVIOUS_HOST, SAME_PROJECT_IN_POD  # noqa: E402
 from velum.engine import Engine  # noqa: E402
 from velum.score import NO_NUMBER, REFUSE, UNDECLARED  # noqa: E402
 from velum.testing import scores  # noqa: E402
@@ -26,6 +26,17 @@ class Roomiest(Policy):
         return host.free_vcpus + (self.bonus if host.is_previous else 0)
 
 
+class EndsWith(Policy):
+    def declare(self):
+        return Declaration.hosts().lifetimes().same_project_in_pod()
+
+    def score(self, ask, host):
+        if host.latest_end == NO_END:
+            return 0
+        left = (NO_END if ask.expected_end is None else ask.expected_end) - ask.now_minute
+        return left - (host.latest_end - ask.now_minute) - host.same_project_in_pod
+
+
 def engine(policy=Roomiest, config="{}"):
     made = Engine(policy)
     made.configure(config)
@@ -37,6 +48,13 @@ COLUMNS = [4, 16, 1] + [0] * 12
 
 
 class EngineTest(unittest.TestCase):
+    def test_a_policy_is_told_of_time_what_it_declares(self):
+        declared = EndsWith().declare()
+        self.assertEqual((declared.demands, declared.facts), ([1, 2, 0x101, 0x102], [SAME_PROJECT_IN_POD]))
+        ask = Ask.of(now_minute=100, expected_end=160)
+        self.assertEqual(scores(EndsWith, [{"latest_end": 110}, {"latest_end": NO_END}], ask), [50, 0])
+        self.assertEqual((Ask.of().expected_end, Ask({}).now_minute), (None, 0))
+
     def test_scores_come_in_the_order_of_the_rows_asked(self):
         held = engine()
         self.assertTrue(held.load(5, 3, COLUMNS))

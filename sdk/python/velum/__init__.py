@@ -17,11 +17,11 @@ no clock, no chance, no file and no memory of earlier calls. Numbers are whole.
 
 from .ask import Ask
 from .config import Config, Refused
-from .declaration import Declaration
+from .declaration import NO_END, Declaration
 from .host import Host
 from .score import BEST, refuse
 
-__all__ = ["BEST", "Ask", "Config", "Declaration", "Host", "Policy", "Refused", "refuse"]
+__all__ = ["BEST", "NO_END", "Ask", "Config", "Declaration", "Host", "Policy", "Refused", "refuse"]
 
 
 class Policy:

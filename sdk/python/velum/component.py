@@ -65,4 +65,5 @@ class Policy(exports.Policy):
     def score(self, epoch, ask, rows):
         declared = ENGINE.declaration()
         facts = {fact.id: dict(zip(fact.rows, fact.values)) for fact in ask.facts}
-        return ENGINE.score(epoch, Ask(dict(zip(declared.demands, ask.demand)), facts, ask.seed), rows)
+        asked = Ask(dict(zip(declared.demands, ask.demand)), facts, ask.seed, dict(ask.attrs))
+        return ENGINE.score(epoch, asked, rows)

@@ -12,8 +12,13 @@ COMPUTE_HOSTS, STORAGE_POOLS = 0, 1
     TOTAL_GIB,
     POD,
     CLUSTER,
-) = range(10)
-TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT = 1, 2, 3
+    LATEST_END,
+) = range(11)
+TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT, SAME_PROJECT_IN_POD = 1, 2, 3, 5
+NO_END = 0xFFFFFFFF
+"""An expected end that nobody said."""
+ATTRS, NOW, EXPECTED_END = 0x100, 1, 2
+"""A demand that wants an attribute of the request (the attribute's code follows on it), and the codes of attributes."""
 
 
 class Declaration:
@@ -72,6 +77,18 @@ class Declaration:
     def same_project(self) -> "Declaration":
         """Adds how many instances of the same project a row has."""
         return self.fact(SAME_PROJECT)
+
+    def same_project_in_pod(self) -> "Declaration":
+        """Adds how many instances of the same project run in the pod of a row."""
+        return self.fact(SAME_PROJECT_IN_POD)
+
+    def lifetimes(self) -> "Declaration":
+        """Adds when machines are expected to end: of a row the latest, of the ask its own and the minute of the decision."""
+        return self.column(LATEST_END).attr(NOW).attr(EXPECTED_END)
+
+    def attr(self, code: int) -> "Declaration":
+        """Adds an attribute of the request by its code; twice is once."""
+        return self.demand(ATTRS + code)
 
     def demand(self, code: int) -> "Declaration":
         """Adds a demand by its code; twice is once."""

@@ -87,6 +87,14 @@ class Host:
         return self._columns[code.CLUSTER][self.row]
 
     @property
+    def latest_end(self) -> int:
+        """The latest minute since 1970 at which a run of the row is expected to end; must be declared.
+
+        0 without runs, NO_END with one of which nobody said when.
+        """
+        return self._columns[code.LATEST_END][self.row]
+
+    @property
     def template_cached(self) -> bool:
         """Whether the template is cached on a pool that the row reaches; must be declared."""
         return self.fact(code.TEMPLATE_CACHED) != 0
@@ -100,3 +108,8 @@ class Host:
     def same_project(self) -> int:
         """How many instances of the same project the row has; must be declared."""
         return self.fact(code.SAME_PROJECT)
+
+    @property
+    def same_project_in_pod(self) -> int:
+        """How many instances of the same project run in the pod of the row; must be declared."""
+        return self.fact(code.SAME_PROJECT_IN_POD)

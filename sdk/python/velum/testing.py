@@ -27,4 +27,5 @@ COLUMNS = {
     7: "total_gib",
     8: "pod",
     9: "cluster",
+    10: "latest_end",
 }

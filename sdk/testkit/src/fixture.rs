@@ -45,6 +45,12 @@ pub struct AskFixture {
     pub gib: u32,
     /// Chance, for a policy that compares rows.
     pub seed: u64,
+    /// The minute since 1970 in which it is decided.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub now_minute: u32,
+    /// The minute since 1970 at which the machine is expected to end [default: nobody said].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_end: Option<u32>,
     /// Hosts that reach a pool with the template.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub template_cached: Vec<String>,
@@ -84,6 +90,9 @@ pub struct HostFixture {
     /// A number that rows of the same cluster share.
     #[serde(skip_serializing_if = "is_zero")]
     pub cluster: u32,
+    /// The latest minute since 1970 at which a run is expected to end; 4294967295 = one of which nobody said when.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub latest_end: u32,
     /// Operators' own attributes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, u32>,
@@ -282,19 +291,38 @@ impl Fixture {
         };
         PolicyAsk {
             demand: descriptor.demands.iter().map(demand).collect(),
-            attrs: Vec::new(),
+            attrs: self.attrs(descriptor),
             facts: descriptor.facts.iter().map(|id| self.fact(*id)).collect(),
             seed: if descriptor.row_local { 0 } else { self.ask.seed },
         }
     }
 
+    fn attrs(&self, descriptor: &PolicyDescriptor) -> Vec<(u16, u32)> {
+        let told = [
+            (registry::ATTR_NOW, Some(self.ask.now_minute)),
+            (registry::ATTR_EXPECTED_END, self.ask.expected_end),
+        ];
+        let wants = |code: u16| descriptor.demands.contains(&(registry::DEMAND_ATTRS + code));
+        told.into_iter()
+            .filter(|(code, _)| wants(*code))
+            .filter_map(|(code, value)| Some((code, value?)))
+            .collect()
+    }
+
     fn fact(&self, id: u16) -> Fact {
+        let in_pod = |pod: u32| -> u32 {
+            let there = self.hosts.iter().filter(|host| host.pod == pod);
+            there
+                .filter_map(|host| self.ask.same_project.get(&host.name))
+                .sum()
+        };
         let value = |host: &HostFixture| match id {
             registry::FACT_TEMPLATE_CACHED => u32::from(self.ask.template_cached.contains(&host.name)),
             registry::FACT_PREVIOUS_HOST => {
                 u32::from(self.ask.previous_host.as_deref() == Some(host.name.as_str()))
             }
             registry::FACT_SAME_PROJECT => self.ask.same_project.get(&host.name).copied().unwrap_or(0),
+            registry::FACT_SAME_PROJECT_IN_POD => in_pod(host.pod),
             _ => 0,
         };
         let told = (0_u32..).zip(&self.hosts).map(|(row, host)| (row, value(host)));
@@ -369,6 +397,7 @@ impl HostFixture {
             registry::COLUMN_TOTAL_GIB => self.total_gib,
             registry::COLUMN_POD => self.pod,
             registry::COLUMN_CLUSTER => self.cluster,
+            registry::COLUMN_LATEST_END => self.latest_end,
             _ => {
                 let name = column.name.as_deref().unwrap_or_default();
                 self.attributes.get(name).copied().unwrap_or(0)

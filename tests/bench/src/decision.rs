@@ -68,6 +68,8 @@ fn ask(number: u32) -> anyhow::Result<Ask> {
         vcpus: Vcpus::new(2)?,
         memory: MemoryMib::new(4096)?,
         arch: None,
+        expected_lifetime: None,
+        now_minute: 0,
         host_tags: Vec::new(),
         nic_kinds: vec![1],
         disks: vec![DiskAsk {
@@ -83,6 +85,7 @@ fn ask(number: u32) -> anyhow::Result<Ask> {
 
 fn claim(number: u32, ask: &Ask, host: ComputeHostId) -> Update {
     Update::Run(RunClaim {
+        expected_end: ask.expected_end(),
         run: id(7, number),
         host,
         project: ask.project,

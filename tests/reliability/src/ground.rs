@@ -238,6 +238,7 @@ fn offerings(services: &Services, caller: &Caller) -> anyhow::Result<(ComputeOff
             host_tags: Vec::new(),
             storage_tags: Vec::new(),
             policy: None,
+            expected_lifetime: None,
         },
         None,
     ))?;
@@ -426,6 +427,7 @@ pub fn new_instance(things: &Things, text: &str, template: TemplateId) -> anyhow
         }],
         root_size: None,
         user_data: Vec::new(),
+        expected_lifetime: None,
     })
 }
 

@@ -163,6 +163,7 @@ impl World {
             root_size_bytes: None,
             user_data: None,
             user_data_base64: None,
+            expected_lifetime_s: None,
         }
     }
 }
@@ -263,6 +264,7 @@ async fn offering(client: &Client, options: &WorldOptions) -> anyhow::Result<Uui
             host_tags: Vec::new(),
             storage_tags: Vec::new(),
             policy_id: None,
+            expected_lifetime_s: None,
         })
         .await
         .context("compute offering")?;

@@ -352,6 +352,7 @@ impl Cloud {
                 host_tags: Vec::new(),
                 storage_tags: Vec::new(),
                 policy: None,
+                expected_lifetime: None,
                 generation: 1,
                 created_at: at,
             }),
@@ -549,6 +550,7 @@ impl Cloud {
             vcpus: run.vcpus,
             memory: run.memory,
             user_data: Vec::new(),
+            expected_lifetime: None,
             state: InstanceState::Creating,
             run: None,
             last_host: None,
@@ -632,6 +634,7 @@ impl Cloud {
             observed: ObservedState::Unknown,
             observed_at: None,
             created_at: self.clock.now(),
+            expected_end_at: None,
         }
     }
 

@@ -14,7 +14,7 @@ use velum_model::{
     id::*,
     infrastructure::{HostState, Intent, PoolScope},
     port::placement::{Column, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry},
-    quantity::{MemoryMib, Overcommit, Vcpus},
+    quantity::{ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
 };
 use velum_placement::*;
 
@@ -64,6 +64,8 @@ pub fn ask(number: u128) -> Ask {
         vcpus: Vcpus::new(2).expect("in range"),
         memory: MemoryMib::new(2048).expect("in range"),
         arch: None,
+        expected_lifetime: None,
+        now_minute: 1_000,
         host_tags: Vec::new(),
         nic_kinds: vec![1],
         disks: vec![DiskAsk {
@@ -96,6 +98,7 @@ pub fn claim(inventory: &mut Inventory, ask: &Ask, choice: &Choice, number: u128
         project: ask.project,
         vcpus: ask.vcpus.get(),
         memory_mib: ask.memory.get(),
+        expected_end: ask.expected_end(),
     }));
     for (n, (disk, pool)) in ask.disks.iter().zip(&choice.pools).enumerate() {
         let number = number * 8 + n as u128;
@@ -191,9 +194,12 @@ prop_compose! {
 prop_compose! {
     pub fn asks()(rows in prop::collection::vec(
         (1u64..6, 1u64..6, prop::option::of(1u16..=2), tags(), kinds(), prop::collection::vec(disk(), 0..3),
-         prop::collection::vec(1u128..6, 0..2), prop::collection::vec(1u128..10, 0..2)), 1..24,
+         prop::collection::vec(1u128..6, 0..2), prop::collection::vec(1u128..10, 0..2),
+         prop::option::of(60u64..20_000)), 1..24,
     )) -> Vec<Ask> {
-        rows.into_iter().enumerate().map(|(n, (vcpus, gib, arch, tags, nics, disks, pinned, excluded))| Ask {
+        rows.into_iter().enumerate().map(|(n, (vcpus, gib, arch, tags, nics, disks, pinned, excluded, life))| Ask {
+            expected_lifetime: life.map(|seconds| ExpectedLifetime::new(seconds).expect("in range")),
+            now_minute: 1_000 + n as u32 / 3,
             vcpus: Vcpus::new(vcpus).expect("in range"),
             memory: MemoryMib::new(gib * 1024).expect("in range"),
             arch,
@@ -293,7 +299,13 @@ impl PlacementPolicy for Keeping {
             if columns[1][row as usize] == 4 {
                 return registry::REFUSE + 4;
             }
-            columns[0][row as usize] * 2 + columns[2][row as usize] + 3 * near(row, 1) - near(row, 0).min(1)
+            let told: u32 = ask
+                .attrs
+                .iter()
+                .map(|(code, value)| value * u32::from(*code) % 50)
+                .sum();
+            columns[0][row as usize] * 2 + columns[2][row as usize] % 100 * (1 + told) + 3 * near(row, 1)
+                - near(row, 0).min(1)
                 + ask.demand[0]
         };
         Ok(rows.iter().map(score).collect())
@@ -325,6 +337,31 @@ pub fn row_local() -> Ranker {
         ..keeping().label().clone()
     };
     Ranker::of(label, Box::new(policy))
+}
+
+/// As [`row_local`], but that it looks at when runs of the row end, and at when the ask is made and ends.
+pub fn timed() -> Ranker {
+    let mut policy = Keeping::default();
+    policy.descriptor.facts.clear();
+    policy.descriptor.row_local = true;
+    policy.descriptor.columns[2].id = registry::COLUMN_LATEST_END;
+    policy.descriptor.demands.extend([
+        registry::DEMAND_ATTRS + registry::ATTR_NOW,
+        registry::DEMAND_ATTRS + registry::ATTR_EXPECTED_END,
+    ]);
+    let label = PolicyLabel {
+        generation: 5,
+        ..keeping().label().clone()
+    };
+    Ranker::of(label, Box::new(policy))
+}
+
+/// As [`keeping`], but that the project's runs are those in the row's pod.
+pub fn over_pods() -> Ranker {
+    let mut policy = Keeping::default();
+    policy.descriptor.facts = vec![registry::FACT_SAME_PROJECT_IN_POD];
+    policy.descriptor.row_local = true;
+    Ranker::of(keeping().label().clone(), Box::new(policy))
 }
 
 /// Something that happens between two asks.

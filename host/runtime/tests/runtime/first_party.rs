@@ -22,10 +22,12 @@ use crate::{
     policies::built,
 };
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 10] = [
     "placement-best-fit",
     "placement-first-fit",
     "placement-spread",
+    "placement-weighted",
+    "placement-lifetime",
     "hypervisor-libvirt",
     "hypervisor-sim",
     "storage-array",

@@ -184,6 +184,7 @@ impl Services {
             vcpus: ground.offering.vcpus,
             memory: ground.offering.memory,
             user_data: new.user_data.clone(),
+            expected_lifetime: new.expected_lifetime.or(ground.offering.expected_lifetime),
             state: InstanceState::Creating,
             run: None,
             last_host: None,

@@ -20,7 +20,7 @@ use velum_model::{
     id::{ComputeOfferingId, NetworkId, TemplateId, ZoneId},
     infrastructure::Nic,
     instance::Instance,
-    quantity::Bytes,
+    quantity::{Bytes, ExpectedLifetime},
     storage::Volume,
 };
 
@@ -41,6 +41,8 @@ pub struct NewInstance {
     pub root_size: Option<Bytes>,
     /// cloud-init user data, opaque; at most [`velum_model::instance::USER_DATA_MAX`] bytes.
     pub user_data: Vec<u8>,
+    /// How long each of its runs is expected to last; none = as its offering says.
+    pub expected_lifetime: Option<ExpectedLifetime>,
 }
 
 /// A NIC of an instance to be made.

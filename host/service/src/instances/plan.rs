@@ -35,6 +35,9 @@ pub(super) fn ask_for(instance: &Instance, offering: &ComputeOffering, nic_kinds
         vcpus: instance.vcpus,
         memory: instance.memory,
         arch: None,
+        expected_lifetime: instance.expected_lifetime,
+        // The planner's to say: an ask waits for its turn.
+        now_minute: 0,
         host_tags: offering.host_tags.clone(),
         nic_kinds,
         disks: Vec::new(),
@@ -83,6 +86,7 @@ impl Services {
             observed: ObservedState::Unknown,
             observed_at: None,
             created_at: self.now(),
+            expected_end_at: plan.expected_end_at,
         }
     }
 

@@ -42,6 +42,7 @@ impl Services {
             host_tags: tidy_tags(new.host_tags, "/host_tags")?,
             storage_tags: tidy_tags(new.storage_tags, "/storage_tags")?,
             policy: new.policy,
+            expected_lifetime: new.expected_lifetime,
             generation: 1,
             created_at: self.now(),
         };
@@ -105,6 +106,7 @@ impl Services {
             offering.storage_tags = tags.clone();
         }
         offering.policy = change.policy.unwrap_or(offering.policy);
+        offering.expected_lifetime = change.expected_lifetime.unwrap_or(offering.expected_lifetime);
         let commit = Commit {
             changes: vec![Change::UpdateComputeOffering(offering.clone())],
             events: vec![own_event(

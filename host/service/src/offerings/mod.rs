@@ -8,7 +8,7 @@ use velum_model::{
     Name,
     id::PolicyId,
     infrastructure::NetworkOfferingUse,
-    quantity::{Bytes, MemoryMib, Vcpus},
+    quantity::{Bytes, ExpectedLifetime, MemoryMib, Vcpus},
 };
 
 /// A compute offering to be made.
@@ -26,6 +26,8 @@ pub struct NewComputeOffering {
     pub storage_tags: Vec<Name>,
     /// Policy in place of the zone's.
     pub policy: Option<PolicyId>,
+    /// How long instances are expected to run that do not say it themselves.
+    pub expected_lifetime: Option<ExpectedLifetime>,
 }
 
 /// What is to change of a compute offering; none = stays. Its size never changes: instances copied it.
@@ -39,6 +41,8 @@ pub struct ChangeComputeOffering {
     pub storage_tags: Option<Vec<Name>>,
     /// Another policy, or (inner none) the zone's.
     pub policy: Option<Option<PolicyId>>,
+    /// Another expected lifetime of instances to come, or (inner none) none.
+    pub expected_lifetime: Option<Option<ExpectedLifetime>>,
 }
 
 /// A disk offering to be made.

@@ -26,7 +26,7 @@ use velum_model::{
     decision::{Decision, RefusalCount},
     id::*,
     port::{placement::PolicyFailure, plugins::Plugins},
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 use velum_placement::{Ask, Choice, DiskAsk, PoolChoice};
 use velum_store::{Reader, StoreError};
@@ -79,6 +79,8 @@ pub(crate) struct Plan {
     pub addresses: Vec<(IpRangeId, Ipv4Addr)>,
     /// For each disk, whether a layer of its template must go into the commit.
     pub wants_layer: Vec<bool>,
+    /// When the run is expected to end, as the policy was told; none = nobody said.
+    pub expected_end_at: Option<Timestamp>,
     /// Why.
     pub decision: Box<Decision>,
 }

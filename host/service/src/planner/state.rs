@@ -88,14 +88,14 @@ impl State {
             Order::Loaded(loaded) => self.replace(*loaded),
             Order::GiveBack(key) => self.give_back(key),
             Order::Tell => self.inventory.begin(),
-            Order::Plan(ask, answer) => {
+            Order::Plan(mut ask, answer) => {
                 let key = ask.run.uuid();
-                let plan = self.plan(&ask);
+                let plan = self.plan(&mut ask);
                 self.answer(key, plan, answer);
             }
-            Order::PlanMany(asks, answer) => {
+            Order::PlanMany(mut asks, answer) => {
                 let keys: Vec<Uuid> = asks.iter().map(|ask| ask.run.uuid()).collect();
-                let plans = asks.iter().map(|ask| self.plan(ask)).collect();
+                let plans = asks.iter_mut().map(|ask| self.plan(ask)).collect();
                 if answer.send(plans).is_err() {
                     keys.into_iter().for_each(|key| self.give_back(key));
                 }
@@ -298,7 +298,7 @@ impl State {
 
     // === planning ===
 
-    fn plan(&mut self, ask: &PlanAsk) -> Result<Plan, NoPlan> {
+    fn plan(&mut self, ask: &mut PlanAsk) -> Result<Plan, NoPlan> {
         let began = self.parts.clock.now();
         let before = self.addresses.positions(ask.nics.iter().map(|nic| nic.1));
         let addresses = self.claim_addresses(ask, &before)?;
@@ -306,6 +306,7 @@ impl State {
         let mut hosts = self.policies.take(ask.policy.or(self.policy));
         let mut pools = self.policies.take(self.pool_policy);
         let asked = self.parts.clock.now();
+        ask.ask.now_minute = asked.minute();
         let wanted = Wanted {
             refusals: ask.dry_run,
             turned_down: !ask.dry_run && self.watching.has_shadow(hosts.label().policy),
@@ -350,6 +351,7 @@ impl State {
             choice,
             addresses,
             wants_layer,
+            expected_end_at: ask.ask.expected_end().map(Timestamp::of_minute),
             decision,
         })
     }
@@ -413,6 +415,7 @@ impl State {
             project: ask.ask.project,
             vcpus: ask.ask.vcpus.get(),
             memory_mib: ask.ask.memory.get(),
+            expected_end: ask.ask.expected_end(),
         })];
         for ((disk, ids), pool) in ask.ask.disks.iter().zip(&ask.disks).zip(&choice.pools) {
             claims.extend(claims_of(disk.template, *ids, *pool));

@@ -176,6 +176,7 @@ impl Cloud {
             }],
             root_size: None,
             user_data: b"#cloud-config".to_vec(),
+            expected_lifetime: None,
         }
     }
 
@@ -312,6 +313,7 @@ async fn offering(services: &Services, caller: &Caller) -> ComputeOffering {
         host_tags: Vec::new(),
         storage_tags: Vec::new(),
         policy: None,
+        expected_lifetime: None,
     };
     fresh(
         services

@@ -10,7 +10,7 @@ use velum_model::{
     name::Name,
     net::Mac,
     plugin::Digest,
-    quantity::{Bytes, MemoryMib, Overcommit, Vcpus},
+    quantity::{Bytes, ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
 };
 
 use crate::commit::StoreError;
@@ -132,7 +132,7 @@ macro_rules! from_quantity {
         }
     )*};
 }
-from_quantity!(Vcpus, MemoryMib, Bytes, Overcommit);
+from_quantity!(Vcpus, MemoryMib, Bytes, Overcommit, ExpectedLifetime);
 
 impl FromCell for String {
     fn from_cell(cell: &Cell) -> Result<Self, String> {

@@ -23,7 +23,7 @@ pub(crate) fn insert_instance(change: &Change) -> Keyed {
         "vcpus": instance.vcpus, "memory": instance.memory, "state": instance.state.as_str(),
         "last_host": hex_option(instance.last_host), "decision": hex_option(instance.decision),
         "generation": instance.generation, "created_at": instance.created_at,
-        "user_data": bytes(&instance.user_data),
+        "user_data": bytes(&instance.user_data), "expected_lifetime_s": instance.expected_lifetime,
     });
     Some((instance.id.uuid(), row))
 }
@@ -64,7 +64,7 @@ pub(crate) fn insert_run(change: &Change) -> Keyed {
     let row = json!({
         "id": hex(run.id), "instance": hex(run.instance), "compute_host": hex(run.compute_host),
         "generation": run.generation, "role": word(&run.role), "vcpus": run.vcpus, "memory": run.memory,
-        "created_at": run.created_at,
+        "created_at": run.created_at, "expected_end_at": run.expected_end_at,
     });
     Some((run.id.uuid(), row))
 }

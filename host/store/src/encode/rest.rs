@@ -40,8 +40,8 @@ pub(crate) fn insert_compute_offering(change: &Change) -> Keyed {
     let row = json!({
         "id": hex(offering.id), "name": offering.name, "vcpus": offering.vcpus, "memory": offering.memory,
         "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
-        "policy": hex_option(offering.policy), "generation": offering.generation,
-        "created_at": offering.created_at,
+        "policy": hex_option(offering.policy), "expected_lifetime_s": offering.expected_lifetime,
+        "generation": offering.generation, "created_at": offering.created_at,
     });
     Some((offering.id.uuid(), row))
 }
@@ -53,7 +53,7 @@ pub(crate) fn update_compute_offering(change: &Change) -> Keyed {
     let row = json!({
         "id": hex(offering.id), "generation": offering.generation, "name": offering.name,
         "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
-        "policy": hex_option(offering.policy),
+        "policy": hex_option(offering.policy), "expected_lifetime_s": offering.expected_lifetime,
     });
     Some((offering.id.uuid(), row))
 }

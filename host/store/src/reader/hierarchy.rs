@@ -222,7 +222,7 @@ stored! {
     ComputeOffering, "compute_offering",
     "SELECT compute_offering.id, compute_offering.name, compute_offering.vcpus, compute_offering.memory,
         compute_offering.host_tags, compute_offering.storage_tags, compute_offering.policy,
-        compute_offering.generation, compute_offering.created_at FROM compute_offering",
+        compute_offering.expected_lifetime_s, compute_offering.generation, compute_offering.created_at FROM compute_offering",
     |c| ComputeOffering {
         id: c.take("id")?,
         name: c.take("name")?,
@@ -231,6 +231,7 @@ stored! {
         host_tags: json(c, "host_tags")?,
         storage_tags: json(c, "storage_tags")?,
         policy: c.take("policy")?,
+        expected_lifetime: c.take("expected_lifetime_s")?,
         generation: c.take("generation")?,
         created_at: c.take("created_at")?,
     };

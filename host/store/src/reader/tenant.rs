@@ -38,6 +38,7 @@ fn run(columns: &mut Columns<'_>) -> Result<Option<Run>, StoreError> {
         vcpus: columns.take("run.vcpus")?,
         memory: columns.take("run.memory")?,
         created_at: columns.take("run.created_at")?,
+        expected_end_at: columns.take("run.expected_end_at")?,
         observed: columns
             .take::<Option<Word<ObservedState>>>("seen.state")?
             .map_or(ObservedState::Unknown, |s| s.0),
@@ -103,9 +104,10 @@ stored! {
     };
     Instance, "instance",
     "SELECT instance.id, instance.zone, instance.project, instance.name, instance.offering, instance.template,
-        instance.vcpus, instance.memory, instance.user_data, instance.state, instance.last_host,
-        instance.decision, instance.generation, instance.created_at, run.id, run.instance, run.compute_host,
-        run.generation, run.role, run.vcpus, run.memory, run.created_at, seen.state, seen.seen_at
+        instance.vcpus, instance.memory, instance.user_data, instance.expected_lifetime_s, instance.state,
+        instance.last_host, instance.decision, instance.generation, instance.created_at, run.id, run.instance,
+        run.compute_host, run.generation, run.role, run.vcpus, run.memory, run.created_at, run.expected_end_at,
+        seen.state, seen.seen_at
      FROM instance LEFT JOIN run ON run.instance = instance.id AND run.role = 'active'
      LEFT JOIN run_seen seen ON seen.id = run.id",
     |c| Instance {
@@ -118,6 +120,7 @@ stored! {
         vcpus: c.take("vcpus")?,
         memory: c.take("memory")?,
         user_data: c.take("user_data")?,
+        expected_lifetime: c.take("expected_lifetime_s")?,
         state: named::<InstanceState>(c, "state")?,
         last_host: c.take("last_host")?,
         decision: c.take("decision")?,
@@ -127,7 +130,7 @@ stored! {
     };
     Run, "run",
     "SELECT run.id, run.instance, run.compute_host, run.generation, run.role, run.vcpus, run.memory,
-        run.created_at, seen.state, seen.seen_at
+        run.created_at, run.expected_end_at, seen.state, seen.seen_at
      FROM run LEFT JOIN run_seen seen ON seen.id = run.id",
     |c| run(c)?.ok_or_else(|| unknown("run", "id", "null"))?;
     Volume, "volume",

@@ -6,7 +6,8 @@ use crate::db::Statement;
 
 insert!(INSERT_INSTANCE, "instance", {
     id id, zone id, project id, name text, offering id, template id, vcpus int, memory int, state text,
-    last_host id, decision id, generation int, created_at int, user_data bytes
+    last_host id, decision id, generation int, created_at int, user_data bytes,
+    expected_lifetime_s int
 });
 batch!(INSTANCE_STATE, "change the state of an instance", { id id, was text, becomes text },
     "UPDATE instance SET state = r.becomes, generation = instance.generation + 1 FROM r
@@ -19,7 +20,8 @@ batch!(DELETE_INSTANCE, "delete from instance", { id id },
     "DELETE FROM instance WHERE id IN (SELECT id FROM r) RETURNING id");
 
 insert!(INSERT_RUN, "run", {
-    id id, instance id, compute_host id, generation int, role text, vcpus int, memory int, created_at int
+    id id, instance id, compute_host id, generation int, role text, vcpus int, memory int, created_at int,
+    expected_end_at int
 });
 batch!(OBSERVE_RUN, "record what was seen of a run", { id id, state text, seen_at int },
     "INSERT INTO run_seen (id, state, seen_at)

@@ -49,11 +49,11 @@ insert!(INSERT_IP_RANGE, "ip_range", {
     id id, zone id, network id, pod id, first_address int, last_address int, generation int, created_at int
 });
 insert!(INSERT_COMPUTE_OFFERING, "compute_offering", {
-    id id, name text, vcpus int, memory int, host_tags text, storage_tags text, policy id, generation int,
-    created_at int
+    id id, name text, vcpus int, memory int, host_tags text, storage_tags text, policy id,
+    expected_lifetime_s int, generation int, created_at int
 });
 update!(UPDATE_COMPUTE_OFFERING, "compute_offering", {
-    name text, host_tags text, storage_tags text, policy id
+    name text, host_tags text, storage_tags text, policy id, expected_lifetime_s int
 });
 insert!(INSERT_DISK_OFFERING, "disk_offering", {
     id id, name text, size int, storage_tags text, generation int, created_at int

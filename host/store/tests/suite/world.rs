@@ -22,7 +22,7 @@ use velum_model::{
     operation::*,
     plugin::{Digest, Fallback, Manifest, Plugin, Policy, World as PluginWorld},
     port::storage::Attachment,
-    quantity::{Bytes, MemoryMib, Overcommit, Vcpus},
+    quantity::{Bytes, ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
     storage::*,
     tenancy::BUILT_IN_PROJECT,
     time::{Clock, Timestamp},
@@ -225,6 +225,7 @@ impl World {
             host_tags: vec![name("ssd")],
             storage_tags: vec![],
             policy: None,
+            expected_lifetime: ExpectedLifetime::new(60).ok(),
             generation: 1,
             created_at: now,
         };
@@ -341,6 +342,7 @@ impl World {
             vcpus: self.offering.vcpus,
             memory: self.offering.memory,
             user_data: vec![0, 1, 255],
+            expected_lifetime: ExpectedLifetime::new(ExpectedLifetime::MAX).ok(),
             state: InstanceState::Creating,
             run: None,
             last_host: None,
@@ -362,6 +364,7 @@ impl World {
             observed: ObservedState::Unknown,
             observed_at: None,
             created_at: self.clock.now(),
+            expected_end_at: Some(Timestamp::of_minute(u32::MAX - 1)),
         }
     }
 

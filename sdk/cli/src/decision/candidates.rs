@@ -103,7 +103,7 @@ mod tests {
             serde_json::from_value(json!({
                 "compute_host_id": Uuid::from_u128(1), "compute_host_name": "rack1-a", "verdict": verdict, "score": score,
                 "reason": reason, "words": reason.map(|_| "not enough memory free"), "free_vcpus": 3, "total_vcpus": 16,
-                "free_memory_mib": 512, "total_memory_mib": 8192, "runs": 4, "runs_of_project": 0, "has_template": false,
+                "free_memory_mib": 512, "total_memory_mib": 8192, "runs": 4, "runs_of_project": 0, "latest_end_minute": 0, "has_template": false,
                 "pod": 1, "cluster": 1, "attributes": {}
             }))
             .expect("a candidate")

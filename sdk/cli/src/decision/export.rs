@@ -71,6 +71,8 @@ fn fixture(decision: &DecisionView, candidates: &[CandidateView]) -> Fixture {
             .filter(|of| of.runs_of_project > 0)
             .map(|of| (name(of), of.runs_of_project))
             .collect(),
+        now_minute: narrow(asked("now_minute")),
+        expected_end: expected_end(&decision.ask),
     };
     Fixture {
         note: Some(note(decision)),
@@ -79,6 +81,13 @@ fn fixture(decision: &DecisionView, candidates: &[CandidateView]) -> Fixture {
         hosts: shown.iter().map(|of| row(of)).collect(),
         expect: expected(decision, &shown),
     }
+}
+
+/// The minute at which the machine was expected to end when this was decided, as its policy was told.
+fn expected_end(ask: &Value) -> Option<u32> {
+    let lifetime_s = ask.get("expected_lifetime").and_then(Value::as_u64)?;
+    let now = ask.get("now_minute").and_then(Value::as_u64)?;
+    Some(narrow(now + lifetime_s.div_ceil(60)))
 }
 
 /// The policy said something of it, or would have: a want of space on pools is only seen after it.
@@ -107,6 +116,7 @@ fn row(candidate: &CandidateView) -> HostFixture {
         free_memory_mib: narrow(candidate.free_memory_mib),
         total_memory_mib: narrow(candidate.total_memory_mib),
         runs: candidate.runs,
+        latest_end: candidate.latest_end_minute,
         pod: candidate.pod,
         cluster: candidate.cluster,
         attributes: candidate.attributes.clone(),
@@ -153,7 +163,7 @@ mod tests {
             "verdict": if is_ranked { "ranked" } else { "refused" }, "score": is_ranked.then_some(90),
             "reason": (!is_ranked).then_some(verdict), "words": (!is_ranked).then_some("for a reason"),
             "free_vcpus": 16, "total_vcpus": 16, "free_memory_mib": 8192, "total_memory_mib": 8192, "runs": n,
-            "runs_of_project": n - 1, "has_template": n == 2, "pod": 1, "cluster": 1, "attributes": {"power_w": 120}
+            "runs_of_project": n - 1, "latest_end_minute": 0, "has_template": n == 2, "pod": 1, "cluster": 1, "attributes": {"power_w": 120}
         }))
         .expect("a candidate")
     }
@@ -163,7 +173,7 @@ mod tests {
         let (a, b, c) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let decision: DecisionView = serde_json::from_value(json!({
             "id": a, "project_id": a, "zone_id": a, "instance_id": c, "inventory_epoch": 7, "seed": "9",
-            "ask": {"vcpus": 2, "memory": 1024, "disks": [{"bytes": 1}], "previous": b},
+            "ask": {"vcpus": 2, "memory": 1024, "now_minute": 100, "expected_lifetime": 61, "disks": [{"bytes": 1}], "previous": b},
             "policy": {"id": a, "name": "green", "digest": "sha256:ab", "generation": 3, "config": {"x": 1}, "failed": null, "fallback": null},
             "winner": {"compute_host_id": a, "compute_host_name": null, "score": 90},
             "runners_up": [], "pools": [], "considered": 3, "refused": [], "refusals": [],
@@ -191,6 +201,10 @@ mod tests {
         let expect = &fixture.expect;
         assert_eq!((expect.winner.as_deref(), expect.scores["a"]), (Some("a"), 90));
         assert_eq!(expect.refused["b"], "for a reason");
+        assert_eq!(
+            (fixture.ask.now_minute, fixture.ask.expected_end),
+            (100, Some(102))
+        );
         let text = toml_of(&fixture).expect("TOML");
         assert_eq!(Fixture::parse(&text, false), Ok(fixture));
     }

@@ -17,7 +17,7 @@ use crate::{
     progress::finish,
     session::{Output, Session, Wait},
     table,
-    text::{parse_bytes, plain},
+    text::{parse_bytes, parse_seconds, plain},
 };
 
 /// What a new instance is.
@@ -46,6 +46,9 @@ pub struct Create {
     /// cloud-init user data out of a file ('-' reads standard input).
     #[arg(long, value_name = "FILE")]
     pub user_data_file: Option<PathBuf>,
+    /// How long it is expected to run, like 2h or 10d [default: as its offering says]; nothing ends by it.
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    pub expected_lifetime: Option<u64>,
     /// Shows the decision and makes nothing; fails (5) when nothing has room.
     #[arg(long, conflicts_with_all = ["wait", "count"])]
     pub dry_run: bool,
@@ -91,6 +94,7 @@ async fn many(
         root_size_bytes: one.root_size_bytes,
         user_data: one.user_data.clone(),
         user_data_base64: None,
+        expected_lifetime_s: one.expected_lifetime_s,
     };
     let body = CreateInstancesBody {
         zone_id: one.zone_id,
@@ -183,6 +187,7 @@ async fn body(session: &Session, new: Create) -> Result<CreateInstanceBody, Fail
         root_size_bytes: new.root_size,
         user_data,
         user_data_base64: None,
+        expected_lifetime_s: new.expected_lifetime,
     })
 }
 

@@ -31,6 +31,13 @@ impl Ask {
         ask
     }
 
+    /// The same with an attribute of the request.
+    #[must_use]
+    pub fn with_attr(mut self, id: u16, value: u32) -> Self {
+        self.attrs.push((id, value));
+        self
+    }
+
     /// The same with a fact: rows and their values.
     #[must_use]
     pub fn with_fact(mut self, id: u16, mut rows: Vec<(u32, u32)>) -> Self {
@@ -93,6 +100,18 @@ impl Ask {
             .iter()
             .find(|(known, _)| *known == id)
             .map(|(_, value)| *value)
+    }
+
+    /// The minute since 1970 in which this is decided; 0 if it was not declared.
+    #[must_use]
+    pub fn now_minute(&self) -> u32 {
+        self.attr(code::ATTR_NOW).unwrap_or(0)
+    }
+
+    /// The minute since 1970 at which the machine is expected to end; none when nobody said, or it was not declared.
+    #[must_use]
+    pub fn expected_end(&self) -> Option<u32> {
+        self.attr(code::ATTR_EXPECTED_END)
     }
 
     /// What a declared fact says of a row; 0 if nothing.

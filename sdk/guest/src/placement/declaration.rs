@@ -134,6 +134,28 @@ impl Declaration {
         self.fact(code::FACT_SAME_PROJECT)
     }
 
+    /// Adds how many instances of the same project run in the pod of a row.
+    #[must_use]
+    pub fn same_project_in_pod(self) -> Self {
+        self.fact(code::FACT_SAME_PROJECT_IN_POD)
+    }
+
+    /// Adds when machines are expected to end: of a row the latest ([`super::Host::latest_end`]), of the ask its own and the minute
+    /// in which it is decided ([`super::Ask::expected_end`], [`super::Ask::now_minute`]).
+    #[must_use]
+    pub fn lifetimes(self) -> Self {
+        self.column(code::COLUMN_LATEST_END)
+            .attr(code::ATTR_NOW)
+            .attr(code::ATTR_EXPECTED_END)
+    }
+
+    /// Adds an attribute of the request by its code; twice is once. Scores are kept for requests that have the same: what a policy does
+    /// not need costs it.
+    #[must_use]
+    pub fn attr(self, id: u16) -> Self {
+        self.demand(code::DEMAND_ATTRS + id)
+    }
+
     /// Adds a demand by its code; twice is once.
     #[must_use]
     pub fn demand(mut self, id: u16) -> Self {

@@ -264,6 +264,14 @@ impl Host<'_> {
         self.column(code::COLUMN_CLUSTER)
     }
 
+    /// The latest minute since 1970 at which a run of the row is expected to end; 0 without runs, [`code::NO_END`] with one of
+    /// which nobody said when; must be declared.
+    #[must_use]
+    #[inline]
+    pub fn latest_end(&self) -> u32 {
+        self.column(code::COLUMN_LATEST_END)
+    }
+
     /// What a declared fact of the request says of this row; 0 if nothing.
     #[must_use]
     pub fn fact(&self, ask: &Ask, id: u16) -> u32 {
@@ -289,6 +297,12 @@ impl Host<'_> {
     #[must_use]
     pub fn same_project(&self, ask: &Ask) -> u32 {
         self.fact(ask, code::FACT_SAME_PROJECT)
+    }
+
+    /// How many instances of the same project run in the pod of the row; must be declared.
+    #[must_use]
+    pub fn same_project_in_pod(&self, ask: &Ask) -> u32 {
+        self.fact(ask, code::FACT_SAME_PROJECT_IN_POD)
     }
 
     /// Its number. It is the same row from one load to the next and means nothing else.

@@ -4,7 +4,7 @@ use super::{Ask, Engine, Ranking, Score};
 use crate::codes::placement as code;
 
 /// Columns by the names that rows of [`scores`] give them.
-const COLUMNS: [(&str, u16); 9] = [
+const COLUMNS: [(&str, u16); 10] = [
     ("free_vcpus", code::COLUMN_FREE_VCPUS),
     ("free_memory_mib", code::COLUMN_FREE_MEMORY_MIB),
     ("total_vcpus", code::COLUMN_TOTAL_VCPUS),
@@ -14,6 +14,7 @@ const COLUMNS: [(&str, u16); 9] = [
     ("total_gib", code::COLUMN_TOTAL_GIB),
     ("pod", code::COLUMN_POD),
     ("cluster", code::COLUMN_CLUSTER),
+    ("latest_end", code::COLUMN_LATEST_END),
 ];
 
 /// What a policy says of rows whose columns and attributes are given by name; what a row lacks is 0.

@@ -2,6 +2,9 @@
 
 use velum_model::port::placement::{Column, registry};
 
+/// The minute since 1970 in which everything is asked: in the year 2026.
+pub const NOW: u32 = 29_700_000;
+
 /// How the values of an inventory are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -49,6 +52,12 @@ fn usual(world: &str, row: u32, column: &Column) -> u32 {
         registry::COLUMN_FREE_GIB => below(of("free-gib"), gib + 1),
         registry::COLUMN_POD => row / 40,
         registry::COLUMN_CLUSTER => row / 10,
+        // Of eight rows, one is empty and one has a run without an end.
+        registry::COLUMN_LATEST_END => match below(of("ends"), 8) {
+            0 => 0,
+            1 => registry::NO_END,
+            _ => NOW - 1_000 + below(of("latest-end"), 50_000),
+        },
         _ => below(of(column.name.as_deref().unwrap_or_default()), 1_000),
     }
 }

@@ -15,7 +15,7 @@ use velum_runtime::{BarePolicy, Runtime};
 
 use super::{
     Actor, Stop,
-    inventory::{Shape, values},
+    inventory::{NOW, Shape, values},
 };
 use crate::{Answer, Is, Settings, case::Step};
 
@@ -239,9 +239,9 @@ impl Instance {
                 .map(|code| amount(*code, times))
                 .collect(),
             attrs: if step.args.flag("attrs", false) {
-                vec![UNKNOWN_ATTR]
+                [attrs(&self.descriptor, times), vec![UNKNOWN_ATTR]].concat()
             } else {
-                Vec::new()
+                attrs(&self.descriptor, times)
             },
             facts: if step.args.flag("facts", true) {
                 self.descriptor.facts.iter().map(fact).collect()
@@ -257,18 +257,26 @@ impl Instance {
 fn unknown_codes(descriptor: &PolicyDescriptor) -> Vec<String> {
     /// The last code of each registry (`wit/placement/policy.wit`).
     const LAST: [(&str, u16); 3] = [
-        ("column", registry::COLUMN_CLUSTER),
+        ("column", registry::COLUMN_LATEST_END),
         ("demand", registry::DEMAND_GIB),
-        ("fact", registry::FACT_SAME_PROJECT),
+        ("fact", registry::FACT_SAME_PROJECT_IN_POD),
     ];
     /// Codes from here on belong to vendors.
     const VENDOR: u16 = 0x8000;
     let columns = descriptor.columns.iter().map(|column| ("column", column.id));
     let demands = descriptor.demands.iter().map(|id| ("demand", *id));
     let facts = descriptor.facts.iter().map(|id| ("fact", *id));
+    let is_attr = |kind: &str, id: u16| {
+        kind == "demand"
+            && (registry::DEMAND_ATTRS + registry::ATTR_NOW
+                ..=registry::DEMAND_ATTRS + registry::ATTR_EXPECTED_END)
+                .contains(&id)
+    };
     let is_unknown = |(kind, id): &(&str, u16)| {
-        LAST.iter()
-            .any(|(known, last)| known == kind && id > last && *id < VENDOR)
+        !is_attr(kind, *id)
+            && LAST
+                .iter()
+                .any(|(known, last)| known == kind && id > last && *id < VENDOR)
     };
     columns
         .chain(demands)
@@ -288,10 +296,20 @@ pub(crate) fn inventory_of(descriptor: &PolicyDescriptor, hosts: u32) -> Vec<u32
 pub(crate) fn ask_of(descriptor: &PolicyDescriptor) -> PolicyAsk {
     PolicyAsk {
         demand: descriptor.demands.iter().map(|code| amount(*code, 1)).collect(),
-        attrs: Vec::new(),
+        attrs: attrs(descriptor, 1),
         facts: Vec::new(),
         seed: 7,
     }
+}
+
+/// The attributes that a policy wants, of a request that is expected to last so many times an hour.
+fn attrs(descriptor: &PolicyDescriptor, times: u32) -> Vec<(u16, u32)> {
+    let told = [
+        (registry::ATTR_NOW, NOW),
+        (registry::ATTR_EXPECTED_END, NOW + 60 * times),
+    ];
+    let wants = |code: u16| descriptor.demands.contains(&(registry::DEMAND_ATTRS + code));
+    told.into_iter().filter(|(code, _)| wants(*code)).collect()
 }
 
 /// How much of a demand a request asks for.
@@ -299,6 +317,7 @@ const fn amount(code: u16, times: u32) -> u32 {
     match code {
         registry::DEMAND_VCPUS => 2 * times,
         registry::DEMAND_MEMORY_MIB => 2048 * times,
+        registry::DEMAND_ATTRS..=registry::DEMAND_ATTRS_LAST => 0,
         _ => 20 * times,
     }
 }

@@ -21,10 +21,12 @@ use velum_testkit::{
 };
 
 /// What ships with the server, each with the far side that its conformance.toml names.
-const FIRST_PARTY: [&str; 8] = [
+const FIRST_PARTY: [&str; 10] = [
     "placement-best-fit",
     "placement-first-fit",
     "placement-spread",
+    "placement-weighted",
+    "placement-lifetime",
     "hypervisor-libvirt",
     "hypervisor-sim",
     "storage-array",

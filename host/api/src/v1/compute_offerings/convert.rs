@@ -14,6 +14,7 @@ pub fn new(body: CreateComputeOfferingBody) -> Answered<NewComputeOffering> {
     let memory = fields.quantity("/memory_mib", body.memory_mib);
     let host_tags = fields.names("/host_tags", body.host_tags);
     let storage_tags = fields.names("/storage_tags", body.storage_tags);
+    let expected_lifetime = fields.quantity_if("/expected_lifetime_s", body.expected_lifetime_s);
     let new = match (name, vcpus, memory, host_tags.zip(storage_tags)) {
         (Some(name), Some(vcpus), Some(memory), Some((host_tags, storage_tags))) => {
             Some(NewComputeOffering {
@@ -23,6 +24,7 @@ pub fn new(body: CreateComputeOfferingBody) -> Answered<NewComputeOffering> {
                 host_tags,
                 storage_tags,
                 policy: body.policy_id.map(Id::from_uuid),
+                expected_lifetime,
             })
         }
         _ => None,
@@ -38,6 +40,9 @@ pub fn change(body: UpdateComputeOfferingBody) -> Answered<ChangeComputeOffering
         host_tags: fields.names_if("/host_tags", body.host_tags),
         storage_tags: fields.names_if("/storage_tags", body.storage_tags),
         policy: body.policy_id.map(|id| id.map(Id::from_uuid)),
+        expected_lifetime: body
+            .expected_lifetime_s
+            .map(|seconds| fields.quantity_if("/expected_lifetime_s", seconds)),
     };
     fields.answer(Some(change))
 }

@@ -15,6 +15,7 @@ pub fn view(offering: &ComputeOffering) -> ComputeOfferingView {
         host_tags: texts(&offering.host_tags),
         storage_tags: texts(&offering.storage_tags),
         policy_id: offering.policy.map(|id| id.uuid()),
+        expected_lifetime_s: offering.expected_lifetime.map(u64::from),
         generation: offering.generation,
         created_at: offering.created_at.to_string(),
     }

@@ -68,6 +68,7 @@ fn view(candidate: &Candidate, names: &HashMap<ComputeHostId, String>) -> Candid
         total_memory_mib: candidate.memory_mib.1,
         runs: candidate.runs,
         runs_of_project: candidate.runs_of_project,
+        latest_end_minute: candidate.latest_end,
         has_template: candidate.has_template,
         pod: candidate.pod,
         cluster: candidate.cluster,

@@ -16,6 +16,7 @@ pub fn new(body: CreateInstanceBody) -> Answered<NewInstance> {
     let name = fields.name("/name", body.name);
     let networks = networks(&mut fields, &body.networks);
     let root_size = fields.quantity_if("/root_size_bytes", body.root_size_bytes);
+    let expected_lifetime = fields.quantity_if("/expected_lifetime_s", body.expected_lifetime_s);
     let user_data = user_data(&mut fields, body.user_data, body.user_data_base64);
     let new = match (name, networks, user_data) {
         (Some(name), Some(networks), Some(user_data)) => Some(NewInstance {
@@ -26,6 +27,7 @@ pub fn new(body: CreateInstanceBody) -> Answered<NewInstance> {
             networks,
             root_size,
             user_data,
+            expected_lifetime,
         }),
         _ => None,
     };

@@ -35,6 +35,7 @@ pub fn detailed(detail: &InstanceDetail) -> InstanceView {
         volumes: volumes.iter().map(volume).collect(),
         decision_id: instance.decision.map(|id| id.uuid()),
         user_data_bytes: instance.user_data.len() as u64,
+        expected_lifetime_s: instance.expected_lifetime.map(u64::from),
         links: links(instance),
         generation: instance.generation,
         created_at: instance.created_at.to_string(),
@@ -71,6 +72,7 @@ fn run(run: &Run) -> RunView {
             ObservedState::Crashed => velum_wire::ObservedState::Crashed,
         },
         observed_at: run.observed_at.map(|at| at.to_string()),
+        expected_end_at: run.expected_end_at.map(|at| at.to_string()),
     }
 }
 

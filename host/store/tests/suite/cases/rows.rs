@@ -240,6 +240,7 @@ pub async fn records_change_only_under_the_generation_that_was_read(url: String)
     let mut compute = ComputeOffering {
         name: new.clone(),
         policy: Some(policy.id),
+        expected_lifetime: None,
         ..w.offering.clone()
     };
     let mut disk = DiskOffering {

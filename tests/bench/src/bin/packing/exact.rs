@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use velum_support::Shape;
+use velum_placement::load::{Guest, Shape};
 
 use crate::{HOST, Packer};
 
@@ -10,7 +10,7 @@ use crate::{HOST, Packer};
 pub struct Exact {
     /// vCPUs and MiB that are free, by compute host.
     free: Vec<(u32, u64)>,
-    guests: HashMap<usize, (usize, Shape)>,
+    guests: HashMap<u64, (usize, Shape)>,
 }
 
 impl Exact {
@@ -25,7 +25,8 @@ impl Exact {
 }
 
 impl Packer for Exact {
-    fn take(&mut self, guest: usize, shape: Shape) -> bool {
+    fn take(&mut self, guest: &Guest) -> anyhow::Result<bool> {
+        let shape = guest.shape;
         // What would be left, as shares of the host: the least wins, and of equals the first.
         let left = |(vcpus, memory): (u32, u64)| {
             f64::from(vcpus - shape.vcpus) / f64::from(HOST.0)
@@ -38,17 +39,17 @@ impl Packer for Exact {
             .filter(|(_, free)| free.0 >= shape.vcpus && free.1 >= shape.memory_mib)
             .min_by(|(_, one), (_, other)| left(**one).total_cmp(&left(**other)))
             .map(|(host, _)| host);
-        let Some(host) = tightest else { return false };
+        let Some(host) = tightest else { return Ok(false) };
         if let Some(free) = self.free.get_mut(host) {
             free.0 -= shape.vcpus;
             free.1 -= shape.memory_mib;
         }
-        self.guests.insert(guest, (host, shape));
-        true
+        self.guests.insert(guest.number, (host, shape));
+        Ok(true)
     }
 
-    fn leave(&mut self, guest: usize) {
-        let Some((host, shape)) = self.guests.remove(&guest) else {
+    fn leave(&mut self, number: u64) {
+        let Some((host, shape)) = self.guests.remove(&number) else {
             return;
         };
         if let Some(free) = self.free.get_mut(host) {

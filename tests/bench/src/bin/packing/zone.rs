@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::{HOST, Packer};
 use uuid::Uuid;
 use velum_model::{
     Id,
     infrastructure::{HostState, Intent},
     plugin::{Digest, Fallback},
-    quantity::{MemoryMib, Vcpus},
+    quantity::{ExpectedLifetime, MemoryMib, Vcpus},
 };
-use velum_placement::{Ask, HostRow, Inventory, Placer, PolicyLabel, Ranker, RunClaim, Update, Wanted};
-use velum_support::Shape;
+use velum_placement::{
+    Ask, HostRow, Inventory, Placer, PolicyLabel, Ranker, RunClaim, Update, Wanted, load::Guest,
+};
 
-use crate::{HOST, Packer};
+/// Whose the guests are, in turns.
+const PROJECTS: u64 = 20;
+/// Compute hosts of a rack.
+const RACK: u64 = 40;
 
 /// See the module.
 pub struct Planned {
@@ -49,7 +54,7 @@ impl Planned {
         for number in 0..u64::from(hosts) {
             inventory.apply(Update::Host(Box::new(HostRow {
                 id: id(1, number),
-                pod: id(2, number / 40),
+                pod: id(2, number / RACK),
                 cluster: id(3, 1),
                 vcpus: HOST.0,
                 memory_mib: HOST.1,
@@ -72,13 +77,19 @@ impl Planned {
         })
     }
 
-    fn ask(&self, guest: usize, shape: Shape) -> Option<Ask> {
-        Some(Ask {
-            instance: id(5, guest as u64),
-            project: id(6, 0),
-            vcpus: Vcpus::new(u64::from(shape.vcpus)).ok()?,
-            memory: MemoryMib::new(shape.memory_mib).ok()?,
+    fn ask(&self, guest: &Guest) -> anyhow::Result<Ask> {
+        // What lives for less than a minute is expected to live for one.
+        let seconds = guest
+            .expected_lifetime_s
+            .map(|s| s.clamp(ExpectedLifetime::MIN, ExpectedLifetime::MAX));
+        Ok(Ask {
+            instance: id(5, guest.number),
+            project: id(6, guest.number % PROJECTS),
+            vcpus: Vcpus::new(u64::from(guest.shape.vcpus))?,
+            memory: MemoryMib::new(guest.shape.memory_mib)?,
             arch: None,
+            expected_lifetime: seconds.map(ExpectedLifetime::new).transpose()?,
+            now_minute: (guest.at_ms / 60_000) as u32,
             host_tags: Vec::new(),
             nic_kinds: vec![1],
             disks: Vec::new(),
@@ -90,30 +101,32 @@ impl Planned {
 }
 
 impl Packer for Planned {
-    fn take(&mut self, guest: usize, shape: Shape) -> bool {
-        let Some(ask) = self.ask(guest, shape) else {
-            return false;
-        };
+    fn take(&mut self, guest: &Guest) -> anyhow::Result<bool> {
+        let ask = self.ask(guest)?;
         self.asks += 1;
         let rankers = (&mut self.hosts, &mut self.pools);
         let outcome = self
             .placer
             .choose(&self.inventory, &ask, self.asks, rankers, Wanted::LEAST);
+        if let Some(failure) = outcome.policy.failed {
+            anyhow::bail!("the policy {} failed: {failure}", outcome.policy.name);
+        }
         let Some(choice) = outcome.choice else {
-            return false;
+            return Ok(false);
         };
         self.inventory.apply(Update::Run(RunClaim {
-            run: id(7, guest as u64),
+            run: id(7, guest.number),
             host: choice.host,
             project: ask.project,
-            vcpus: shape.vcpus,
-            memory_mib: shape.memory_mib,
+            vcpus: ask.vcpus.get(),
+            memory_mib: ask.memory.get(),
+            expected_end: ask.expected_end(),
         }));
-        true
+        Ok(true)
     }
 
-    fn leave(&mut self, guest: usize) {
-        self.inventory.apply(Update::RunGone(id(7, guest as u64)));
+    fn leave(&mut self, number: u64) {
+        self.inventory.apply(Update::RunGone(id(7, number)));
     }
 
     fn empty(&self) -> usize {
