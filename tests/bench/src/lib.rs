@@ -6,4 +6,6 @@ pub mod clients;
 pub mod decision;
 pub mod field;
 pub mod native;
+pub mod processes;
+pub mod rates;
 pub mod sandbox;
