@@ -5,6 +5,7 @@ pub mod accepts;
 pub mod clients;
 pub mod decision;
 pub mod field;
+pub mod lists;
 pub mod native;
 pub mod placement;
 pub mod postgres;
