@@ -1,8 +1,7 @@
 //! Accepts of instances over HTTP, in a zone of many compute hosts.
 //!
 //! Accepted means answered with 202: instance, run, volume, NIC, address, operation, decision, event and idempotency key are durable.
-//! The operations stand still meanwhile (the server drives one at a time, and the far side holds it): what making the instances costs
-//! is another bench's.
+//! The operations stand still meanwhile, unless a [`Pace`] says otherwise: what making the instances costs is another bench's.
 
 use std::{
     collections::HashSet,
@@ -14,17 +13,53 @@ use std::{
 use anyhow::Context as _;
 use serde_json::Value;
 use velum_client::{Client, Filter};
-use velum_support::{CloudOptions, TestCloud, World, WorldOptions};
-use velum_wire::{CreateInstancesBody, InstanceOfBatchBody, NetworkChoiceBody};
+use velum_support::{CloudOptions, Report, TestCloud, World, WorldOptions};
+use velum_wire::{
+    CreateInstancesBody, CreateIpRangeBody, CreateNetworkBody, InstanceOfBatchBody, NetworkChoiceBody,
+    NetworkLinkBody,
+};
 
 use crate::{
     clients::{Seen, ask},
     field,
 };
 
-/// Neither does the server look at 100,000 compute hosts while it is measured, nor make what it accepted.
-const CONFIG: &str =
-    "[operations]\nin_flight = 1\n[observe]\nevery_ms = 3600000\n[orphans]\nevery_ms = 3600000\n";
+/// What goes on beside the requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// Nothing: the server does not look at its compute hosts, drives one operation at a time, and the far side holds that one.
+    #[default]
+    Still,
+    /// Operations go on, and nobody looks at the compute hosts: what fills a zone.
+    Quiet,
+    /// All that the default configuration has.
+    Usual,
+}
+
+impl Pace {
+    const fn config(self) -> &'static str {
+        match self {
+            Self::Still => {
+                "[operations]\nin_flight = 1\n[observe]\nevery_ms = 3600000\n[orphans]\nevery_ms = 3600000\n"
+            }
+            Self::Quiet => "[observe]\nevery_ms = 3600000\n[orphans]\nevery_ms = 3600000\n",
+            Self::Usual => "",
+        }
+    }
+}
+
+/// How a zone is to be.
+#[derive(Clone, Debug, Default)]
+pub struct GroundOptions {
+    /// Compute hosts.
+    pub hosts: u32,
+    /// URL of the server's database; without one, SQLite in its data directory.
+    pub database: Option<String>,
+    /// Further options of the far side.
+    pub sim: Vec<String>,
+    /// What goes on beside the requests.
+    pub pace: Pace,
+}
 
 /// A running server with its zone.
 pub struct Ground {
@@ -36,20 +71,68 @@ pub struct Ground {
     pub ready: Duration,
     /// Instances that were accepted.
     pub accepted: u64,
+    database: Option<String>,
 }
 
+/// What was found after `kill -9`.
+#[derive(Clone, Debug)]
+pub struct Recount {
+    /// How long the server took from its start to ready.
+    pub ready: Duration,
+    /// Whether every accepted instance is there.
+    pub all_there: bool,
+    /// Whether every sum is what its claims say, and nothing points to what is not there (`velumd db check`).
+    pub books_agree: bool,
+    /// What the far side saw that may not be.
+    pub violations: Vec<Value>,
+}
+
+impl Recount {
+    /// Whether all is well.
+    #[must_use]
+    pub const fn is_well(&self) -> bool {
+        self.all_there && self.books_agree && self.violations.is_empty()
+    }
+
+    /// The report with what was found as conditions.
+    #[must_use]
+    pub fn told(&self, report: Report) -> Report {
+        report
+            .with("ready_again_s", self.ready.as_secs_f64())
+            .require("no_violations", self.violations.is_empty())
+            .require("all_are_there_after_kill_9", self.all_there)
+            .require("books_agree", self.books_agree)
+    }
+}
+
+/// Addresses of a range at most: a /16.
+const RANGE: u64 = 1 << 16;
+
 impl Ground {
-    /// A zone of so many compute hosts.
+    /// A zone of so many compute hosts on SQLite in which nothing goes on but requests.
     ///
     /// # Errors
     /// It cannot be built.
     pub async fn of(hosts: u32) -> anyhow::Result<Self> {
-        let options = CloudOptions {
+        Self::with(GroundOptions {
             hosts,
-            config: CONFIG.into(),
+            ..GroundOptions::default()
+        })
+        .await
+    }
+
+    /// A zone.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub async fn with(options: GroundOptions) -> anyhow::Result<Self> {
+        let cloud = CloudOptions {
+            hosts: options.hosts,
+            config: config(options.database.as_deref(), options.pace),
+            sim: options.sim,
             ..CloudOptions::default()
         };
-        let mut cloud = TestCloud::start(&options).await?;
+        let mut cloud = TestCloud::start(&cloud).await?;
         let world = WorldOptions {
             hosts: 1,
             ..WorldOptions::default()
@@ -57,26 +140,78 @@ impl Ground {
         let world = World::build(&cloud, &world).await?;
         cloud.kill();
         let host = *world.hosts.first().context("it has a compute host")?;
+        let embedded = || format!("sqlite:{}", cloud.data().join("velum.db").display());
+        let url = options.database.clone().unwrap_or_else(embedded);
         let began = Instant::now();
-        field::fill(&cloud.data().join("velum.db"), (host, world.pool), hosts).await?;
+        field::fill(&url, (host, world.pool), options.hosts).await?;
         let written = began.elapsed();
         let ready = cloud.restart().await?;
-        // What takes time at the far side takes for ever from here on: the first operation waits, and the others for it.
-        cloud.sim_post("/sim/hold", &serde_json::json!({})).await?;
+        if options.pace == Pace::Still {
+            // What takes time at the far side takes for ever from here on: the first operation waits, and the others for it.
+            cloud.sim_post("/sim/hold", &serde_json::json!({})).await?;
+        }
         eprintln!(
-            "{hosts} compute hosts: written in {:.1} s, the server is ready after {:.2} s",
+            "{} compute hosts: written in {:.1} s, the server is ready after {:.2} s",
+            options.hosts,
             written.as_secs_f64(),
             ready.as_secs_f64()
         );
-        Ok(Self {
+        let mut own = Self {
             cloud,
             world,
             ready,
             accepted: 0,
-        })
+            database: options.database,
+        };
+        // The first waits until the zone is owned and its inventory read, whichever comes after ready.
+        own.one_by_one("first", 1, 1).await?;
+        Ok(own)
     }
 
-    /// Accepts `instances` in batches of `batch` by so many clients at a time; names begin with `named`.
+    /// What goes on beside the requests from the server's next start on.
+    ///
+    /// # Errors
+    /// The configuration cannot be written.
+    pub fn set_pace(&self, pace: Pace) -> anyhow::Result<()> {
+        self.cloud.configure(&config(self.database.as_deref(), pace))
+    }
+
+    /// Instances get their addresses from another network from now on, which has at least so many. (The world's own has
+    /// 65,000.)
+    ///
+    /// # Errors
+    /// The server refuses it.
+    pub async fn widen(&mut self, addresses: u64) -> anyhow::Result<()> {
+        let client = self.cloud.client()?;
+        let own = client.networks().get(self.world.network).await?;
+        let wide = CreateNetworkBody {
+            zone_id: self.world.zone,
+            network_offering_id: own.network_offering_id,
+            name: "wide".into(),
+            cidr: "10.128.0.0/9".into(),
+            gateway: "10.128.0.1".into(),
+            dns: Vec::new(),
+            link: NetworkLinkBody {
+                kind: own.link.kind,
+                name: own.link.name,
+            },
+        };
+        let network = client.networks().create(&wide).await?.value.id;
+        // The range before them has the gateway.
+        for second in 129..129 + addresses.div_ceil(RANGE) {
+            let range = CreateIpRangeBody {
+                network_id: Some(network),
+                pod_id: None,
+                first: format!("10.{second}.0.0"),
+                last: format!("10.{second}.255.255"),
+            };
+            client.ip_ranges().create(&range).await?;
+        }
+        self.world.network = network;
+        Ok(())
+    }
+
+    /// Accepts `instances`, rounded up to whole batches of `batch`, by so many clients at a time; names begin with `named`.
     ///
     /// # Errors
     /// One is refused.
@@ -88,22 +223,8 @@ impl Ground {
     ) -> anyhow::Result<Seen> {
         let asking = self.clients(clients)?;
         let (world, named) = (self.world.clone(), named.to_owned());
-        let seen = ask(&asking, instances / batch, move |client, number| {
-            let one = |n: u64| InstanceOfBatchBody {
-                name: format!("{named}-{number}-{n}"),
-                compute_offering_id: world.offering,
-                template_id: world.template,
-                networks: vec![NetworkChoiceBody {
-                    network_id: world.network,
-                    address: None,
-                }],
-                ..InstanceOfBatchBody::default()
-            };
-            let body = CreateInstancesBody {
-                zone_id: world.zone,
-                instances: (0..batch).map(one).collect(),
-                all_or_nothing: true,
-            };
+        let seen = ask(&asking, instances.div_ceil(batch), move |client, number| {
+            let body = batch_of(&world, &format!("{named}-{number}"), batch);
             async move {
                 let made = client.instances().create_batch(&body).await?;
                 anyhow::ensure!(u64::from(made.accepted) == batch, "{} were refused", made.refused);
@@ -134,17 +255,17 @@ impl Ground {
         Ok(seen)
     }
 
-    /// Kills the server and counts again: how long it took to be ready, whether every accepted instance is there, and what is wrong
-    /// with the books.
+    /// Kills the server and counts again.
     ///
     /// # Errors
     /// It does not come back.
-    pub async fn recount(&mut self) -> anyhow::Result<(Duration, bool, Vec<Value>)> {
+    pub async fn recount(&mut self) -> anyhow::Result<Recount> {
         self.cloud.kill();
         let ready = self.cloud.restart().await?;
         let all = self.cloud.client()?.instances().all(&Filter::new()).await?;
         let ids: HashSet<_> = all.iter().map(|instance| instance.id).collect();
         let violations = self.cloud.violations().await?;
+        let checked = self.cloud.db(&["check"])?;
         eprintln!(
             "{} of {} instances are there, {} violations",
             ids.len(),
@@ -154,11 +275,46 @@ impl Ground {
         for violation in violations.iter().take(5) {
             eprintln!("  {violation}");
         }
-        Ok((ready, ids.len() as u64 == self.accepted, violations))
+        if !checked.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&checked.stdout));
+            eprintln!("{}", String::from_utf8_lossy(&checked.stderr));
+        }
+        Ok(Recount {
+            ready,
+            all_there: ids.len() as u64 == self.accepted,
+            books_agree: checked.status.success(),
+            violations,
+        })
     }
 
     fn clients(&self, count: usize) -> anyhow::Result<Vec<Client>> {
         (0..count).map(|_| self.cloud.client()).collect()
+    }
+}
+
+/// The database is named before the first table of the configuration.
+fn config(database: Option<&str>, pace: Pace) -> String {
+    let database = database.map_or(String::new(), |url| format!("database = \"{url}\"\n"));
+    format!("{database}{}", pace.config())
+}
+
+/// So many instances of a world, all or none; names begin with `named`.
+#[must_use]
+pub fn batch_of(world: &World, named: &str, count: u64) -> CreateInstancesBody {
+    let one = |n: u64| InstanceOfBatchBody {
+        name: format!("{named}-{n}"),
+        compute_offering_id: world.offering,
+        template_id: world.template,
+        networks: vec![NetworkChoiceBody {
+            network_id: world.network,
+            address: None,
+        }],
+        ..InstanceOfBatchBody::default()
+    };
+    CreateInstancesBody {
+        zone_id: world.zone,
+        instances: (0..count).map(one).collect(),
+        all_or_nothing: true,
     }
 }
 

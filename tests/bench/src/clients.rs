@@ -9,8 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use velum_client::Client;
-
 /// What they saw.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -40,9 +38,10 @@ impl Seen {
 ///
 /// # Errors
 /// One fails.
-pub async fn ask<F, Asked>(clients: &[Client], requests: u64, request: F) -> anyhow::Result<Seen>
+pub async fn ask<C, F, Asked>(clients: &[C], requests: u64, request: F) -> anyhow::Result<Seen>
 where
-    F: Fn(Client, u64) -> Asked + Send + Sync + Clone + 'static,
+    C: Clone + Send + 'static,
+    F: Fn(C, u64) -> Asked + Send + Sync + Clone + 'static,
     Asked: Future<Output = anyhow::Result<()>> + Send,
 {
     let next = Arc::new(AtomicU64::new(0));

@@ -2,7 +2,6 @@
 //! which for 100,000 of them would be what takes the time.
 
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -66,15 +65,15 @@ impl Observer for Nobody {
     fn committed(&self, _: &CommittedBatch) {}
 }
 
-/// Adds compute hosts like `host` to the database of a server that does not run, until its zone has `count`; each cluster of
-/// [`CLUSTER`] has a pool like `pool`, which takes nothing more itself.
+/// Adds compute hosts like `host` to the database at `url`, whose server does not run, until its zone has `count`; each cluster
+/// of [`CLUSTER`] has a pool like `pool`, which takes nothing more itself.
 ///
 /// # Errors
 /// The database does not take them.
-pub async fn fill(database: &Path, (host, pool): (Uuid, Uuid), count: u32) -> anyhow::Result<()> {
+pub async fn fill(url: &str, (host, pool): (Uuid, Uuid), count: u32) -> anyhow::Result<()> {
     let ids = Arc::new(Counting(AtomicU64::new(1)));
     let store = Store::open(StoreOptions {
-        url: format!("sqlite:{}", database.display()),
+        url: url.to_owned(),
         holder: "bench".into(),
         clock: Arc::new(Real {
             began: Instant::now(),

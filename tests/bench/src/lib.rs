@@ -1,9 +1,14 @@
 //! What several benches need: zones of many compute hosts, clients that ask as fast as they are answered, policies with and without
-//! a sandbox around them.
+//! a sandbox around them, peers that are measured in the same run.
 
 pub mod accepts;
 pub mod clients;
 pub mod decision;
 pub mod field;
+pub mod lists;
 pub mod native;
+pub mod placement;
+pub mod postgres;
+pub mod processes;
+pub mod rates;
 pub mod sandbox;

@@ -17,6 +17,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 pub struct Postgres {
     child: Child,
     port: u16,
+    /// `name=value`, each over what [`serve`] says.
+    settings: Vec<String>,
     directory: tempfile::TempDir,
 }
 
@@ -71,6 +73,15 @@ impl Postgres {
     /// # Errors
     /// When it cannot be made or does not answer.
     pub fn start() -> io::Result<Option<Self>> {
+        Self::start_with(&[])
+    }
+
+    /// The same with these settings, `name=value`. Commits of one that is measured must be durable, which they are not
+    /// unless it is said here.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub fn start_with(settings: &[&str]) -> io::Result<Option<Self>> {
         if !Path::new(BINARIES).join("postgres").exists() {
             eprintln!("\n!!! NOT TESTED ON POSTGRESQL: {BINARIES}/postgres is not there !!!\n");
             return Ok(None);
@@ -87,9 +98,11 @@ impl Postgres {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|l| l.local_addr())?
             .port();
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         let mut own = Self {
-            child: serve(directory.path(), port)?,
+            child: serve(directory.path(), port, &settings)?,
             port,
+            settings,
             directory,
         };
         own.wait_ready()?;
@@ -147,7 +160,7 @@ impl Postgres {
     /// # Errors
     /// When it does not.
     pub fn start_again(&mut self) -> io::Result<()> {
-        self.child = serve(self.directory.path(), self.port)?;
+        self.child = serve(self.directory.path(), self.port, &self.settings)?;
         self.wait_ready()
     }
 
@@ -162,20 +175,23 @@ impl Postgres {
             }
             if self.child.try_wait()?.is_some() {
                 // Backends of one that was killed may still hold its memory: it starts when they are gone.
-                self.child = serve(self.directory.path(), self.port)?;
+                self.child = serve(self.directory.path(), self.port, &self.settings)?;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 }
 
-fn serve(directory: &Path, port: u16) -> io::Result<Child> {
+fn serve(directory: &Path, port: u16, settings: &[String]) -> io::Result<Child> {
+    // Of a setting that is given twice the last counts.
+    let settings = settings.iter().flat_map(|setting| ["-c", setting]);
     command("postgres")?
         .arg("-D")
         .arg(directory.join("data"))
         .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
         .arg(directory)
         .args(["-c", "fsync=off", "-c", "max_connections=200"])
+        .args(settings)
         .current_dir("/")
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -47,8 +47,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let mut rates = Vec::new();
     let mut is_well = true;
     for (hosts, mut ground, seen) in grounds {
-        let (_, all_there, violations) = ground.recount().await?;
-        is_well &= all_there && violations.is_empty();
+        is_well &= ground.recount().await?.is_well();
         rates.push((hosts, median(seen)));
     }
     let of = |at: Option<&(u32, f64)>| at.map_or(f64::NAN, |(_, rate)| *rate);

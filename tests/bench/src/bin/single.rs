@@ -48,10 +48,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         bare.0.push(p50);
         bare.1.push(p99);
     }
-    let (_, all_there, violations) = ground.recount().await?;
+    let found = ground.recount().await?;
     let (p50, p99) = (median(ours.0), median(ours.1));
     let (bare_p50, bare_p99) = (median(bare.0), median(bare.1));
-    Ok(Report::new(
+    let report = Report::new(
         "single",
         p50 / bare_p50,
         "p50 over the bare commit's",
@@ -63,8 +63,6 @@ async fn main() -> anyhow::Result<ExitCode> {
     .with("p99_ms", p99)
     .with("bare_p50_ms", bare_p50)
     .with("bare_p99_ms", bare_p99)
-    .require("p99_at_most_8", p99 / bare_p99 <= 8.0)
-    .require("no_violations", violations.is_empty())
-    .require("all_are_there_after_kill_9", all_there)
-    .print())
+    .require("p99_at_most_8", p99 / bare_p99 <= 8.0);
+    Ok(found.told(report).print())
 }
