@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use velum_model::{
-    decision::PolicyUsed,
+    decision::{PolicyUsed, Tier},
     id::PolicyId,
     plugin::{Digest, Fallback},
     port::placement::{Fact, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry},
@@ -15,6 +15,7 @@ use crate::{
     builtin,
     inventory::Inventory,
     row::{Row, mix},
+    ties::{Tiers, Ties},
 };
 
 /// Which policy this is.
@@ -298,6 +299,14 @@ impl Question<'_> {
         }
     }
 
+    /// What comes before any score.
+    pub(crate) fn tiers(self, inventory: &Inventory) -> Tiers {
+        match self {
+            Self::Hosts(ask) => Tiers::of(inventory, ask, &Ties::of(inventory, ask)),
+            Self::Pools(_) => Tiers::default(),
+        }
+    }
+
     fn template(self) -> Option<velum_model::TemplateId> {
         match self {
             Self::Hosts(ask) => ask.disks.iter().find_map(|disk| disk.template),
@@ -307,7 +316,8 @@ impl Question<'_> {
     }
 }
 
-/// All rows, or `max` of them drawn by the seed, ascending. 0 = no bound.
+/// All rows, or `max` of them, ascending: those of the first tiers, drawn by the seed where not all of a tier are wanted. 0 = no
+/// bound.
 pub(crate) fn sample(
     inventory: &Inventory,
     question: Question<'_>,
@@ -319,13 +329,14 @@ pub(crate) fn sample(
     if max == 0 || rows.len() <= max {
         return rows.to_vec();
     }
-    let mut drawn: Vec<(u64, Row)> = rows
+    let tiers = question.tiers(inventory);
+    let mut drawn: Vec<(Tier, u64, Row)> = rows
         .iter()
-        .map(|&row| (mix(seed, question.identity(inventory, row)), row))
+        .map(|&row| (tiers.tier(row), mix(seed, question.identity(inventory, row)), row))
         .collect();
     drawn.sort_unstable();
     drawn.truncate(max);
-    let mut rows: Vec<Row> = drawn.into_iter().map(|(_, row)| row).collect();
+    let mut rows: Vec<Row> = drawn.into_iter().map(|(.., row)| row).collect();
     rows.sort_unstable();
     rows
 }
@@ -350,6 +361,7 @@ pub(crate) fn facts(
                     .into_iter()
                     .collect(),
                 (registry::FACT_SAME_PROJECT, Question::Hosts(ask)) => inventory.hosts.runs_of(ask.project),
+                (registry::FACT_KIN, Question::Hosts(ask)) => Ties::of(inventory, ask).kin(),
                 _ => Vec::new(),
             };
             let known = |(row, _): &(Row, u32)| rows.binary_search(row).is_ok();

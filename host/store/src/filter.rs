@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use uuid::Uuid;
 use velum_model::{
+    affinity::AffinityKind,
     id::*,
     infrastructure::{HostState, Intent},
     instance::InstanceState,
@@ -164,6 +165,17 @@ filters! {
         offering: ComputeOfferingId,
         /// Made from one template.
         template: TemplateId,
+        /// In one affinity group.
+        affinity_group: AffinityGroupId,
+    }
+    /// Of affinity groups.
+    AffinityGroupFilter {
+        /// By name.
+        name: Name,
+        /// In one zone.
+        zone: ZoneId,
+        /// Of one kind.
+        kind: AffinityKind,
     }
     /// Of volumes.
     VolumeFilter {

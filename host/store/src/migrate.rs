@@ -56,6 +56,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0007_plugin_life.sql"),
         postgres: include_str!("../migrations/postgres/0007_plugin_life.sql"),
     },
+    Migration {
+        version: 8,
+        sqlite: include_str!("../migrations/sqlite/0008_affinity.sql"),
+        postgres: include_str!("../migrations/postgres/0008_affinity.sql"),
+    },
 ];
 
 /// The first release of SQLite without the bug that lost pages of the WAL when it was reset.

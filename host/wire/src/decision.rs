@@ -34,8 +34,15 @@ pub struct RankedView {
     pub compute_host_id: Uuid,
     /// Its name; null when it is not known here: the answers about an instance have it.
     pub compute_host_name: Option<String>,
-    /// Its score; higher is better.
+    /// Its score; higher is better, among those of one tier.
     pub score: u32,
+    /// It is not dedicated to the project, and others are: it comes after those.
+    #[serde(default)]
+    pub shared: bool,
+    /// Members of the instance's preferred anti-affinity groups that are too near, and preferred affinity groups whose members are
+    /// elsewhere: fewer come first.
+    #[serde(default)]
+    pub unmet: u32,
 }
 
 /// A refused compute host.

@@ -4,23 +4,27 @@ use std::net::Ipv4Addr;
 
 use velum_model::{
     id::*,
-    infrastructure::{Cluster, Zone},
+    infrastructure::{Cluster, Pod, Zone},
     page::{Page, Paged},
     plugin::{Policy, PolicyShadow},
     tenancy::Scope,
 };
-use velum_placement::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim};
+use velum_placement::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim};
 use velum_store::{
-    ClusterFilter, InstanceFilter, NicFilter, PolicyFilter, Reader, StoreError, VolumeFilter, ZoneInventory,
+    ClusterFilter, InstanceFilter, NicFilter, PodFilter, PolicyFilter, Reader, StoreError, VolumeFilter,
+    ZoneInventory,
 };
 
 /// A zone as it was read. Its parts may be of slightly different moments: commits since the load began are applied
 /// on top, and each is idempotent.
 pub(crate) struct Loaded {
     pub zone: Option<Zone>,
+    pub pods: Vec<Pod>,
     pub clusters: Vec<Cluster>,
     pub inventory: ZoneInventory,
     pub runs: Vec<RunClaim>,
+    /// Runs of instances that are in affinity groups, with each.
+    pub members: Vec<(RunId, AffinityGroupId)>,
     pub volumes: Vec<VolumeClaim>,
     pub nics: Vec<(NicId, NetworkId, Ipv4Addr)>,
     pub policies: Vec<Policy>,
@@ -50,6 +54,11 @@ macro_rules! all {
 /// Reads the zone.
 pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreError> {
     let zone = reader.zone(id).await?;
+    let in_zone = PodFilter {
+        zone: Some(id),
+        ..PodFilter::default()
+    };
+    let pods = all!(page => reader.pods(&in_zone, page));
     let in_zone = ClusterFilter {
         zone: Some(id),
         ..ClusterFilter::default()
@@ -65,6 +74,8 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreErr
         .iter()
         .filter_map(|instance| Some(RunClaim::of(instance.run.as_ref()?, instance.project)))
         .collect();
+    // After the runs: each of them is read with its groups.
+    let members = reader.runs_in_affinity_groups(id).await?;
     let in_zone = VolumeFilter {
         zone: Some(id),
         ..VolumeFilter::default()
@@ -83,9 +94,11 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreErr
     let shadows = reader.shadows().await?;
     Ok(Loaded {
         zone,
+        pods,
         clusters,
         inventory,
         runs,
+        members,
         volumes: volumes.iter().map(VolumeClaim::from).collect(),
         nics,
         policies,
@@ -94,7 +107,22 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId) -> Result<Loaded, StoreErr
 }
 
 /// Rows as updates, those that others point to first.
-pub(super) fn inventory_of(clusters: &[Cluster], rows: &ZoneInventory) -> Vec<Update> {
+pub(super) fn inventory_of(pods: &[Pod], clusters: &[Cluster], rows: &ZoneInventory) -> Vec<Update> {
+    let dedicated = pods
+        .iter()
+        .map(|pod| (Part::Pod(pod.id), pod.dedicated_to))
+        .chain(
+            clusters
+                .iter()
+                .map(|cluster| (Part::Cluster(cluster.id), cluster.dedicated_to)),
+        )
+        .chain(
+            rows.hosts
+                .iter()
+                .map(|host| (Part::ComputeHost(host.id), host.dedicated_to)),
+        )
+        .filter(|(_, to)| to.is_some())
+        .map(|(part, to)| Update::Dedicated { part, to });
     let clusters = clusters.iter().map(|cluster| Update::Cluster {
         id: cluster.id,
         cpu: cluster.cpu_overcommit,
@@ -112,5 +140,10 @@ pub(super) fn inventory_of(clusters: &[Cluster], rows: &ZoneInventory) -> Vec<Up
         .layers
         .iter()
         .map(|layer| Update::Layer(LayerClaim::from(layer)));
-    clusters.chain(hosts).chain(pools).chain(layers).collect()
+    dedicated
+        .chain(clusters)
+        .chain(hosts)
+        .chain(pools)
+        .chain(layers)
+        .collect()
 }

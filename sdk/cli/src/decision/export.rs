@@ -108,10 +108,18 @@ fn fixture(decision: &DecisionView, hosts: &[ComputeHostView], runs: &Runs) -> F
             .iter()
             .any(|refusal| refusal.compute_host_id == host.id && !refusal.reason.starts_with(BY_POLICY))
     };
+    // Nor did what the project or its affinity groups like less than where it went.
+    let tier = |ranked: &velum_wire::RankedView| (ranked.shared, ranked.unmet);
+    let first = decision.winner.as_ref().map(tier);
+    let less_liked = |host: &ComputeHostView| {
+        let of = |ranked: &&velum_wire::RankedView| ranked.compute_host_id == host.id;
+        let ranked = decision.runners_up.iter().find(of);
+        ranked.is_some_and(|ranked| Some(tier(ranked)) > first)
+    };
     let given_back = |host: &ComputeHostView| runs.of_decision == Some(host.id);
     let rows = hosts
         .iter()
-        .filter(|host| !by_server(host))
+        .filter(|host| !by_server(host) && !less_liked(host))
         .map(|host| HostFixture {
             pod: number(hosts.iter().map(|h| h.pod_id), host.pod_id),
             cluster: number(hosts.iter().map(|h| h.cluster_id), host.cluster_id),
@@ -222,7 +230,8 @@ mod tests {
             "ask": {"vcpus": 2, "memory": 1024, "disks": [{"bytes": 1}]},
             "policy": {"id": a, "name": "green", "digest": "sha256:ab", "generation": 3, "config": {"x": 1}, "failed": null, "fallback": null},
             "winner": {"compute_host_id": a, "compute_host_name": null, "score": 90},
-            "runners_up": [], "pools": [], "considered": 3, "refused": [],
+            "runners_up": [{"compute_host_id": Uuid::from_u128(4), "compute_host_name": null, "score": 99, "unmet": 1}],
+            "pools": [], "considered": 3, "refused": [],
             "refusals": [{"compute_host_id": b, "compute_host_name": null, "reason": "memory", "words": "not enough"}],
             "fuel": 1, "micros": 1, "at": "2026-11-22T15:47:07Z"
         }))
@@ -231,8 +240,13 @@ mod tests {
             by_host: BTreeMap::from([(a, 1)]),
             of_decision: Some(a),
         };
-        let fixture = fixture(&decision, &[host(1, "a", 2), host(2, "b", 16)], &runs);
-        assert_eq!(fixture.hosts.len(), 1, "the server refused b itself");
+        let hosts = [host(1, "a", 2), host(2, "b", 16), host(4, "d", 0)];
+        let fixture = fixture(&decision, &hosts, &runs);
+        assert_eq!(
+            fixture.hosts.len(),
+            1,
+            "the server refused b itself, and liked d less"
+        );
         let row = &fixture.hosts[0];
         assert_eq!(
             (row.free_vcpus, row.runs, row.attributes["power_w"]),

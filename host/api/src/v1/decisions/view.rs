@@ -49,6 +49,8 @@ pub fn view(decision: &Decision, names: &Names) -> DecisionView {
         compute_host_id: ranked.compute_host.uuid(),
         compute_host_name: name(ranked.compute_host),
         score: ranked.score,
+        shared: ranked.tier.shared,
+        unmet: ranked.tier.unmet,
     };
     DecisionView {
         id: decision.id.uuid(),

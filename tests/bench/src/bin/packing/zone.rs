@@ -85,6 +85,8 @@ impl Planned {
             pinned: Vec::new(),
             excluded: Vec::new(),
             previous: None,
+            ties: Vec::new(),
+            ending: None,
         })
     }
 }
