@@ -13,7 +13,7 @@ export const Column = Object.freeze({
 });
 
 /** Codes of facts of one request. */
-export const Fact = Object.freeze({ TEMPLATE_CACHED: 1, PREVIOUS_HOST: 2, SAME_PROJECT: 3 });
+export const Fact = Object.freeze({ TEMPLATE_CACHED: 1, PREVIOUS_HOST: 2, SAME_PROJECT: 3, KIN: 4 });
 
 const COMPUTE_HOSTS = 0;
 const STORAGE_POOLS = 1;
@@ -85,6 +85,11 @@ export class Declaration {
   /** Adds how many instances of the same project a row has. */
   sameProject() {
     return this.fact(Fact.SAME_PROJECT);
+  }
+
+  /** Adds how many members of the affinity groups of the instance a row has. */
+  kin() {
+    return this.fact(Fact.KIN);
   }
 
   /** Adds a demand by its code; twice is once. */

@@ -99,4 +99,9 @@ export class Host {
   get sameProject() {
     return this.fact(Fact.SAME_PROJECT);
   }
+
+  /** How many members of the affinity groups of the instance the row has; must be declared. */
+  get kin() {
+    return this.fact(Fact.KIN);
+  }
 }

@@ -13,7 +13,7 @@ COMPUTE_HOSTS, STORAGE_POOLS = 0, 1
     POD,
     CLUSTER,
 ) = range(10)
-TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT = 1, 2, 3
+TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT, KIN = 1, 2, 3, 4
 
 
 class Declaration:
@@ -73,6 +73,10 @@ class Declaration:
         """Adds how many instances of the same project a row has."""
         return self.fact(SAME_PROJECT)
 
+    def kin(self) -> "Declaration":
+        """Adds how many members of the affinity groups of the instance a row has."""
+        return self.fact(KIN)
+
     def demand(self, code: int) -> "Declaration":
         """Adds a demand by its code; twice is once."""
         if code not in self.demands:
@@ -80,7 +84,7 @@ class Declaration:
         return self
 
     def fact(self, code: int) -> "Declaration":
-        """Adds a fact of the request by its code (TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT); twice is once."""
+        """Adds a fact of the request by its code (TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT, KIN); twice is once."""
         if code not in self.facts:
             self.facts.append(code)
         return self

@@ -100,3 +100,8 @@ class Host:
     def same_project(self) -> int:
         """How many instances of the same project the row has; must be declared."""
         return self.fact(code.SAME_PROJECT)
+
+    @property
+    def kin(self) -> int:
+        """How many members of the affinity groups of the instance the row has; must be declared."""
+        return self.fact(code.KIN)

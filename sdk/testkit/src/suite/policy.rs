@@ -259,7 +259,7 @@ fn unknown_codes(descriptor: &PolicyDescriptor) -> Vec<String> {
     const LAST: [(&str, u16); 3] = [
         ("column", registry::COLUMN_CLUSTER),
         ("demand", registry::DEMAND_GIB),
-        ("fact", registry::FACT_SAME_PROJECT),
+        ("fact", registry::FACT_KIN),
     ];
     /// Codes from here on belong to vendors.
     const VENDOR: u16 = 0x8000;
