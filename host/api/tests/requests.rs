@@ -330,3 +330,139 @@ async fn every_answer_carries_the_name_of_its_request() {
     assert_ne!(id, "a b");
     assert_eq!(odd.json["request_id"], id);
 }
+
+#[tokio::test]
+async fn an_affinity_group_is_made_read_changed_listed_and_removed() {
+    let bench = Bench::new().await;
+    let zone = bench
+        .send(ask(Method::POST, "/v1/zones").json(&json!({"name": "east"})))
+        .await;
+    let zone_id = zone.json["id"].clone();
+    let body = json!({"zone_id": zone_id, "name": "web", "kind": "anti-affinity"});
+    let made = bench
+        .send(ask(Method::POST, "/v1/affinity-groups").json(&body))
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let place = made.header("location").expect("a place").to_owned();
+    let said = |field: &str| made.json[field].clone();
+    assert_eq!(
+        [
+            said("strength"),
+            said("level"),
+            said("members"),
+            said("description")
+        ],
+        [json!("required"), json!("compute-host"), json!(0), json!("")]
+    );
+    let taken = bench
+        .send(ask(Method::POST, "/v1/affinity-groups").json(&body))
+        .await;
+    taken.is_problem(StatusCode::CONFLICT, "/problems/name-taken");
+
+    let change = json!({"name": "front", "description": "faces the world"});
+    let changed = bench.send(ask(Method::PATCH, &place).json(&change)).await;
+    assert_eq!(
+        (changed.status, &changed.json["name"], &changed.json["generation"]),
+        (StatusCode::OK, &json!("front"), &json!(2)),
+        "{}",
+        changed.text
+    );
+    for (query, count) in [
+        ("kind=anti-affinity&name=front", 1),
+        ("kind=affinity", 0),
+        ("name=web", 0),
+    ] {
+        let listed = bench
+            .send(ask(Method::GET, &format!("/v1/affinity-groups?{query}")))
+            .await;
+        let items = listed.json["items"].as_array().map(Vec::len);
+        assert_eq!(items, Some(count), "{query}: {}", listed.text);
+    }
+    let gone = bench.send(ask(Method::DELETE, &place)).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.text);
+    let gone = bench.send(ask(Method::GET, &place)).await;
+    gone.is_problem(StatusCode::NOT_FOUND, "/problems/not-found");
+}
+
+#[tokio::test]
+async fn an_affinity_group_that_does_not_read_is_told_why() {
+    let bench = Bench::new().await;
+    let zone = bench
+        .send(ask(Method::POST, "/v1/zones").json(&json!({"name": "east"})))
+        .await;
+    let zone_id = zone.json["id"].clone();
+    let body = json!({"zone_id": zone_id, "name": "web", "kind": "anti-affinity", "strength": "preferred"});
+    let made = bench
+        .send(ask(Method::POST, "/v1/affinity-groups").json(&body))
+        .await;
+    let place = made.header("location").expect("a place").to_owned();
+    for (bad, pointer) in [
+        (json!({"kind": "beside"}), "/kind"),
+        (json!({"kind": "affinity", "name": "a b"}), "/name"),
+        (
+            json!({"kind": "affinity", "description": "two\nlines"}),
+            "/description",
+        ),
+        (json!({"kind": "affinity", "level": "planet"}), "/level"),
+    ] {
+        let mut body = json!({"zone_id": zone_id, "name": "other"});
+        for (field, value) in bad.as_object().expect("fields") {
+            body[field] = value.clone();
+        }
+        let refused = bench
+            .send(ask(Method::POST, "/v1/affinity-groups").json(&body))
+            .await;
+        refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+        assert_eq!(refused.json["errors"][0]["pointer"], pointer, "{}", refused.text);
+    }
+    // What it asks of its members is not changed, and too many are refused at the border.
+    let kind = bench
+        .send(ask(Method::PATCH, &place).json(&json!({"kind": "affinity"})))
+        .await;
+    kind.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+    let nine = vec![made.json["id"].clone(); 9];
+    let instance = json!({
+        "zone_id": zone_id, "name": "vm", "compute_offering_id": zone_id, "template_id": zone_id,
+        "networks": [{"network_id": zone_id}], "affinity_group_ids": nine,
+    });
+    let refused = bench
+        .send(ask(Method::POST, "/v1/instances").json(&instance))
+        .await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+    assert_eq!(
+        refused.json["errors"][0]["pointer"], "/affinity_group_ids",
+        "{}",
+        refused.text
+    );
+}
+
+#[tokio::test]
+async fn a_pod_is_dedicated_to_a_project_and_to_none_again() {
+    let bench = Bench::new().await;
+    let zone = bench
+        .send(ask(Method::POST, "/v1/zones").json(&json!({"name": "east"})))
+        .await;
+    let pod =
+        json!({"zone_id": zone.json["id"], "name": "rack-1", "cidr": "10.1.0.0/24", "gateway": "10.1.0.1"});
+    let pod = bench.send(ask(Method::POST, "/v1/pods").json(&pod)).await;
+    let place = pod.header("location").expect("a place").to_owned();
+    assert_eq!(pod.json["dedicated_to"], serde_json::Value::Null);
+    let built_in = json!("00000000-0000-0000-0000-000000000001");
+    for (to, is) in [
+        (json!({"dedicated_to": built_in}), &built_in),
+        (json!({"name": "rack-2"}), &built_in),
+        (json!({"dedicated_to": null}), &serde_json::Value::Null),
+    ] {
+        let changed = bench.send(ask(Method::PATCH, &place).json(&to)).await;
+        assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+        assert_eq!(&changed.json["dedicated_to"], is, "{to}");
+    }
+    let nobody = json!({"dedicated_to": "00000000-0000-0000-0000-000000000009"});
+    let refused = bench.send(ask(Method::PATCH, &place).json(&nobody)).await;
+    refused.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+    assert_eq!(
+        refused.json["errors"][0]["pointer"], "/dedicated_to",
+        "{}",
+        refused.text
+    );
+}

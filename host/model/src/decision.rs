@@ -21,6 +21,8 @@ pub enum Refusal {
     Maintenance,
     /// It is not up.
     NotUp,
+    /// It is dedicated to another project.
+    Dedicated,
     /// The driver does not run this architecture.
     Architecture,
     /// A tag of the offering is missing.
@@ -42,6 +44,16 @@ pub enum Refusal {
     StorageSpace,
     /// An existing volume pins the instance elsewhere.
     VolumeElsewhere,
+    /// A member of a group that keeps its members apart is there.
+    AntiAffinity {
+        /// The group's name.
+        group: String,
+    },
+    /// The members of a group that keeps its members together are elsewhere.
+    Affinity {
+        /// The group's name.
+        group: String,
+    },
     /// Excluded by the operation after a failure there.
     Excluded,
     /// The policy refused it.
@@ -61,6 +73,7 @@ impl Refusal {
             Self::Disabled => "disabled".into(),
             Self::Maintenance => "maintenance".into(),
             Self::NotUp => "not-up".into(),
+            Self::Dedicated => "dedicated".into(),
             Self::Architecture => "architecture".into(),
             Self::Tag { tag } => format!("tag:{tag}"),
             Self::NicKind => "nic-kind".into(),
@@ -70,6 +83,8 @@ impl Refusal {
             Self::StorageReach => "storage-reach".into(),
             Self::StorageSpace => "storage-space".into(),
             Self::VolumeElsewhere => "volume-elsewhere".into(),
+            Self::AntiAffinity { group } => format!("anti-affinity:{group}"),
+            Self::Affinity { group } => format!("affinity:{group}"),
             Self::Excluded => "excluded".into(),
             Self::Policy { code, .. } => format!("policy:{code}"),
         }
@@ -82,6 +97,7 @@ impl Refusal {
             Self::Disabled => "disabled by the operator".into(),
             Self::Maintenance => "in maintenance".into(),
             Self::NotUp => "not seen up".into(),
+            Self::Dedicated => "dedicated to another project".into(),
             Self::Architecture => "another architecture".into(),
             Self::Tag { tag } => format!("lacks the tag {tag}"),
             Self::NicKind => "cannot plug into the network".into(),
@@ -91,6 +107,8 @@ impl Refusal {
             Self::StorageReach => "reaches no pool that it can attach from".into(),
             Self::StorageSpace => "reaches no pool with enough space".into(),
             Self::VolumeElsewhere => "does not reach the pool of an existing volume".into(),
+            Self::AntiAffinity { group } => format!("too near a member of the anti-affinity group {group}"),
+            Self::Affinity { group } => format!("not where the members of the affinity group {group} are"),
             Self::Excluded => "an attempt there failed".into(),
             Self::Policy { code, words } if words.is_empty() => {
                 format!("refused by the policy (code {code})")
@@ -119,6 +137,26 @@ pub struct PolicyUsed {
     pub fallback: Option<Fallback>,
 }
 
+/// How far a candidate is from what the instance's project and groups prefer. The best candidate of the first tier that has one wins:
+/// the score decides within a tier only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Tier {
+    /// It is not dedicated to the project, and others are.
+    #[serde(default)]
+    pub shared: bool,
+    /// Members of its preferred anti-affinity groups that are too near, and preferred affinity groups whose members are elsewhere.
+    #[serde(default)]
+    pub unmet: u32,
+}
+
+impl Tier {
+    /// Whether nothing is preferred to it.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A candidate with its score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ranked {
@@ -126,6 +164,9 @@ pub struct Ranked {
     pub compute_host: ComputeHostId,
     /// Its score; higher is better.
     pub score: u32,
+    /// Its tier, which counts before the score.
+    #[serde(default, skip_serializing_if = "Tier::is_first")]
+    pub tier: Tier,
 }
 
 /// How many hosts were refused for one reason.

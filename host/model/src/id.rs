@@ -113,6 +113,8 @@ kinds! {
     TemplateId of TemplateKind;
     /// An instance: a tenant's machine, running or not.
     InstanceId of InstanceKind;
+    /// An affinity group: instances that are to be near each other, or apart.
+    AffinityGroupId of AffinityGroupKind;
     /// A run: one incarnation of an instance on one compute host.
     RunId of RunKind;
     /// A volume.

@@ -59,6 +59,8 @@ pub struct Pod {
     pub cidr: Ipv4Net,
     /// Gateway of the management network.
     pub gateway: Ipv4Addr,
+    /// The project that its compute hosts are kept for, unless they or their cluster are for another.
+    pub dedicated_to: Option<ProjectId>,
     /// Grows with every change.
     pub generation: u64,
     /// When it was made.
@@ -85,6 +87,8 @@ pub struct Cluster {
     pub cpu_overcommit: Overcommit,
     /// How much memory may be promised for what is there.
     pub memory_overcommit: Overcommit,
+    /// The project that its compute hosts are kept for, unless they are for another; none = as its pod.
+    pub dedicated_to: Option<ProjectId>,
     /// Grows with every change.
     pub generation: u64,
     /// When it was made.
@@ -158,6 +162,8 @@ pub struct ComputeHost {
     pub abilities: HostAbilities,
     /// What the operator wants.
     pub intent: Intent,
+    /// The project that it is kept for; none = as its cluster.
+    pub dedicated_to: Option<ProjectId>,
     /// What is seen.
     pub observed: HostState,
     /// Its boot id when last seen.

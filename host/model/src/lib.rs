@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O. Time, chance and identifiers come in through [`time::Clock`] and [`chance::Ids`].
 
+pub mod affinity;
 pub mod chance;
 pub mod decision;
 pub mod enrolment;

@@ -52,7 +52,8 @@ pub struct Replacement {
     pub run: Run,
     /// The root volume, when it had to move to another pool: same id.
     pub moved_root: Option<Volume>,
-    /// The claims: `DeleteRun`, `InsertRun`, `InstanceDecision`, and for a moved root its delete, insert and layer.
+    /// The claims: `DeleteRun`, `InsertRun`, `InstanceDecision`, `TakePlaces` of what is in groups, and for a moved root its delete, insert
+    /// and layer.
     pub changes: Vec<Change>,
     /// Why there.
     pub decision: Box<Decision>,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use velum_model::{
     Name,
+    affinity::AffinityTie,
     id::*,
     port::placement::registry::NO_END,
     quantity::{ExpectedLifetime, MemoryMib, Vcpus},
@@ -46,6 +47,12 @@ pub struct Ask {
     /// Where it ran before.
     #[serde(default)]
     pub previous: Option<ComputeHostId>,
+    /// What its affinity groups want.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ties: Vec<AffinityTie>,
+    /// Its run that ends when it has another place: no member of its groups beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<RunId>,
 }
 
 impl Ask {

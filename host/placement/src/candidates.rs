@@ -1,6 +1,6 @@
 //! Which compute hosts can take asks of one shape, kept and brought up to date row by row.
 
-use velum_model::{decision::Refusal, infrastructure::PoolScope, port::placement::registry};
+use velum_model::{ProjectId, decision::Refusal, infrastructure::PoolScope, port::placement::registry};
 
 use crate::{
     ask::Ask,
@@ -18,6 +18,8 @@ const VACANT: u16 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct Candidates {
     shape: Ask,
+    /// The project, if rows are kept for it. All others are refused the same rows and share a shape.
+    tenant: Option<ProjectId>,
     epoch: u64,
     /// One a row: [`FITS`], [`VACANT`], or a number from `reasons`.
     verdicts: Vec<u16>,
@@ -48,8 +50,11 @@ impl Candidates {
                 pinned: Vec::new(),
                 excluded: Vec::new(),
                 previous: None,
+                ties: Vec::new(),
+                ending: None,
                 ..ask.clone()
             },
+            tenant: inventory.hosts.tenant(ask.project),
             epoch: 0,
             verdicts: Vec::new(),
             counts: Vec::new(),
@@ -63,11 +68,15 @@ impl Candidates {
 
     /// Whether both are for the same asks.
     pub(crate) fn are_like(&self, other: &Self) -> bool {
-        self.are_for(&other.shape)
+        self.have_shape(&other.shape) && self.tenant == other.tenant
     }
 
-    /// Whether an ask has this shape.
-    pub(crate) fn are_for(&self, ask: &Ask) -> bool {
+    /// Whether they are for an ask.
+    pub(crate) fn are_for(&self, inventory: &Inventory, ask: &Ask) -> bool {
+        self.have_shape(ask) && self.tenant == inventory.hosts.tenant(ask.project)
+    }
+
+    fn have_shape(&self, ask: &Ask) -> bool {
         let shape = &self.shape;
         shape.vcpus == ask.vcpus
             && shape.memory == ask.memory
@@ -182,7 +191,7 @@ impl Candidates {
         let verdict = match inventory.hosts.record(row) {
             None => VACANT,
             Some(host) => {
-                let refusal = by_itself(inventory, &self.shape, row, host)
+                let refusal = by_itself(inventory, (&self.shape, self.tenant), row, host)
                     .or_else(|| self.pools.refuse(inventory, row, host));
                 refusal.map_or(FITS, |refusal| self.number_of(refusal))
             }

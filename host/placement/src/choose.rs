@@ -1,6 +1,6 @@
 //! From candidates to a choice: the policy scores, the server chooses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use velum_model::{
     decision::{PolicyUsed, REFUSALS_LISTED, RUNNERS_UP, Ranked, Refusal},
@@ -17,6 +17,7 @@ use crate::{
     ranker::{Question, Ranker},
     row::{Around, Row, RowMask, mix},
     standings::{Standing, Standings},
+    ties::{Tiers, Ties},
     update::HostRow,
 };
 
@@ -106,9 +107,10 @@ impl Placer {
         wanted: Wanted,
     ) -> Outcome {
         let mut kept = self.take(inventory, ask, hosts);
-        let mut turned = TurnedDown::by_ties(inventory, ask, &kept.candidates);
+        let ties = Ties::of(inventory, ask);
+        let mut turned = TurnedDown::by_ties(inventory, ask, &ties, &kept.candidates);
         let ranked = kept.rank(inventory, ask, seed, hosts, &turned.rows);
-        let candidates = kept.candidates.count() - turned.why.len() as u32;
+        let candidates = kept.candidates.count() - turned.rows.count();
         let mut outcome = Outcome {
             choice: None,
             winner: None,
@@ -130,6 +132,7 @@ impl Placer {
             seed,
             pools,
             standings: &said.standings,
+            tiers: Tiers::of(inventory, ask, &ties),
             around: Around::of(seed, inventory.hosts.len()),
         };
         contest.settle(&mut turned, &mut outcome);
@@ -139,39 +142,55 @@ impl Placer {
     }
 }
 
-/// Rows that the filters left and that cannot have this ask all the same.
+/// Rows that the filters left and that cannot have this ask all the same: a few, or nearly all.
+#[derive(Default)]
 struct TurnedDown {
     rows: RowMask,
-    why: HashMap<Row, Refusal>,
+    /// Of each row up to the last one of them: a place in `reasons`.
+    why: Vec<u16>,
+    /// What turns down. An ask has few groups.
+    reasons: Vec<Refusal>,
 }
 
 impl TurnedDown {
     /// What ties this very instance to certain hosts, or keeps it from them.
-    fn by_ties(inventory: &Inventory, ask: &Ask, candidates: &Candidates) -> Self {
-        let mut turned = Self {
-            rows: RowMask::default(),
-            why: HashMap::new(),
-        };
+    fn by_ties(inventory: &Inventory, ask: &Ask, ties: &Ties<'_>, candidates: &Candidates) -> Self {
+        let mut turned = Self::default();
         let mut look_at = |row: Row| {
-            let host = inventory.host(row).filter(|_| candidates.has(row));
-            if let Some(refusal) = host.and_then(|host| by_ties(inventory, ask, host)) {
+            let refusal = by_ties(inventory, ask, ties, row);
+            if let Some(refusal) = refusal.filter(|_| candidates.has(row)) {
                 turned.add(row, refusal);
             }
         };
-        if ask.pinned.is_empty() {
-            let excluded = ask.excluded.iter();
-            excluded
-                .filter_map(|&host| inventory.host_row(host))
-                .for_each(&mut look_at);
-        } else {
-            candidates.rows().for_each(&mut look_at);
+        match ties.refusable().filter(|_| ask.pinned.is_empty()) {
+            Some(rows) => {
+                let excluded = ask.excluded.iter();
+                let excluded = excluded.filter_map(|&host| inventory.host_row(host));
+                excluded.chain(rows).for_each(&mut look_at);
+            }
+            None => candidates.rows().for_each(&mut look_at),
         }
         turned
     }
 
     fn add(&mut self, row: Row, refusal: Refusal) {
         self.rows.insert(row);
-        self.why.insert(row, refusal);
+        let known = self.reasons.iter().position(|known| *known == refusal);
+        let reason = known.unwrap_or_else(|| {
+            self.reasons.push(refusal);
+            self.reasons.len() - 1
+        });
+        if self.why.len() <= row as usize {
+            self.why.resize(row as usize + 1, 0);
+        }
+        if let Some(why) = self.why.get_mut(row as usize) {
+            *why = reason as u16;
+        }
+    }
+
+    fn refusal(&self, row: Row) -> Option<&Refusal> {
+        let reason = self.why.get(row as usize).filter(|_| self.rows.contains(row))?;
+        self.reasons.get(usize::from(*reason))
     }
 }
 
@@ -191,12 +210,19 @@ impl Outcome {
         for (refusal, count) in filtered.chain(said.refused()) {
             *counts.entry(refusal).or_default() += count;
         }
-        for (&row, refusal) in &turned.why {
-            *counts.entry(refusal.clone()).or_default() += 1;
+        let mut turned_for = vec![0; turned.reasons.len()];
+        for row in turned.rows.rows() {
+            let reason = turned.why.get(row as usize).copied().unwrap_or(0);
+            if let Some(count) = turned_for.get_mut(usize::from(reason)) {
+                *count += 1;
+            }
             // What the policy thinks of a row that is out of the question does not matter.
             if let Some(count) = said.refusal(row).and_then(|refusal| counts.get_mut(&refusal)) {
                 *count -= 1;
             }
+        }
+        for (refusal, count) in turned.reasons.iter().zip(turned_for) {
+            *counts.entry(refusal.clone()).or_default() += count;
         }
         counts.retain(|_, count| *count > 0);
         self.refused = counts.into_iter().collect();
@@ -204,7 +230,7 @@ impl Outcome {
         let of = |row: Row| Some(inventory.host(row)?.id);
         if wanted.refusals || self.choice.is_none() || self.considered as usize <= REFUSALS_LISTED {
             let refusal = |row: Row| {
-                let here = turned.why.get(&row).or_else(|| candidates.refusal(row)).cloned();
+                let here = turned.refusal(row).or_else(|| candidates.refusal(row)).cloned();
                 Some((of(row)?, here.or_else(|| said.refusal(row))?))
             };
             let rows = 0..candidates.rows_in_all();
@@ -212,11 +238,11 @@ impl Outcome {
         }
         if wanted.turned_down {
             let mut rows = said.refused_rows();
-            rows.extend(turned.why.keys().copied());
+            rows.extend(turned.rows.rows());
             rows.sort_unstable();
             rows.dedup();
             let refusal = |row: Row| {
-                let here = turned.why.get(&row).cloned();
+                let here = turned.refusal(row).cloned();
                 Some((of(row)?, here.or_else(|| said.refusal(row))?))
             };
             self.turned_down = rows.into_iter().filter_map(refusal).collect();
@@ -231,6 +257,7 @@ struct Contest<'a> {
     seed: u64,
     pools: &'a mut Ranker,
     standings: &'a Standings,
+    tiers: Tiers,
     around: Around,
 }
 
@@ -239,7 +266,7 @@ impl Contest<'_> {
     fn settle(&mut self, turned: &mut TurnedDown, outcome: &mut Outcome) {
         let mut wanted = RUNNERS_UP + 1;
         loop {
-            let best = self.standings.best(self.around, wanted, &turned.rows);
+            let best = self.best(wanted, turned);
             for (at, standing) in best.iter().enumerate() {
                 let Some(host) = self.inventory.host(standing.row) else {
                     continue;
@@ -259,19 +286,24 @@ impl Contest<'_> {
         }
     }
 
+    fn best(&self, count: usize, turned: &TurnedDown) -> Vec<Standing> {
+        self.tiers.best(self.standings, self.around, count, &turned.rows)
+    }
+
     /// The winner, and who would have won without it: `best` begins with the one and may have all others.
     fn win(&self, best: &[Standing], turned: &TurnedDown, outcome: &mut Outcome) {
         let ranked = |standing: &Standing| {
             Some(Ranked {
                 compute_host: self.inventory.host(standing.row)?.id,
                 score: standing.score,
+                tier: self.tiers.tier(standing.row),
             })
         };
         let again;
         let best = if best.len() > RUNNERS_UP {
             best
         } else {
-            again = self.standings.best(self.around, RUNNERS_UP + 1, &turned.rows);
+            again = self.best(RUNNERS_UP + 1, turned);
             &again
         };
         outcome.winner = best.first().and_then(ranked);

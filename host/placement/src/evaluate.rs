@@ -261,9 +261,9 @@ impl Evaluation {
         let owed = following.owed.take();
         let mut here = Vec::new();
         let goes_on = match (update, following.has_run) {
-            (Update::Run(claim), false) => {
+            (Update::Run(_) | Update::Member { .. }, false) => {
                 following.has_run = true;
-                here.extend(following.run(*claim));
+                here.extend(following.run(update));
                 true
             }
             (Update::Volume(claim), true) if following.volumes < following.disks.len() => {
@@ -295,12 +295,16 @@ impl Evaluation {
 }
 
 impl Following {
-    fn run(&self, claim: RunClaim) -> Option<Update> {
-        let choice = self.choice.as_ref()?;
-        Some(Update::Run(RunClaim {
-            host: choice.host,
-            ..claim
-        }))
+    fn run(&self, claimed: &Update) -> Option<Update> {
+        let host = self.choice.as_ref()?.host;
+        match claimed {
+            Update::Run(claim) => Some(Update::Run(RunClaim { host, ..*claim })),
+            Update::Member { claim, groups } => Some(Update::Member {
+                claim: RunClaim { host, ..*claim },
+                groups: groups.clone(),
+            }),
+            _ => None,
+        }
     }
 
     fn volume(&mut self, claim: VolumeClaim, inventory: &Inventory) -> Option<Update> {

@@ -1,18 +1,19 @@
 //! The hard filters: what no policy can overrule.
 
-use velum_model::{Name, decision::Refusal, infrastructure::Intent};
+use velum_model::{Name, ProjectId, decision::Refusal, infrastructure::Intent};
 
 use crate::{
     ask::{Ask, DiskAsk},
     hosts::Gate,
     inventory::{Inventory, reaches, shares_kind},
     row::{Row, RowMask},
+    ties::Ties,
     update::HostRow,
 };
 
 /// Grows when the filters, their order or the order among equals change: a replay of an older decision is then not expected to
 /// agree.
-pub const FILTER_VERSION: u32 = 2;
+pub const FILTER_VERSION: u32 = 3;
 
 /// What the filters left, and why the rest is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,23 +52,25 @@ impl Stage {
     }
 }
 
-/// Applies the filters to every compute host. The order is that of [`Refusal`]: disabled, maintenance, not up,
-/// architecture, tags (in the order asked), NIC kinds, vCPUs, memory, then for each new disk the pools in reach
+/// Applies the filters to every compute host. The order is that of [`Refusal`]: disabled, maintenance, not up, dedicated to
+/// another project, architecture, tags (in the order asked), NIC kinds, vCPUs, memory, then for each new disk the pools in reach
 /// (scope and intent, tags, attachment kinds, space with the layer that is not there yet), existing volumes,
-/// exclusion. The first that refuses counts. Whoever decides often keeps what is found here
+/// required affinity groups (in the order asked), exclusion. The first that refuses counts. Whoever decides often keeps what is found here
 /// ([`crate::Placer`]); this looks at everything anew.
 #[must_use]
 pub fn filter(inventory: &Inventory, ask: &Ask) -> Filtered {
     let mut found = Filtered::default();
     let mut pools = PoolsInReach::new(&ask.disks);
+    let ties = Ties::of(inventory, ask);
+    let tenant = inventory.hosts.tenant(ask.project);
     for row in 0..inventory.hosts.len() {
         let Some(host) = inventory.hosts.record(row) else {
             continue;
         };
         found.considered += 1;
-        let refusal = by_itself(inventory, ask, row, host)
+        let refusal = by_itself(inventory, (ask, tenant), row, host)
             .or_else(|| pools.refuse(inventory, row, host))
-            .or_else(|| by_ties(inventory, ask, host));
+            .or_else(|| by_ties(inventory, ask, &ties, row));
         match refusal {
             None => found.candidates.insert(row),
             Some(refusal) => found.refused.push((row, refusal)),
@@ -76,14 +79,23 @@ pub fn filter(inventory: &Inventory, ask: &Ask) -> Filtered {
     found
 }
 
-/// What the row alone decides.
-pub(crate) fn by_itself(inventory: &Inventory, ask: &Ask, row: Row, host: &HostRow) -> Option<Refusal> {
+/// What the row alone decides. `tenant` is the project of the ask, if rows are kept for it: not that of whoever asked first for the
+/// same shape, for whom rows may be kept later.
+pub(crate) fn by_itself(
+    inventory: &Inventory,
+    (ask, tenant): (&Ask, Option<ProjectId>),
+    row: Row,
+    host: &HostRow,
+) -> Option<Refusal> {
     let hosts = &inventory.hosts;
     match hosts.gate(row) {
         Gate::Disabled => return Some(Refusal::Disabled),
         Gate::Maintenance => return Some(Refusal::Maintenance),
         Gate::NotUp | Gate::Vacant => return Some(Refusal::NotUp),
         Gate::Open => {}
+    }
+    if hosts.tenant_of(row).is_some_and(|of| Some(of) != tenant) {
+        return Some(Refusal::Dedicated);
     }
     if ask.arch.is_some_and(|arch| arch != host.arch) {
         return Some(Refusal::Architecture);
@@ -101,7 +113,8 @@ pub(crate) fn by_itself(inventory: &Inventory, ask: &Ask, row: Row, host: &HostR
 }
 
 /// What ties the instance to or keeps it from certain hosts.
-pub(crate) fn by_ties(inventory: &Inventory, ask: &Ask, host: &HostRow) -> Option<Refusal> {
+pub(crate) fn by_ties(inventory: &Inventory, ask: &Ask, ties: &Ties<'_>, row: Row) -> Option<Refusal> {
+    let host = inventory.host(row)?;
     let is_near = |&id| {
         let pool = inventory.pool_row(id).and_then(|row| inventory.pool(row));
         pool.is_some_and(|pool| reaches(host, pool))
@@ -109,7 +122,8 @@ pub(crate) fn by_ties(inventory: &Inventory, ask: &Ask, host: &HostRow) -> Optio
     if !ask.pinned.iter().all(is_near) {
         return Some(Refusal::VolumeElsewhere);
     }
-    ask.excluded.contains(&host.id).then_some(Refusal::Excluded)
+    let excluded = || ask.excluded.contains(&host.id).then_some(Refusal::Excluded);
+    ties.refuse(row).or_else(excluded)
 }
 
 /// How far the disks of an ask come in the pools that compute hosts reach. Pools that many hosts share are judged once for all hosts of

@@ -14,7 +14,7 @@ pub const HISTORY_FORMAT: u8 = 1;
 
 /// A part of a zone's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Part {
+pub enum HistoryPart {
     /// The inventory as it was.
     Whole(Box<Snapshot>),
     /// What changed: each update made one epoch.
@@ -48,7 +48,7 @@ pub enum Unreadable {
     Different(u64),
 }
 
-impl Part {
+impl HistoryPart {
     /// The part of what an inventory is now.
     #[must_use]
     pub fn whole(inventory: &Inventory) -> Self {
@@ -93,11 +93,11 @@ impl Inventory {
     ///
     /// # Errors
     /// [`Unreadable::Gap`] and [`Unreadable::Different`]: it is not what follows.
-    pub fn continue_with(&mut self, part: Part, until: u64) -> Result<(), Unreadable> {
+    pub fn continue_with(&mut self, part: HistoryPart, until: u64) -> Result<(), Unreadable> {
         match part {
-            Part::Whole(snapshot) if snapshot.epoch <= until => *self = Self::from_snapshot(*snapshot),
-            Part::Whole(_) => {}
-            Part::Changes { first, updates } => {
+            HistoryPart::Whole(snapshot) if snapshot.epoch <= until => *self = Self::from_snapshot(*snapshot),
+            HistoryPart::Whole(_) => {}
+            HistoryPart::Changes { first, updates } => {
                 for (epoch, update) in (first..).zip(updates).take_while(|&(epoch, _)| epoch <= until) {
                     // Where a whole was taken in the middle of a part, the part's beginning is in it.
                     if epoch <= self.epoch() {

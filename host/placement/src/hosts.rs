@@ -1,6 +1,6 @@
 //! The columns of compute hosts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use velum_model::{
@@ -14,7 +14,7 @@ use velum_model::{
 use crate::{
     ends::Ends,
     row::{Row, RowMask},
-    update::{HostRow, RunClaim},
+    update::{HostRow, Part, RunClaim},
 };
 
 /// Compute hosts as columns; a vacant row has no record.
@@ -41,6 +41,12 @@ pub(crate) struct Hosts {
     vacant: Vec<Row>,
     /// Runs of a project on a row.
     of_project: HashMap<ProjectId, HashMap<Row, u32>>,
+    /// What is dedicated, and to whom.
+    dedicated: BTreeMap<Part, ProjectId>,
+    /// Whom a row is kept for, by the narrowest part that is dedicated.
+    tenants: HashMap<Row, ProjectId>,
+    /// Rows by whom they are kept for; nobody without any.
+    of_tenant: HashMap<ProjectId, RowMask>,
 }
 
 /// A cluster, and the ways of attaching that a driver there knows.
@@ -95,6 +101,7 @@ pub(crate) struct HostsKept {
     vacant: Vec<Row>,
     pods: Vec<PodId>,
     clusters: Vec<ClusterId>,
+    dedicated: Vec<(Part, ProjectId)>,
 }
 
 impl Hosts {
@@ -104,6 +111,7 @@ impl Hosts {
             vacant: self.vacant.clone(),
             pods: self.pod.in_order.clone(),
             clusters: self.cluster.in_order.clone(),
+            dedicated: self.dedicated.iter().map(|(&part, &to)| (part, to)).collect(),
         }
     }
 
@@ -111,7 +119,10 @@ impl Hosts {
         kept: HostsKept,
         overcommit: impl Fn(ClusterId) -> (Overcommit, Overcommit),
     ) -> Self {
-        let mut hosts = Self::default();
+        let mut hosts = Self {
+            dedicated: kept.dedicated.into_iter().collect(),
+            ..Self::default()
+        };
         for pod in kept.pods {
             hosts.pod.intern(pod);
         }
@@ -244,7 +255,71 @@ impl Hosts {
         );
         set(&mut self.memory_limit, row, overcommit.1.ceiling(host.memory_mib));
         set(&mut self.records, row, Some(host));
+        self.follow_tenant(row);
         (row, grew)
+    }
+
+    /// Dedicates a part to a project, or to none. Answers the rows that are kept for another than before; none = it was so already.
+    pub(crate) fn dedicate(&mut self, part: Part, to: Option<ProjectId>) -> Option<Vec<Row>> {
+        let before = match to {
+            Some(project) => self.dedicated.insert(part, project),
+            None => self.dedicated.remove(&part),
+        };
+        if before == to {
+            return None;
+        }
+        let rows: Vec<Row> = match part {
+            Part::ComputeHost(id) => self.row(id).into_iter().collect(),
+            Part::Pod(_) | Part::Cluster(_) => (0..self.len()).collect(),
+        };
+        Some(rows.into_iter().filter(|&row| self.follow_tenant(row)).collect())
+    }
+
+    /// Finds out whom a row is kept for. True when it is another than before.
+    fn follow_tenant(&mut self, row: Row) -> bool {
+        let of = |part: Part| self.dedicated.get(&part).copied();
+        let now = self
+            .record(row)
+            .filter(|_| !self.dedicated.is_empty())
+            .and_then(|host| {
+                of(Part::ComputeHost(host.id))
+                    .or_else(|| of(Part::Cluster(host.cluster)))
+                    .or_else(|| of(Part::Pod(host.pod)))
+            });
+        let before = match now {
+            Some(project) => self.tenants.insert(row, project),
+            None => self.tenants.remove(&row),
+        };
+        if before == now {
+            return false;
+        }
+        if let Some(before) = before
+            && let Some(rows) = self.of_tenant.get_mut(&before)
+        {
+            rows.remove(row);
+            if rows.count() == 0 {
+                self.of_tenant.remove(&before);
+            }
+        }
+        if let Some(now) = now {
+            self.of_tenant.entry(now).or_default().insert(row);
+        }
+        true
+    }
+
+    /// Whom a row is kept for.
+    pub(crate) fn tenant_of(&self, row: Row) -> Option<ProjectId> {
+        self.tenants.get(&row).copied()
+    }
+
+    /// The project, if rows are kept for it.
+    pub(crate) fn tenant(&self, project: ProjectId) -> Option<ProjectId> {
+        self.of_tenant.contains_key(&project).then_some(project)
+    }
+
+    /// Rows that are kept for a project, ascending.
+    pub(crate) fn rows_of_tenant(&self, project: ProjectId) -> impl Iterator<Item = Row> + '_ {
+        self.of_tenant.get(&project).into_iter().flat_map(RowMask::rows)
     }
 
     fn grow(&mut self) {
@@ -279,6 +354,8 @@ impl Hosts {
             by_row.remove(&row);
         }
         set(&mut self.records, row, None);
+        self.dedicated.remove(&Part::ComputeHost(id));
+        self.follow_tenant(row);
         set(&mut self.runs, row, 0);
         set(&mut self.ends, row, Ends::default());
         set(&mut self.reach_of, row, 0);

@@ -1,6 +1,6 @@
 //! What a zone has, as columns in memory: kept current by the commits themselves, claimed from by plans.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use velum_model::{
@@ -11,17 +11,13 @@ use velum_model::{
 };
 
 use crate::{
+    changed::{Changed, ROWS_A_CHANGE},
     hosts::{Hosts, HostsKept, Way, set},
+    members::Members,
     pools::{Pools, PoolsKept},
     row::Row,
-    update::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim},
+    update::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim},
 };
-
-/// Row changes remembered for policies and for what is kept of asks, at least. A policy that is further behind loads all columns, which
-/// costs 2 us for 5,000 rows; finding 4,096 single changes costs no less.
-const REMEMBERED: usize = 4096;
-/// In a large zone it is one change for so many rows: looking at a row anew costs about what looking at four in their order costs.
-const ROWS_A_CHANGE: usize = 4;
 
 /// The inventory of one zone.
 ///
@@ -34,33 +30,10 @@ pub struct Inventory {
     pub(crate) pools: Pools,
     clusters: HashMap<ClusterId, (Overcommit, Overcommit)>,
     runs: HashMap<RunId, RunClaim>,
+    pub(crate) members: Members,
     volumes: HashMap<VolumeId, VolumeClaim>,
     layers: HashMap<LayerId, (StoragePoolId, TemplateId)>,
     changed: Changed,
-}
-
-/// Which rows changed lately, by row kind.
-#[derive(Clone, Debug, Default)]
-struct Changed {
-    rows: VecDeque<(u64, u16, Row)>,
-    /// The last epoch that is not remembered any more.
-    forgotten: u64,
-    /// When rows were last added: a policy that is older loads anew.
-    grown: [u64; 2],
-    /// When a pool last came, went or became another, in more than what is promised of it.
-    pools_remade: u64,
-    rows_at_most: usize,
-}
-
-impl Changed {
-    fn note(&mut self, epoch: u64, kind: u16, row: Row) {
-        if self.rows.len() >= REMEMBERED.max(self.rows_at_most)
-            && let Some((dropped, ..)) = self.rows.pop_front()
-        {
-            self.forgotten = dropped;
-        }
-        self.rows.push_back((epoch, kind, row));
-    }
 }
 
 /// Everything of an inventory that cannot be recounted: what a later replay begins with.
@@ -72,6 +45,7 @@ pub struct Snapshot {
     hosts: HostsKept,
     pools: PoolsKept,
     runs: Vec<RunClaim>,
+    members: Vec<(RunId, Vec<AffinityGroupId>)>,
     volumes: Vec<VolumeClaim>,
     layers: Vec<LayerClaim>,
 }
@@ -259,8 +233,12 @@ impl Inventory {
             Update::Cluster { id, cpu, memory } => self.put_cluster(id, (cpu, memory)),
             Update::Host(host) => self.put_host(*host),
             Update::HostGone(id) => {
-                let row = self.hosts.remove(id);
+                let row = self.hosts.row(id);
+                for (&run, _) in self.runs.iter().filter(|(_, claim)| claim.host == id) {
+                    self.members.remove(run, row);
+                }
                 self.runs.retain(|_, claim| claim.host != id);
+                let row = self.hosts.remove(id);
                 self.note(registry::ROW_COMPUTE_HOST, row)
             }
             Update::HostSeen { id, state } => self.see_host(id, state),
@@ -273,10 +251,13 @@ impl Inventory {
                 self.changed.pools_remade = self.epoch;
                 is_gone
             }
-            Update::Run(claim) => self.claim_run(claim),
+            Update::Dedicated { part, to } => self.dedicate(part, to),
+            Update::Run(claim) => self.claim_run(claim, &[]),
+            Update::Member { claim, groups } => self.claim_run(claim, &groups),
             Update::RunGone(id) => match self.runs.remove(&id) {
                 Some(claim) => {
                     let row = self.hosts.count(&claim, Way::Out);
+                    self.members.remove(id, row);
                     self.note(registry::ROW_COMPUTE_HOST, row)
                 }
                 None => false,
@@ -373,13 +354,34 @@ impl Inventory {
         }
     }
 
-    fn claim_run(&mut self, claim: RunClaim) -> bool {
-        if self.runs.contains_key(&claim.run) {
+    fn dedicate(&mut self, part: Part, to: Option<ProjectId>) -> bool {
+        let Some(rows) = self.hosts.dedicate(part, to) else {
             return false;
+        };
+        self.epoch += 1;
+        for row in rows {
+            self.changed.note(self.epoch, registry::ROW_COMPUTE_HOST, row);
+        }
+        true
+    }
+
+    fn claim_run(&mut self, claim: RunClaim, groups: &[AffinityGroupId]) -> bool {
+        if let Some(known) = self.runs.get(&claim.run) {
+            // It was read without its groups, which came later.
+            let row = self.hosts.row(known.host);
+            let are_new = !groups.is_empty() && self.members.groups(claim.run).is_empty();
+            return match row.filter(|_| are_new) {
+                Some(row) => {
+                    self.members.put(claim.run, row, groups);
+                    self.note(registry::ROW_COMPUTE_HOST, Some(row))
+                }
+                None => false,
+            };
         }
         let row = self.hosts.count(&claim, Way::In);
-        if row.is_some() {
+        if let Some(row) = row {
             self.runs.insert(claim.run, claim);
+            self.members.put(claim.run, row, groups);
         }
         self.note(registry::ROW_COMPUTE_HOST, row)
     }
@@ -454,6 +456,7 @@ impl Inventory {
             hosts: self.hosts.keep(),
             pools: self.pools.keep(),
             runs,
+            members: self.members.keep(),
             volumes,
             layers,
         }
@@ -468,8 +471,10 @@ impl Inventory {
         }
         inventory.hosts = Hosts::rebuild(snapshot.hosts, |cluster| inventory.overcommit(cluster));
         inventory.pools = Pools::rebuild(snapshot.pools);
+        let mut members: HashMap<RunId, Vec<AffinityGroupId>> = snapshot.members.into_iter().collect();
         for run in snapshot.runs {
-            inventory.claim_run(run);
+            let groups = members.remove(&run.run).unwrap_or_default();
+            inventory.claim_run(run, &groups);
         }
         for volume in snapshot.volumes {
             inventory.claim_volume(volume);

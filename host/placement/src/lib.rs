@@ -10,13 +10,14 @@
 //!           choose ─▶ explain ─▶ Decision
 //! ```
 //! The same inventory, ask, seed and policy give the same decision, bit for bit ([`replay`]), whatever was kept before. What an
-//! inventory was is kept in [`Part`]s, so that a decision can be looked at again ([`look`]), made again, and given to another
+//! inventory was is kept in [`HistoryPart`]s, so that a decision can be looked at again ([`look`]), made again, and given to another
 //! policy ([`Evaluation`]).
 
 mod addresses;
 mod ask;
 mod builtin;
 mod candidates;
+mod changed;
 mod choose;
 mod ends;
 mod evaluate;
@@ -27,6 +28,7 @@ mod hosts;
 mod inventory;
 pub mod load;
 mod look;
+mod members;
 mod placer;
 mod pools;
 mod ranker;
@@ -34,6 +36,7 @@ mod replay;
 mod row;
 mod shadow;
 mod standings;
+mod ties;
 mod update;
 
 pub use addresses::{AddressBook, NoAddress, Positions};
@@ -42,7 +45,7 @@ pub use choose::{Choice, Outcome, PoolChoice, PoolOutcome, choose, choose_pool};
 pub use evaluate::{Evaluation, Move, Packing, Tally};
 pub use explain::{AskRecord, Circumstances, Detail, explain, pool_refusals};
 pub use filter::{FILTER_VERSION, Filtered, filter};
-pub use history::{HISTORY_FORMAT, Part, Unreadable};
+pub use history::{HISTORY_FORMAT, HistoryPart, Unreadable};
 pub use inventory::{Inventory, Snapshot};
 pub use look::{Candidate, Says, look};
 pub use placer::{Placer, Wanted};
@@ -50,4 +53,4 @@ pub use ranker::{PolicyLabel, Ranker, Verdict};
 pub use replay::{Difference, replay};
 pub use row::{Row, RowMask};
 pub use shadow::{Comparison, ShadowAsk};
-pub use update::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim};
+pub use update::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim};

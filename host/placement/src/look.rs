@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use velum_model::{
     Name,
-    decision::Refusal,
+    decision::{Refusal, Tier},
     id::ComputeHostId,
     port::placement::{Column, registry},
 };
@@ -16,6 +16,7 @@ use crate::{
     inventory::Inventory,
     ranker::{Question, Ranker, cached},
     row::{Around, Row},
+    ties::{Tiers, Ties},
 };
 
 /// What was said of a compute host.
@@ -36,6 +37,8 @@ pub struct Candidate {
     pub compute_host: ComputeHostId,
     /// What was said of it.
     pub says: Says,
+    /// How far it is from what the project and its groups prefer.
+    pub tier: Tier,
     /// vCPUs that could still be promised, and in all.
     pub vcpus: (u64, u64),
     /// MiB of memory that could still be promised, and in all.
@@ -44,6 +47,8 @@ pub struct Candidate {
     pub runs: u32,
     /// Runs of the same project there.
     pub runs_of_project: u32,
+    /// Members of the instance's affinity groups there.
+    pub kin: u32,
     /// The latest minute since 1970 at which one of its runs is expected to end, as policies see it.
     pub latest_end: u32,
     /// Whether it reached a pool with the template.
@@ -59,7 +64,7 @@ pub struct Candidate {
 }
 
 /// Decides again and tells of every compute host: those with a score first, best first and equal ones in the order in which the
-/// seed put them, then those that were refused.
+/// seed put them, each tier before the next; then those that were refused.
 #[must_use]
 pub fn look(
     inventory: &Inventory,
@@ -97,9 +102,9 @@ pub fn look(
         .collect();
     let around = Around::of(seed, inventory.hosts.len());
     candidates.sort_by_key(|candidate| match candidate.says {
-        Says::Score(score) => (0, u32::MAX - score, around.place(candidate.row)),
-        Says::NotShown => (1, 0, candidate.row),
-        Says::Refused(_) => (2, 0, candidate.row),
+        Says::Score(score) => (0, candidate.tier, u32::MAX - score, around.place(candidate.row)),
+        Says::NotShown => (1, Tier::default(), 0, candidate.row),
+        Says::Refused(_) => (2, Tier::default(), 0, candidate.row),
     });
     (outcome, candidates)
 }
@@ -108,12 +113,17 @@ pub fn look(
 struct Facts {
     of_project: HashMap<Row, u32>,
     with_template: HashSet<Row>,
+    kin: HashMap<Row, u32>,
+    tiers: Tiers,
 }
 
 impl Facts {
     fn of(inventory: &Inventory, ask: &Ask) -> Self {
         let rows: Vec<Row> = (0..inventory.hosts.len()).collect();
+        let ties = Ties::of(inventory, ask);
         Self {
+            kin: ties.kin().into_iter().collect(),
+            tiers: Tiers::of(inventory, ask, &ties),
             of_project: inventory.hosts.runs_of(ask.project).into_iter().collect(),
             with_template: cached(inventory, Question::Hosts(ask), &rows)
                 .into_iter()
@@ -138,6 +148,8 @@ impl Candidate {
         };
         Some(Self {
             compute_host: host.id,
+            tier: facts.tiers.tier(row),
+            kin: facts.kin.get(&row).copied().unwrap_or(0),
             runs_of_project: facts.of_project.get(&row).copied().unwrap_or(0),
             has_template: facts.with_template.contains(&row),
             latest_end: column(registry::COLUMN_LATEST_END),

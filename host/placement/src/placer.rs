@@ -103,7 +103,7 @@ impl Placer {
         let version = ranker
             .scores_stay()
             .then(|| (label.policy, label.generation, label.digest.clone()));
-        let is_it = |kept: &Kept| kept.version == version && kept.candidates.are_for(ask);
+        let is_it = |kept: &Kept| kept.version == version && kept.candidates.are_for(inventory, ask);
         match self.kept.iter().position(is_it) {
             Some(at) => {
                 let mut kept = self.kept.swap_remove(at);

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use velum_model::{
-    decision::PolicyUsed,
+    decision::{PolicyUsed, Tier},
     id::PolicyId,
     plugin::{Digest, Fallback},
     port::placement::{Fact, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry},
@@ -15,6 +15,7 @@ use crate::{
     builtin,
     inventory::Inventory,
     row::{Row, mix},
+    ties::{Tiers, Ties},
 };
 
 /// Which policy this is.
@@ -323,6 +324,14 @@ impl Question<'_> {
         }
     }
 
+    /// What comes before any score.
+    pub(crate) fn tiers(self, inventory: &Inventory) -> Tiers {
+        match self {
+            Self::Hosts(ask) => Tiers::of(inventory, ask, &Ties::of(inventory, ask)),
+            Self::Pools(_) => Tiers::default(),
+        }
+    }
+
     fn template(self) -> Option<velum_model::TemplateId> {
         match self {
             Self::Hosts(ask) => ask.disks.iter().find_map(|disk| disk.template),
@@ -332,7 +341,8 @@ impl Question<'_> {
     }
 }
 
-/// All rows, or `max` of them drawn by the seed, ascending. 0 = no bound.
+/// All rows, or `max` of them, ascending: those of the first tiers, drawn by the seed where not all of a tier are wanted. 0 = no
+/// bound.
 pub(crate) fn sample(
     inventory: &Inventory,
     question: Question<'_>,
@@ -344,13 +354,14 @@ pub(crate) fn sample(
     if max == 0 || rows.len() <= max {
         return rows.to_vec();
     }
-    let mut drawn: Vec<(u64, Row)> = rows
+    let tiers = question.tiers(inventory);
+    let mut drawn: Vec<(Tier, u64, Row)> = rows
         .iter()
-        .map(|&row| (mix(seed, question.identity(inventory, row)), row))
+        .map(|&row| (tiers.tier(row), mix(seed, question.identity(inventory, row)), row))
         .collect();
     drawn.sort_unstable();
     drawn.truncate(max);
-    let mut rows: Vec<Row> = drawn.into_iter().map(|(_, row)| row).collect();
+    let mut rows: Vec<Row> = drawn.into_iter().map(|(.., row)| row).collect();
     rows.sort_unstable();
     rows
 }
@@ -378,6 +389,7 @@ pub(crate) fn facts(
                 (registry::FACT_SAME_PROJECT_IN_POD, Question::Hosts(ask)) => {
                     inventory.hosts.runs_in_pods_of(ask.project, rows)
                 }
+                (registry::FACT_KIN, Question::Hosts(ask)) => Ties::of(inventory, ask).kin(),
                 _ => Vec::new(),
             };
             let known = |(row, _): &(Row, u32)| rows.binary_search(row).is_ok();

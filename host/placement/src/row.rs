@@ -36,6 +36,16 @@ impl RowMask {
             .is_some_and(|bits| bits & (1 << (row % 64)) != 0)
     }
 
+    /// Adds the rows of another.
+    pub fn add(&mut self, other: &Self) {
+        if other.words.len() > self.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (word, more) in self.words.iter_mut().zip(&other.words) {
+            *word |= more;
+        }
+    }
+
     /// How many rows are in it.
     #[must_use]
     pub fn count(&self) -> u32 {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use velum_model::{
-    decision::Refusal,
+    decision::{Refusal, Tier},
     id::ComputeHostId,
     port::placement::{PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry},
 };
@@ -35,6 +35,8 @@ pub struct ShadowAsk {
     /// The candidates, or a sample of them.
     rows: Vec<Row>,
     hosts: Vec<ComputeHostId>,
+    /// What comes before any score, of each.
+    tiers: Vec<Tier>,
     seed: u64,
     winner: Option<ComputeHostId>,
     /// The policy's best, in its order.
@@ -45,8 +47,8 @@ pub struct ShadowAsk {
     without_storage: HashSet<ComputeHostId>,
 }
 
-/// A score, the place among equals, and whose it is: the greatest is the best.
-type Placed = (u32, Reverse<u32>, ComputeHostId);
+/// A tier, a score in it, the place among equals, and whose it is: the greatest is the best.
+type Placed = (Reverse<Tier>, u32, Reverse<u32>, ComputeHostId);
 
 /// How a shadow's answer compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,8 @@ impl ShadowAsk {
         let question = Question::Hosts(ask);
         let candidates: Vec<Row> = filter(inventory, ask).candidates.rows().collect();
         let rows = sample(inventory, question, seed, &candidates, wants.max_rows);
+        let tiers = question.tiers(inventory);
+        let tiers = rows.iter().map(|&row| tiers.tier(row)).collect();
         let hosts = rows
             .iter()
             .filter_map(|&row| inventory.host(row).map(|host| host.id))
@@ -97,6 +101,7 @@ impl ShadowAsk {
                 seed: if wants.row_local { 0 } else { seed },
             },
             hosts,
+            tiers,
             rows,
             seed,
             winner: outcome.winner.map(|winner| winner.compute_host),
@@ -117,7 +122,7 @@ impl ShadowAsk {
     pub fn bytes(&self) -> usize {
         let facts: usize = self.ask.facts.iter().map(|fact| fact.rows.len()).sum();
         self.values.len() * 4
-            + self.rows.len() * 20
+            + self.rows.len() * 28
             + facts * 8
             + (self.refused.len() + self.without_storage.len()) * 32
     }
@@ -150,16 +155,17 @@ impl ShadowAsk {
         let around = Around::of(self.seed, self.count);
         let mut order: Vec<Placed> = Vec::with_capacity(scores.len());
         let mut refusals_added = 0;
-        for ((&host, &row), &score) in self.hosts.iter().zip(&self.rows).zip(scores) {
+        let rows = self.hosts.iter().zip(&self.rows).zip(&self.tiers);
+        for (((&host, &row), &tier), &score) in rows.zip(scores) {
             if score >= registry::REFUSE {
                 refusals_added += u32::from(!self.refused.contains(&host));
             } else if !self.without_storage.contains(&host) {
-                order.push((score, Reverse(around.place(row)), host));
+                order.push((Reverse(tier), score, Reverse(around.place(row)), host));
             }
         }
         order.sort_unstable_by(|one, other| other.cmp(one));
         Comparison {
-            same_winner: order.first().map(|best| best.2) == self.winner,
+            same_winner: order.first().map(|best| best.3) == self.winner,
             rank_permille: self.agreement(&order),
             refusals_added,
             refused_all: order.is_empty() && self.winner.is_some(),
@@ -171,7 +177,7 @@ impl ShadowAsk {
         let places: HashMap<ComputeHostId, usize> = order
             .iter()
             .enumerate()
-            .map(|(place, of)| (of.2, place))
+            .map(|(place, of)| (of.3, place))
             .collect();
         let place = |host: &ComputeHostId| places.get(host).copied().unwrap_or(usize::MAX);
         let (mut pairs, mut same) = (0_u32, 0_u32);
@@ -204,6 +210,7 @@ mod tests {
             ask: PolicyAsk::default(),
             rows: (0..4).collect(),
             hosts: (0..4).map(host).collect(),
+            tiers: vec![Tier::default(); 4],
             seed: 7,
             winner: best.first().copied().map(host),
             best: best.iter().copied().map(host).collect(),

@@ -85,6 +85,29 @@ impl Standings {
             .collect()
     }
 
+    /// The best `count` of a few rows that are not among `skipped`, best first; equals in the order of `around`.
+    pub(crate) fn best_of(
+        &self,
+        rows: &[Row],
+        around: Around,
+        count: usize,
+        skipped: &RowMask,
+    ) -> Vec<Standing> {
+        let value = |row: Row| self.of_row.get(row as usize).copied().unwrap_or(0);
+        let mut best: Vec<(u32, u32, Row)> = rows
+            .iter()
+            .filter(|&&row| value(row) > 0 && !skipped.contains(row))
+            .map(|&row| (u32::MAX - value(row), around.place(row), row))
+            .collect();
+        best.sort_unstable();
+        best.truncate(count);
+        let standing = |(less, _, row)| Standing {
+            row,
+            score: u32::MAX - less - 1,
+        };
+        best.into_iter().map(standing).collect()
+    }
+
     /// Blocks in which the best so many rows lie, best first, beside the block in which the order begins, which is its first and its
     /// last: for any other block there are as many before it that hold a better row, or an equal one in an earlier place.
     fn promising(&self, first: usize, wanted: usize) -> Vec<usize> {
@@ -193,7 +216,9 @@ mod tests {
                 .take(count)
                 .map(|(score, _, row)| Standing { row, score: u32::MAX - score })
                 .collect();
-            prop_assert_eq!(standings.best(around, count, &mask), expected);
+            prop_assert_eq!(&standings.best(around, count, &mask), &expected);
+            let each: Vec<Row> = (0..rows).collect();
+            prop_assert_eq!(&standings.best_of(&each, around, count, &mask), &expected);
         }
     }
 }

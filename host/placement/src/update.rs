@@ -26,6 +26,13 @@ pub enum Update {
         /// Memory promised for what is there.
         memory: Overcommit,
     },
+    /// A part of the zone is dedicated to a project, or to none.
+    Dedicated {
+        /// Which.
+        part: Part,
+        /// To whom; none = it is as what it lies in.
+        to: Option<ProjectId>,
+    },
     /// A compute host, new or changed.
     Host(Box<HostRow>),
     /// A compute host is gone.
@@ -43,6 +50,13 @@ pub enum Update {
     PoolGone(StoragePoolId),
     /// A run claims its compute host.
     Run(RunClaim),
+    /// A run of an instance that is in affinity groups claims its compute host.
+    Member {
+        /// Its claim.
+        claim: RunClaim,
+        /// The groups, in no order.
+        groups: Vec<AffinityGroupId>,
+    },
     /// A run ended.
     RunGone(RunId),
     /// A volume claims its pool.
@@ -55,6 +69,18 @@ pub enum Update {
     LayerReady(LayerId),
     /// A layer is gone.
     LayerGone(LayerId),
+}
+
+/// A part of a zone that can be dedicated to a project. The narrowest that is decides for a compute host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// A pod.
+    Pod(PodId),
+    /// A cluster.
+    Cluster(ClusterId),
+    /// A compute host.
+    ComputeHost(ComputeHostId),
 }
 
 /// What placement reads of a compute host.

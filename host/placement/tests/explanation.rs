@@ -192,3 +192,38 @@ fn two_disks_do_not_share_the_space_that_one_of_them_needs() {
         .expect("two pools have room");
     assert_ne!(choice.pools[0].pool, choice.pools[1].pool);
 }
+
+#[test]
+fn a_policy_that_asks_is_told_where_the_affinity_groups_members_are() {
+    let hosts: Vec<HostRow> = (1..5).map(host).collect();
+    let mut inventory = zone(&hosts, &[pool(1)]);
+    let near = Ask {
+        // Any compute host of the rack would do.
+        ties: vec![tie(7)],
+        project: id(6, 1),
+        ..ask(1)
+    };
+    let there = hosts[2].id;
+    let claim = RunClaim {
+        run: id(7, 1),
+        host: there,
+        project: id(6, 0),
+        vcpus: 2,
+        memory_mib: 2048,
+        expected_end: None,
+    };
+    let groups = vec![near.ties[0].group];
+    inventory.apply(Update::Member { claim, groups });
+    let mut built_in = Ranker::built_in();
+    for seed in 0..8 {
+        let outcome = choose(&inventory, &near, seed, &mut keeping(), &mut built_in);
+        assert_eq!(outcome.choice.map(|choice| choice.host), Some(there));
+    }
+    // Its own run that ends tells nothing.
+    let again = Ask {
+        ending: Some(id(7, 1)),
+        ..near
+    };
+    let outcome = choose(&inventory, &again, 1, &mut keeping(), &mut built_in);
+    assert_ne!(outcome.choice.map(|choice| choice.host), Some(there));
+}

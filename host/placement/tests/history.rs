@@ -11,7 +11,7 @@ use zone::*;
 /// A zone that is used, with its history: parts of at most five changes, a whole now and then.
 struct Recorded {
     inventory: Inventory,
-    parts: Vec<Part>,
+    parts: Vec<HistoryPart>,
     updates: Vec<Update>,
     first: u64,
 }
@@ -26,7 +26,7 @@ impl Recorded {
             inventory.apply(Update::Pool(Box::new(pool.clone())));
         }
         Self {
-            parts: vec![Part::whole(&inventory)],
+            parts: vec![HistoryPart::whole(&inventory)],
             updates: Vec::new(),
             first: inventory.epoch() + 1,
             inventory,
@@ -44,13 +44,13 @@ impl Recorded {
 
     fn close(&mut self) {
         let updates = std::mem::take(&mut self.updates);
-        self.parts.push(Part::Changes {
+        self.parts.push(HistoryPart::Changes {
             first: self.first,
             updates,
         });
         self.first = self.inventory.epoch() + 1;
         if self.parts.len().is_multiple_of(4) {
-            self.parts.push(Part::whole(&self.inventory));
+            self.parts.push(HistoryPart::whole(&self.inventory));
         }
     }
 
@@ -59,7 +59,13 @@ impl Recorded {
         let mut after = before.clone();
         claim(&mut after, ask, choice, number);
         // The same claims one by one, as a planner makes them.
-        self.apply(Update::Run(*after.run(id(7, number)).expect("claimed")));
+        let run = *after.run(id(7, number)).expect("claimed");
+        self.apply(if ask.ties.is_empty() {
+            Update::Run(run)
+        } else {
+            let groups = ask.ties.iter().map(|tie| tie.group).collect();
+            Update::Member { claim: run, groups }
+        });
         for (n, (disk, pool)) in ask.disks.iter().zip(&choice.pools).enumerate() {
             let number = number * 8 + n as u128;
             self.apply(Update::Volume(*after.volume(id(8, number)).expect("claimed")));
@@ -71,17 +77,17 @@ impl Recorded {
     }
 
     /// As it is read again.
-    fn read(&self) -> Vec<Part> {
-        let again = |part: &Part| Part::decode(&part.encode().expect("written")).expect("read");
+    fn read(&self) -> Vec<HistoryPart> {
+        let again = |part: &HistoryPart| HistoryPart::decode(&part.encode().expect("written")).expect("read");
         self.parts.iter().map(again).collect()
     }
 
     fn at(&self, epoch: u64) -> Inventory {
         let parts = self.read();
-        let is_begun = |part: &Part| part.epochs().is_some_and(|(first, _)| first <= epoch);
+        let is_begun = |part: &HistoryPart| part.epochs().is_some_and(|(first, _)| first <= epoch);
         let begin = parts
             .iter()
-            .rposition(|part| matches!(part, Part::Whole(_)) && is_begun(part))
+            .rposition(|part| matches!(part, HistoryPart::Whole(_)) && is_begun(part))
             .expect("a whole");
         let mut inventory = Inventory::default();
         for part in parts.into_iter().skip(begin) {
@@ -185,7 +191,7 @@ proptest! {
             }
             recorded.close();
             for part in &recorded.parts {
-                let Part::Changes { first, updates } = part else { continue };
+                let HistoryPart::Changes { first, updates } = part else { continue };
                 for (epoch, update) in (*first..).zip(updates) {
                     if epoch >= seen {
                         evaluation.change(update);
@@ -225,12 +231,12 @@ fn the_form_of_a_format_stays() {
         .collect();
     insta::assert_snapshot!(format!("format {HISTORY_FORMAT}\n{}", shown.join("\n")));
     assert!(matches!(
-        Part::decode(&[HISTORY_FORMAT + 1, 0]),
+        HistoryPart::decode(&[HISTORY_FORMAT + 1, 0]),
         Err(Unreadable::Format(_))
     ));
     assert!(matches!(
-        Part::decode(&[HISTORY_FORMAT, 9]),
+        HistoryPart::decode(&[HISTORY_FORMAT, 9]),
         Err(Unreadable::Damaged(_))
     ));
-    assert!(matches!(Part::decode(&[]), Err(Unreadable::Damaged(_))));
+    assert!(matches!(HistoryPart::decode(&[]), Err(Unreadable::Damaged(_))));
 }

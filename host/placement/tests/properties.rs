@@ -6,7 +6,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use velum_model::{
-    decision::Refusal,
+    affinity::{AffinityKind, AffinityLevel, AffinityStrength, AffinityTie},
+    decision::{Refusal, Tier},
+    id::{AffinityGroupId, ProjectId, RunId},
     infrastructure::{HostState, Intent, PoolScope},
     port::placement::{Column, registry},
 };
@@ -20,10 +22,14 @@ struct Books {
     memory: HashMap<HostId, u64>,
     bytes: HashMap<velum_model::StoragePoolId, u64>,
     layers: Vec<(velum_model::StoragePoolId, velum_model::TemplateId)>,
+    members: Vec<(RunId, HostRow, Vec<AffinityGroupId>)>,
+    dedicated: Vec<(Part, ProjectId)>,
 }
 
 impl Books {
-    fn note(&mut self, ask: &Ask, choice: &Choice) {
+    fn note(&mut self, ask: &Ask, choice: &Choice, (run, host): (RunId, &HostRow)) {
+        let groups = ask.ties.iter().map(|tie| tie.group).collect();
+        self.members.push((run, host.clone(), groups));
         *self.vcpus.entry(choice.host).or_default() += u64::from(ask.vcpus.get());
         *self.memory.entry(choice.host).or_default() += ask.memory.get();
         for (disk, pool) in ask.disks.iter().zip(&choice.pools) {
@@ -35,6 +41,54 @@ impl Books {
                 *self.bytes.entry(pool.pool).or_default() += of.layer_bytes;
                 self.layers.push((pool.pool, of.id));
             }
+        }
+    }
+}
+
+impl Books {
+    /// Whom a host is kept for: what was said last of the narrowest part.
+    fn tenant(&self, host: &HostRow) -> Option<ProjectId> {
+        let parts = [
+            Part::ComputeHost(host.id),
+            Part::Cluster(host.cluster),
+            Part::Pod(host.pod),
+        ];
+        let of = |part: &Part| self.dedicated.iter().rev().find(|(known, _)| known == part);
+        parts.iter().find_map(of).map(|(_, project)| *project)
+    }
+
+    /// Members of a group near a host, and anywhere.
+    fn members(&self, ask: &Ask, tie: &AffinityTie, host: &HostRow) -> (u32, u32) {
+        let is_member = |(run, _, groups): &&(RunId, HostRow, Vec<AffinityGroupId>)| {
+            Some(*run) != ask.ending && groups.contains(&tie.group)
+        };
+        let members: Vec<_> = self.members.iter().filter(is_member).collect();
+        let is_near = |at: &HostRow| match tie.level {
+            AffinityLevel::ComputeHost => at.id == host.id,
+            AffinityLevel::Pod => at.pod == host.pod,
+        };
+        let near = members.iter().filter(|(_, at, _)| is_near(at)).count();
+        (near as u32, members.len() as u32)
+    }
+
+    /// What the server would rather have than this host.
+    fn tier(&self, hosts: &[HostRow], ask: &Ask, host: &HostRow) -> Tier {
+        let is_own = |host: &HostRow| self.tenant(host) == Some(ask.project);
+        let mut unmet = 0;
+        for tie in ask
+            .ties
+            .iter()
+            .filter(|tie| tie.strength == AffinityStrength::Preferred)
+        {
+            let (near, all) = self.members(ask, tie, host);
+            unmet += match tie.kind {
+                AffinityKind::AntiAffinity => near,
+                AffinityKind::Affinity => u32::from(all > 0 && near == 0),
+            };
+        }
+        Tier {
+            shared: hosts.iter().any(is_own) && !is_own(host),
+            unmet,
         }
     }
 }
@@ -53,6 +107,9 @@ fn oracle(host: &HostRow, pools: &[PoolRow], ask: &Ask, books: &Books) -> Option
     }
     if host.observed != HostState::Up {
         return Some(Refusal::NotUp);
+    }
+    if books.tenant(host).is_some_and(|tenant| tenant != ask.project) {
+        return Some(Refusal::Dedicated);
     }
     if ask.arch.is_some_and(|arch| arch != host.arch) {
         return Some(Refusal::Architecture);
@@ -80,6 +137,19 @@ fn oracle(host: &HostRow, pools: &[PoolRow], ask: &Ask, books: &Books) -> Option
         let pool = pools.iter().find(|pool| pool.id == *pinned);
         if !pool.is_some_and(|pool| in_scope(host, pool) && attaches(host, pool)) {
             return Some(Refusal::VolumeElsewhere);
+        }
+    }
+    for tie in ask
+        .ties
+        .iter()
+        .filter(|tie| tie.strength == AffinityStrength::Required)
+    {
+        let (near, all) = books.members(ask, tie, host);
+        let group = tie.name.to_string();
+        match tie.kind {
+            AffinityKind::AntiAffinity if near > 0 => return Some(Refusal::AntiAffinity { group }),
+            AffinityKind::Affinity if near < all && near == 0 => return Some(Refusal::Affinity { group }),
+            _ => {}
         }
     }
     ask.excluded.contains(&host.id).then_some(Refusal::Excluded)
@@ -131,11 +201,12 @@ fn oracle_of_pools(host: &HostRow, pools: &[PoolRow], disk: &DiskAsk, books: &Bo
 proptest! {
     #[test]
     fn the_filter_says_what_the_slow_one_says_and_nothing_is_promised_twice(
-        hosts in hosts(), pools in pools(), asks in asks(), seed: u64,
+        hosts in hosts(), pools in pools(), asks in asks(), dedicated in dedications(), seed: u64,
     ) {
         let mut inventory = zone(&hosts, &pools);
         inventory.apply(twofold());
-        let mut books = Books::default();
+        dedicate(&mut inventory, &dedicated);
+        let mut books = Books { dedicated, ..Books::default() };
         let (mut rank, mut rank_pools) = (keeping(), Ranker::built_in());
         for (n, ask) in asks.iter().enumerate() {
             let filtered = filter(&inventory, ask);
@@ -149,12 +220,42 @@ proptest! {
             }
             let outcome = choose(&inventory, ask, seed, &mut rank, &mut rank_pools);
             prop_assert!(outcome.policy.failed.is_none(), "{:?}", outcome.policy.failed);
+            let listed: HashMap<HostId, Refusal> = outcome.refusals.iter().cloned().collect();
+            for host in &hosts {
+                if let Some(refusal) = refused.get(&inventory.host_row(host.id).expect("known")) {
+                    prop_assert_eq!(listed.get(&host.id), Some(refusal));
+                }
+            }
+            for (refusal, count) in &outcome.refused {
+                let of = |other: &&Refusal| *other == refusal;
+                prop_assert_eq!(listed.values().filter(of).count(), *count as usize);
+            }
+            let by_id = |id: HostId| hosts.iter().find(|host| host.id == id).expect("known");
+            let ranked: Vec<_> = outcome.winner.iter().chain(&outcome.runners_up).collect();
+            for one in &ranked {
+                let tier = books.tier(&hosts, ask, by_id(one.compute_host));
+                prop_assert_eq!(one.tier, tier, "{:?} {:?}", one, ask);
+            }
+            let order = |one: &&velum_model::decision::Ranked| (one.tier, u32::MAX - one.score);
+            prop_assert!(ranked.is_sorted_by_key(order), "{:?}", ranked);
+            // What sees two hosts only sees the two that the server would rather have.
+            let few = choose(&inventory, ask, seed, &mut sampling(), &mut Ranker::built_in());
+            let is_tied = |(_, why): &(HostId, Refusal)| {
+                !matches!(why, Refusal::Policy { .. } | Refusal::StorageSpace)
+            };
+            if let Some(winner) = few.winner.filter(|_| few.turned_down.iter().all(is_tied)) {
+                let left = hosts.iter().filter(|host| {
+                    filtered.candidates.contains(inventory.host_row(host.id).expect("known"))
+                });
+                let best = left.map(|host| books.tier(&hosts, ask, host)).min();
+                prop_assert_eq!(Some(winner.tier), best);
+            }
             if let Some(choice) = &outcome.choice {
                 let row = inventory.host_row(choice.host).expect("known");
                 prop_assert!(filtered.candidates.contains(row));
                 prop_assert_eq!(choice.pools.len(), ask.disks.len());
                 claim(&mut inventory, ask, choice, n as u128);
-                books.note(ask, choice);
+                books.note(ask, choice, (id(7, n as u128), by_id(choice.host)));
             }
             for host in &hosts {
                 let factor = if host.cluster == id(3, 1) { 2 } else { 1 };
@@ -200,6 +301,7 @@ proptest! {
         let mut placer = Placer::default();
         let (mut warm, mut warm_facts, mut warm_pools) = (row_local(), keeping(), Ranker::built_in());
         let mut warm_timed = timed();
+        let mut warm_few = sampling();
         for (n, (at, change)) in steps.iter().enumerate() {
             // The same ask comes again in the same minute, and in another one.
             let ask = &Ask { now_minute: 1_000 + n as u32 / 4, ..at.get(&asks).clone() };
@@ -212,6 +314,7 @@ proptest! {
                     0 => (&mut warm, row_local()),
                     1 => (&mut warm_facts, keeping()),
                     2 => (&mut warm_timed, timed()),
+                    3 => (&mut warm_few, sampling()),
                     _ => (&mut built_in, Ranker::built_in()),
                 };
                 let kept = placer.choose(&inventory, ask, seed, (warm, &mut warm_pools), Wanted::ALL);
@@ -258,9 +361,10 @@ proptest! {
 
     #[test]
     fn a_replay_over_the_written_snapshot_is_bit_for_bit_the_same(
-        hosts in hosts(), pools in pools(), asks in asks(), seed: u64,
+        hosts in hosts(), pools in pools(), asks in asks(), dedicated in dedications(), seed: u64,
     ) {
         let mut inventory = zone(&hosts, &pools);
+        dedicate(&mut inventory, &dedicated);
         let (mut warm, mut warm_timed, mut warm_pools) = (keeping(), timed(), Ranker::built_in());
         for (n, ask) in asks.iter().enumerate() {
             let written = serde_json::to_string(&inventory.snapshot()).expect("written");
@@ -281,6 +385,10 @@ proptest! {
             }
             if n % 5 == 4 {
                 inventory.apply(Update::RunGone(id(7, n as u128 - 2)));
+            }
+            if n % 11 == 3 {
+                // Its row stays vacant.
+                inventory.apply(Update::HostGone(hosts[hosts.len() - 1].id));
             }
             if n % 7 == 6 {
                 inventory.apply(Update::HostGone(hosts[0].id));
@@ -309,6 +417,13 @@ proptest! {
             }
         }
         prop_assert_eq!(values(&inventory), before);
+        for host in &hosts {
+            let to = Some(id(6, 1));
+            inventory.apply(Update::Dedicated { part: Part::ComputeHost(host.id), to });
+            inventory.apply(Update::HostGone(host.id));
+        }
+        let kept = serde_json::to_string(&inventory.snapshot()).expect("written");
+        prop_assert!(!kept.contains("members") && !kept.contains("dedicated"), "{}", kept);
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 use velum_model::{
     Timestamp,
-    id::{ComputeOfferingId, NetworkId, TemplateId, ZoneId},
+    affinity::AffinityGroup,
+    id::{AffinityGroupId, ComputeOfferingId, NetworkId, TemplateId, ZoneId},
     infrastructure::{ComputeOffering, Network, Zone},
     storage::Template,
     tenancy::{Caller, Scope},
@@ -30,6 +31,7 @@ pub(crate) struct Catalog {
     pub(crate) offerings: Shelf<Uuid, ComputeOffering>,
     pub(crate) templates: Shelf<Uuid, Template>,
     pub(crate) networks: Shelf<Uuid, Network>,
+    pub(crate) affinity_groups: Shelf<Uuid, AffinityGroup>,
     callers: Callers,
 }
 
@@ -202,6 +204,7 @@ impl Catalog {
                 Change::UpdateZone(zone) => self.zones.forget(&zone.id.uuid()),
                 Change::UpdateComputeOffering(offering) => self.offerings.forget(&offering.id.uuid()),
                 Change::UpdateNetwork(network) => self.networks.forget(&network.id.uuid()),
+                Change::UpdateAffinityGroup(group) => self.affinity_groups.forget(&group.id.uuid()),
                 Change::TemplateReceived { id, .. } | Change::TemplateState { id, .. } => {
                     self.templates.forget(&id.uuid());
                 }
@@ -209,6 +212,7 @@ impl Catalog {
                     Table::Zone => self.zones.forget(id),
                     Table::ComputeOffering => self.offerings.forget(id),
                     Table::Network => self.networks.forget(id),
+                    Table::AffinityGroup => self.affinity_groups.forget(id),
                     Table::Template => self.templates.forget(id),
                     _ => {}
                 },
@@ -283,6 +287,27 @@ impl Services {
         };
         let (under, now) = (self.makes_all_changes(zone), self.now());
         let row = self.catalog().networks.get(id.uuid(), under, now, read).await?;
+        Ok(row.filter(|row| row.zone == zone && scope.sees(row.project)))
+    }
+
+    /// An affinity group of a zone, if the scope sees it. How many are in it may be of a moment ago.
+    pub(crate) async fn affinity_group_row(
+        &self,
+        zone: ZoneId,
+        scope: Scope,
+        id: AffinityGroupId,
+    ) -> Result<Option<Arc<AffinityGroup>>, StoreError> {
+        let reader = self.read();
+        let read = async {
+            let row = reader.affinity_group(Scope::All, id).await?;
+            Ok(row.filter(|row| row.zone == zone))
+        };
+        let (under, now) = (self.makes_all_changes(zone), self.now());
+        let row = self
+            .catalog()
+            .affinity_groups
+            .get(id.uuid(), under, now, read)
+            .await?;
         Ok(row.filter(|row| row.zone == zone && scope.sees(row.project)))
     }
 

@@ -10,6 +10,7 @@
 //!
 //! A method makes one commit at most. Plugins and sockets are asked before it, never inside (law 4).
 
+mod affinity_groups;
 mod catalog;
 mod clusters;
 mod compute_hosts;
@@ -43,6 +44,7 @@ mod watch;
 mod write;
 mod zones;
 
+pub use affinity_groups::{ChangeAffinityGroup, NewAffinityGroup};
 pub use clusters::{ChangeCluster, NewCluster};
 pub use compute_hosts::{ChangeComputeHost, NewComputeHost};
 pub use decisions::{EVALUATED_MAX, EVALUATION_MS, Evaluated, NewEvaluation, OtherPolicy, Replayed, Sample};
@@ -69,11 +71,11 @@ pub use templates::{CHUNK_MAX, NewTemplate, Upload};
 pub use velum_operation::parked::Verb as OperatorVerb;
 pub use velum_placement::{Candidate, Move, Outcome, Packing, Says, Tally};
 pub use velum_store::{
-    ClusterFilter, ComputeHostFilter, ComputeOfferingFilter, DecisionFilter, DiskOfferingFilter, EventCursor,
-    EventCursorError, EventFilter, ImageStoreFilter, InstanceFilter, IpAddressFilter, IpRangeFilter,
-    NetworkFilter, NetworkOfferingFilter, NicFilter, OperationFilter, OrphanFilter, Owner, PluginFilter,
-    PodFilter, PolicyFilter, PublisherFilter, StoragePoolFilter, StoredAnswer, TemplateFilter, VolumeFilter,
-    ZoneFilter,
+    AffinityGroupFilter, ClusterFilter, ComputeHostFilter, ComputeOfferingFilter, DecisionFilter,
+    DiskOfferingFilter, EventCursor, EventCursorError, EventFilter, ImageStoreFilter, InstanceFilter,
+    IpAddressFilter, IpRangeFilter, NetworkFilter, NetworkOfferingFilter, NicFilter, OperationFilter,
+    OrphanFilter, Owner, PluginFilter, PodFilter, PolicyFilter, PublisherFilter, StoragePoolFilter,
+    StoredAnswer, TemplateFilter, VolumeFilter, ZoneFilter,
 };
 pub use volumes::{NewVolume, SLOTS};
 pub use watch::Watch;

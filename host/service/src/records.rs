@@ -1,6 +1,7 @@
 //! Reading: single rows and pages. A foreign id is not found (law 13).
 
 use velum_model::{
+    affinity::AffinityGroup,
     decision::Decision,
     id::*,
     infrastructure::*,
@@ -118,6 +119,8 @@ macro_rules! tenants_rows {
 
 tenants_rows! {
     "network": Network, NetworkId, NetworkFilter, network_get = network, network_list = networks;
+    "affinity group": AffinityGroup, AffinityGroupId, AffinityGroupFilter,
+        affinity_group_get = affinity_group, affinity_group_list = affinity_groups;
     "nic": Nic, NicId, NicFilter, nic_get = nic, nic_list = nics;
     "template": Template, TemplateId, TemplateFilter, template_get = template, template_list = templates;
     "instance": Instance, InstanceId, InstanceFilter, instance_get = instance, instance_list = instances;

@@ -229,6 +229,16 @@ pub(crate) fn no_such(field: &str, what: &str, id: impl ToString) -> ServiceErro
     ServiceError::invalid(field, format!("there is no {what} {}", id.to_string()), hint)
 }
 
+/// What it means that something was to be dedicated to a project that is not there.
+pub(crate) fn no_tenant(error: ServiceError, to: Option<Option<ProjectId>>) -> ServiceError {
+    match (error, to.flatten()) {
+        (ServiceError::NotFound { what: "resource", .. }, Some(project)) => {
+            no_such("/dedicated_to", "project", project)
+        }
+        (other, _) => other,
+    }
+}
+
 /// Something that happened to a resource `(collection, id)`.
 pub(crate) fn event(
     caller: &Caller,

@@ -295,6 +295,7 @@ async fn a_change_expects_the_generation_that_was_read() {
     let (services, caller) = (&cloud.services, &cloud.caller);
     let rename = |text: &str| ChangePod {
         name: Some(name(text)),
+        ..ChangePod::default()
     };
     let changed = services
         .pod_change(caller, cloud.pod.id, Some(1), rename("b"))

@@ -107,6 +107,27 @@ checks! {
     TEMPLATE_UNATTENDED "template" "it is being checked or removed, and no operation holds it"
         "SELECT t.id, 1, 0 FROM template t WHERE t.state IN ('registering', 'deleting')
          AND NOT EXISTS (SELECT 1 FROM subject_lock l WHERE l.subject = t.id)";
+    AFFINITY_PLACE "run" "it has no place in a required affinity group of its instance, or another"
+        "SELECT r.id, 0, 1 FROM affinity_member m JOIN affinity_group g ON g.id = m.affinity_group
+         JOIN run r ON r.instance = m.instance JOIN compute_host h ON h.id = r.compute_host
+         LEFT JOIN affinity_place p ON p.run = r.id AND p.affinity_group = g.id
+         WHERE g.strength = 'required' AND (p.run IS NULL
+            OR CASE WHEN g.kind = 'affinity' THEN p.together ELSE p.apart END IS NULL
+            OR COALESCE(p.apart, p.together) <> CASE g.level WHEN 'pod' THEN h.pod ELSE h.id END)";
+    AFFINITY_STRANGER "run" "it has a place in an affinity group that its instance is not in"
+        "SELECT p.run, 1, 0 FROM affinity_place p JOIN run r ON r.id = p.run WHERE NOT EXISTS
+         (SELECT 1 FROM affinity_member m WHERE m.instance = r.instance AND m.affinity_group = p.affinity_group)";
+    AFFINITY_APART "affinity group" "members that are to be apart are not"
+        "SELECT g.id, 1, COUNT(*) FROM affinity_group g JOIN affinity_member m ON m.affinity_group = g.id
+         JOIN run r ON r.instance = m.instance JOIN compute_host h ON h.id = r.compute_host
+         WHERE g.strength = 'required' AND g.kind = 'anti-affinity'
+         GROUP BY g.id, CASE g.level WHEN 'pod' THEN h.pod ELSE h.id END HAVING COUNT(*) > 1";
+    AFFINITY_TOGETHER "affinity group" "members that are to be together are not"
+        "SELECT g.id, 1, COUNT(DISTINCT CASE g.level WHEN 'pod' THEN h.pod ELSE h.id END) FROM affinity_group g
+         JOIN affinity_member m ON m.affinity_group = g.id JOIN run r ON r.instance = m.instance
+         JOIN compute_host h ON h.id = r.compute_host
+         WHERE g.strength = 'required' AND g.kind = 'affinity' GROUP BY g.id
+         HAVING COUNT(DISTINCT CASE g.level WHEN 'pod' THEN h.pod ELSE h.id END) > 1";
     EVENTS "shard" "its events are not as many as were numbered"
         "SELECT s.id, s.next_seq - 1, COUNT(e.seq) FROM shard s LEFT JOIN event e ON e.shard = s.id
          GROUP BY s.id, s.next_seq HAVING s.next_seq - 1 <> COUNT(e.seq)";

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use velum_model::{
     Timestamp,
+    affinity::{AffinityGroup, AffinityTie},
     decision::Decision,
     enrolment::{AuthorityRecord, EnrolledNode, NodeToken},
     id::*,
@@ -32,15 +33,15 @@ pub enum Change {
     UpdateZone(Zone),
     /// A new pod.
     InsertPod(Pod),
-    /// Name of a pod.
+    /// Name of a pod, and whom it is dedicated to.
     UpdatePod(Pod),
     /// A new cluster.
     InsertCluster(Cluster),
-    /// Name and overcommit of a cluster; the ceilings of its compute hosts follow (law 2).
+    /// Name and overcommit of a cluster, and whom it is dedicated to; the ceilings of its compute hosts follow (law 2).
     UpdateCluster(Cluster),
     /// A new compute host; claims its private address if it has one.
     InsertComputeHost(Box<ComputeHost>),
-    /// Name, capacity, tags, attributes, intent, config; the ceilings follow. Driver and abilities: operations that were
+    /// Name, capacity, tags, attributes, intent, config, whom it is dedicated to; the ceilings follow. Driver and abilities: operations that were
     /// accepted before keep the driver that it had.
     UpdateComputeHost(Box<ComputeHost>),
     /// What was seen of a compute host. Carries no generation: observation is a row of its own; only a report with a
@@ -163,6 +164,28 @@ pub enum Change {
         virtual_bytes: Option<u64>,
         /// The store's name, when it becomes ready.
         reference: Option<String>,
+    },
+
+    /// A new affinity group.
+    InsertAffinityGroup(AffinityGroup),
+    /// Name and description of an affinity group.
+    UpdateAffinityGroup(AffinityGroup),
+    /// A new instance is in these groups, which are of its zone and project ([`Refused::MissingReference`]).
+    JoinAffinityGroups {
+        /// Which.
+        instance: InstanceId,
+        /// The groups, each once.
+        groups: Vec<AffinityGroupId>,
+    },
+    /// A new run of an instance that is in groups takes its place in those that are required, until it ends. Refused with
+    /// [`Refused::NoRoom`] when another member is where it may not be.
+    TakePlaces {
+        /// Which.
+        run: RunId,
+        /// Where it is.
+        compute_host: ComputeHostId,
+        /// All groups of its instance.
+        ties: Vec<AffinityTie>,
     },
 
     /// A new instance, without its run.
@@ -327,6 +350,8 @@ pub enum Table {
     Policy,
     /// Publishers (with their keys).
     Publisher,
+    /// Affinity groups.
+    AffinityGroup,
 }
 
 /// A key of a caller under which the same answer is given again for 24 hours.

@@ -25,10 +25,10 @@ pub enum Refused {
         /// Which row.
         id: Uuid,
     },
-    /// A compute host or pool cannot take the claim any more: plan again.
+    /// A compute host or pool cannot take the claim any more, or a required affinity group has members where it may not: plan again.
     #[error("the {table} {id} has no room for the claim")]
     NoRoom {
-        /// `compute host` or `storage pool`.
+        /// `compute host`, `storage pool`, or [`Self::GROUP`].
         table: &'static str,
         /// Which one; nil when the database did not say.
         id: Uuid,
@@ -84,6 +84,8 @@ pub enum Refused {
 impl Refused {
     /// The table of [`Self::NameTaken`] when two volumes are shown under one identity (WWID, serial).
     pub const IDENTITY: &'static str = "identity of volume";
+    /// The table of [`Self::NoRoom`] when a required affinity group forbids the place.
+    pub const GROUP: &'static str = "affinity group";
 }
 
 /// An error of a store call.

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use uuid::Uuid;
 use velum_model::{
     Timestamp,
+    affinity::AffinityKind,
     id::*,
     infrastructure::{HostState, Intent},
     instance::InstanceState,
@@ -165,6 +166,17 @@ filters! {
         offering: ComputeOfferingId,
         /// Made from one template.
         template: TemplateId,
+        /// In one affinity group.
+        affinity_group: AffinityGroupId,
+    }
+    /// Of affinity groups.
+    AffinityGroupFilter {
+        /// By name.
+        name: Name,
+        /// In one zone.
+        zone: ZoneId,
+        /// Of one kind.
+        kind: AffinityKind,
     }
     /// Of volumes.
     VolumeFilter {

@@ -57,6 +57,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../migrations/postgres/0007_plugin_life.sql"),
     },
     Migration {
+        version: 8,
+        sqlite: include_str!("../migrations/sqlite/0008_affinity.sql"),
+        postgres: include_str!("../migrations/postgres/0008_affinity.sql"),
+    },
+    Migration {
         version: 9,
         sqlite: include_str!("../migrations/sqlite/0009_lifetimes.sql"),
         postgres: include_str!("../migrations/postgres/0009_lifetimes.sql"),

@@ -21,6 +21,9 @@ pub struct ClusterView {
     pub cpu_overcommit_permille: u32,
     /// How much memory may be promised for what is there, in thousandths.
     pub memory_overcommit_permille: u32,
+    /// The project that it is kept for; null = as its pod.
+    #[serde(default)]
+    pub dedicated_to: Option<Uuid>,
     /// Grows with every change; the ETag.
     pub generation: u64,
     /// When it was made.
@@ -66,4 +69,8 @@ pub struct UpdateClusterBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1000, maximum = 20000)]
     pub memory_overcommit_permille: Option<u64>,
+    /// The project that it is kept for from now on: others get no new guests there, what runs there stays. null = as its pod.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::patch")]
+    #[schema(value_type = Option<Uuid>)]
+    pub dedicated_to: Option<Option<Uuid>>,
 }

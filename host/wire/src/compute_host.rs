@@ -83,6 +83,9 @@ pub struct ComputeHostView {
     pub attributes: BTreeMap<String, u32>,
     /// What the operator wants.
     pub intent: Intent,
+    /// The project that it is kept for; null = as its cluster.
+    #[serde(default)]
+    pub dedicated_to: Option<Uuid>,
     /// What is seen.
     pub observed: HostState,
     /// When it was last seen.
@@ -186,4 +189,8 @@ pub struct UpdateComputeHostBody {
     /// Whether it takes new guests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<SettableIntent>,
+    /// The project that it is kept for from now on: others get no new guests there, what runs there stays. null = as its cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::patch")]
+    #[schema(value_type = Option<Uuid>)]
+    pub dedicated_to: Option<Option<Uuid>>,
 }

@@ -36,8 +36,15 @@ pub struct RankedView {
     pub compute_host_id: Uuid,
     /// Its name; null when it is not known here: the answers about an instance have it.
     pub compute_host_name: Option<String>,
-    /// Its score; higher is better.
+    /// Its score; higher is better, among those of one tier.
     pub score: u32,
+    /// It is not dedicated to the project, and others are: it comes after those.
+    #[serde(default)]
+    pub shared: bool,
+    /// Members of the instance's preferred anti-affinity groups that are too near, and preferred affinity groups whose members are
+    /// elsewhere: fewer come first.
+    #[serde(default)]
+    pub unmet: u32,
 }
 
 /// A refused compute host.
@@ -124,8 +131,13 @@ pub struct CandidateView {
     pub compute_host_name: Option<String>,
     /// What was said of it.
     pub verdict: Verdict,
-    /// Its score; higher is better.
+    /// Its score; higher is better, among those of one tier.
     pub score: Option<u32>,
+    /// It is not dedicated to the project, and others are: it comes after those.
+    pub shared: bool,
+    /// Members of the instance's preferred anti-affinity groups that are too near, and preferred affinity groups whose members are
+    /// elsewhere: fewer come first.
+    pub unmet: u32,
     /// Why it was refused. Stable: `memory`, `vcpus`, `tag:ssd`, `policy:7`, …
     pub reason: Option<String>,
     /// The same in words.
@@ -142,6 +154,8 @@ pub struct CandidateView {
     pub runs: u32,
     /// Runs of the same project that were there.
     pub runs_of_project: u32,
+    /// Members of the instance's affinity groups that were there.
+    pub kin: u32,
     /// The latest minute since 1970 at which one of its runs was expected to end: 0 without any, 4294967295 when nobody said it of
     /// one of them.
     pub latest_end_minute: u32,

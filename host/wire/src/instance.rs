@@ -142,6 +142,9 @@ pub struct InstanceView {
     pub nics: Vec<InstanceNicView>,
     /// Its volumes, by slot.
     pub volumes: Vec<InstanceVolumeView>,
+    /// The affinity groups that it is in.
+    #[serde(default)]
+    pub affinity_group_ids: Vec<Uuid>,
     /// The decision that placed its last run.
     pub decision_id: Option<Uuid>,
     /// Size of its user data, bytes; the data itself is not shown again.
@@ -221,6 +224,10 @@ pub struct InstanceOfBatchBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1125899906842624_u64)]
     pub root_size_bytes: Option<u64>,
+    /// Affinity groups that it is in, of its zone and project. They are for its whole life.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 8)]
+    pub affinity_group_ids: Vec<Uuid>,
     /// cloud-init user data as text, at most 64 KiB. Instead of `user_data_base64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 65536)]
@@ -246,6 +253,7 @@ impl InstanceOfBatchBody {
             template_id: self.template_id,
             networks: self.networks,
             root_size_bytes: self.root_size_bytes,
+            affinity_group_ids: self.affinity_group_ids,
             user_data: self.user_data,
             user_data_base64: self.user_data_base64,
             expected_lifetime_s: self.expected_lifetime_s,
@@ -298,6 +306,10 @@ pub struct CreateInstanceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 1125899906842624_u64)]
     pub root_size_bytes: Option<u64>,
+    /// Affinity groups that it is in, of its zone and project. They are for its whole life.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 8)]
+    pub affinity_group_ids: Vec<Uuid>,
     /// cloud-init user data as text, at most 64 KiB. Instead of `user_data_base64`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 65536)]

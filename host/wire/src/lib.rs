@@ -5,6 +5,7 @@
 //! instants are RFC 3339 in UTC; ids are UUIDs. What may be named and how much of it is checked at the server's border,
 //! not here: the bounds in the schemas only document it.
 
+pub mod affinity_group;
 pub mod cluster;
 pub mod compute_host;
 pub mod compute_offering;
@@ -33,6 +34,7 @@ pub mod template;
 pub mod volume;
 pub mod zone;
 
+pub use affinity_group::*;
 pub use cluster::*;
 pub use compute_host::*;
 pub use compute_offering::*;

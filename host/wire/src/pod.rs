@@ -17,6 +17,9 @@ pub struct PodView {
     pub cidr: String,
     /// Gateway of the management network.
     pub gateway: String,
+    /// The project that it is kept for; null = no one's.
+    #[serde(default)]
+    pub dedicated_to: Option<Uuid>,
     /// Grows with every change; the ETag.
     pub generation: u64,
     /// When it was made.
@@ -49,4 +52,8 @@ pub struct UpdatePodBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
     pub name: Option<String>,
+    /// The project that it is kept for from now on, unless a cluster or compute host of it is for another: others get no new guests there, what runs there stays. null = no one's.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::patch")]
+    #[schema(value_type = Option<Uuid>)]
+    pub dedicated_to: Option<Option<Uuid>>,
 }

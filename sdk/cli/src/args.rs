@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::failure::Failure;
 
@@ -108,6 +109,21 @@ pub fn ratio(text: &str) -> Result<u64, String> {
         .ok_or_else(wrong)
 }
 
+/// Whom something is dedicated to: a project, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenant(pub Option<Uuid>);
+
+/// Reads a project's id, or `none`.
+pub fn parse_tenant(text: &str) -> Result<Tenant, String> {
+    if text == "none" {
+        return Ok(Tenant(None));
+    }
+    let project = text
+        .parse()
+        .map_err(|_| format!("'{text}' is no id of a project; 'none' is for nobody"))?;
+    Ok(Tenant(Some(project)))
+}
+
 /// The name of the policy that comes with the server.
 pub const BUILT_IN: &str = "built-in";
 
@@ -129,6 +145,14 @@ mod tests {
         let present = BTreeMap::from([("rack".to_owned(), 1), ("price".to_owned(), 2)]);
         let after = BTreeMap::from([("power".to_owned(), 3), ("price".to_owned(), 2)]);
         assert_eq!(change.attributes(present), Some(after));
+    }
+
+    #[test]
+    fn a_tenant_is_a_project_or_none() {
+        let id = Uuid::from_u128(1);
+        assert_eq!(parse_tenant(&id.to_string()), Ok(Tenant(Some(id))));
+        assert_eq!(parse_tenant("none"), Ok(Tenant(None)));
+        assert!(parse_tenant("web").is_err());
     }
 
     #[test]

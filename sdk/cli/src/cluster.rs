@@ -5,7 +5,7 @@ use velum_client::{Clusters, Filter, Pods};
 use velum_wire::{CreateClusterBody, UpdateClusterBody};
 
 use crate::{
-    args::ratio,
+    args::{Tenant, parse_tenant, ratio},
     failure::Failure,
     kind::{self, One, Rows, Shown},
     session::{NO_WAIT, Session},
@@ -87,6 +87,9 @@ pub struct Update {
     /// Its new name.
     #[arg(long = "rename", value_name = "NAME")]
     pub rename: Option<String>,
+    /// The project that it is kept for from now on; 'none' ends that. What runs there stays.
+    #[arg(long, value_name = "PROJECT|none", value_parser = parse_tenant)]
+    pub dedicated_to: Option<Tenant>,
     #[command(flatten)]
     pub overcommit: Overcommit,
 }
@@ -123,6 +126,7 @@ async fn update(session: &Session, change: Update) -> Result<(), Failure> {
         name: change.rename,
         cpu_overcommit_permille: change.overcommit.cpu_overcommit,
         memory_overcommit_permille: change.overcommit.memory_overcommit,
+        dedicated_to: change.dedicated_to.map(|to| to.0),
     };
     kind::answered::<Clusters>(
         session,

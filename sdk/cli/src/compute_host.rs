@@ -5,7 +5,7 @@ use velum_client::{Clusters, ComputeHosts, Filter};
 use velum_wire::{CreateComputeHostBody, SettableIntent, UpdateComputeHostBody};
 
 use crate::{
-    args::{MarkChanges, Marks, json, json_or_empty},
+    args::{MarkChanges, Marks, Tenant, json, json_or_empty, parse_tenant},
     failure::Failure,
     kind::{self, One, Rows, Shown},
     session::{NO_WAIT, Session, Wait},
@@ -37,7 +37,7 @@ pub enum Command {
     Show(One),
     /// Registers a compute host: its driver is asked what is there.
     Create(Create),
-    /// Changes a compute host: name, size, tags, attributes, whether it takes new guests.
+    /// Changes a compute host: name, size, tags, attributes, whether it takes new guests and whose.
     Update(Update),
     /// Removes a compute host that runs nothing.
     Delete(One),
@@ -119,6 +119,9 @@ pub struct Update {
     /// Its new name.
     #[arg(long = "rename", value_name = "NAME")]
     pub rename: Option<String>,
+    /// The project that it is kept for from now on; 'none' ends that. What runs there stays.
+    #[arg(long, value_name = "PROJECT|none", value_parser = parse_tenant)]
+    pub dedicated_to: Option<Tenant>,
     /// Other settings of the driver for this host; it is asked again what is there.
     #[arg(long, value_name = "JSON|@FILE")]
     pub config: Option<String>,
@@ -203,6 +206,7 @@ async fn update(session: &Session, change: Update) -> Result<(), Failure> {
         tags: change.marks.tags(present.value.tags),
         attributes: change.marks.attributes(present.value.attributes),
         intent: change.intent.map(Into::into),
+        dedicated_to: change.dedicated_to.map(|to| to.0),
     };
     // Tags and attributes are replaced as a whole: only on top of what was read.
     let answer = hosts.update(id, &body, present.etag.as_deref()).await?;

@@ -226,7 +226,7 @@ fn hosts(decision: &DecisionView) -> Vec<Vec<String>> {
         vec![
             plain(&host(r.compute_host_name.as_ref(), r.compute_host_id)),
             r.score.to_string(),
-            verdict.to_owned(),
+            format!("{verdict}{}", less_liked(r)),
         ]
     };
     let winner = decision.winner.iter().map(|w| ranked(w, "chosen"));
@@ -242,6 +242,25 @@ fn hosts(decision: &DecisionView) -> Vec<Vec<String>> {
     winner.chain(others).chain(refused).collect()
 }
 
+/// What comes before any score, where there is something against a compute host.
+fn less_liked(ranked: &velum_wire::RankedView) -> String {
+    let mut words = Vec::new();
+    if ranked.shared {
+        words.push("not dedicated to the project, others are".to_owned());
+    }
+    if ranked.unmet > 0 {
+        words.push(format!(
+            "against {} of what its preferred affinity groups want",
+            ranked.unmet
+        ));
+    }
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", words.join("; "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -255,10 +274,20 @@ mod tests {
             "id": id, "project_id": id, "zone_id": id, "instance_id": id, "ask": {}, "inventory_epoch": 7, "seed": "1",
             "policy": {"id": id, "name": "green", "digest": "sha256:ab", "generation": 3, "config": {}, "failed": null, "fallback": null},
             "winner": {"compute_host_id": id, "compute_host_name": "rack1-a", "score": 90},
-            "runners_up": [{"compute_host_id": id, "compute_host_name": "rack1-b", "score": 80}],
+            "runners_up": [
+                {"compute_host_id": id, "compute_host_name": "rack1-b", "score": 80},
+                {"compute_host_id": id, "compute_host_name": "rack1-d", "score": 95, "shared": true, "unmet": 2}
+            ],
             "pools": [{"storage_pool_id": id, "storage_pool_name": "fast"}], "considered": 3,
-            "refused": [{"reason": "memory", "words": "not enough memory free", "hosts": 1}],
-            "refusals": [{"compute_host_id": id, "compute_host_name": "rack1-c", "reason": "memory", "words": "not enough memory free"}],
+            "refused": [
+                {"reason": "memory", "words": "not enough memory free", "hosts": 1},
+                {"reason": "anti-affinity:web", "words": "too near a member of the anti-affinity group web", "hosts": 1}
+            ],
+            "refusals": [
+                {"compute_host_id": id, "compute_host_name": "rack1-c", "reason": "memory", "words": "not enough memory free"},
+                {"compute_host_id": id, "compute_host_name": "rack1-e", "reason": "anti-affinity:web",
+                 "words": "too near a member of the anti-affinity group web"}
+            ],
             "fuel": 1234, "micros": 56, "at": "2026-11-22T15:47:07Z"
         }))
         .expect("a decision");
@@ -269,7 +298,9 @@ mod tests {
             "fuel           1234",
             "rack1-a       90     chosen",
             "rack1-b       80     runner-up",
+            "rack1-d       95     runner-up (not dedicated to the project, others are; against 2 of what its preferred affinity groups want)",
             "rack1-c       -      refused: not enough memory free (memory)",
+            "rack1-e       -      refused: too near a member of the anti-affinity group web (anti-affinity:web)",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }

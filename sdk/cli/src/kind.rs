@@ -264,7 +264,7 @@ pub async fn learn(session: &Session, values: &[Value], columns: &[Column]) -> N
 }
 
 /// Field names that hold the id of something, with its collection.
-const REFERENCES: [(&str, &str); 20] = [
+const REFERENCES: [(&str, &str); 22] = [
     ("zone_id", "zones"),
     ("pod_id", "pods"),
     ("cluster_id", "clusters"),
@@ -279,6 +279,8 @@ const REFERENCES: [(&str, &str); 20] = [
     ("disk_offering_id", "disk-offerings"),
     ("network_offering_id", "network-offerings"),
     ("template_id", "templates"),
+    ("affinity_group_id", "affinity-groups"),
+    ("affinity_group_ids", "affinity-groups"),
     ("instance_id", "instances"),
     ("volume_id", "volumes"),
     ("operation_id", "operations"),
@@ -313,6 +315,10 @@ fn references(value: &Value, found: &mut Vec<(&'static str, String)>) {
             for (field, value) in map {
                 match (reference(field), value) {
                     (Some(of), Value::String(id)) => found.push((of, id.clone())),
+                    (Some(of), Value::Array(ids)) => {
+                        let ids = ids.iter().filter_map(Value::as_str);
+                        found.extend(ids.map(|id| (of, id.to_owned())));
+                    }
                     _ => references(value, found),
                 }
             }
@@ -350,12 +356,10 @@ fn place(field: &str) -> u8 {
 
 /// `compute_host_id` is read as what it leads to: the compute host.
 fn label(field: &str) -> String {
-    let field = if reference(field).is_some() {
-        field.trim_end_matches("_id")
-    } else {
-        field
-    };
-    field.replace('_', " ")
+    let several = field.strip_suffix("_ids").map(|one| format!("{one}s"));
+    let one = field.strip_suffix("_id").map(str::to_owned);
+    let leads = several.or(one).filter(|_| reference(field).is_some());
+    leads.unwrap_or_else(|| field.to_owned()).replace('_', " ")
 }
 
 fn push_field(of: &str, field: &str, value: &Value, names: &Names, rows: &mut Vec<(String, String)>) {
@@ -383,6 +387,13 @@ fn shown(field: &str, value: &Value, names: &Names) -> String {
             plain(&format!("{name} ({id})"))
         };
     }
+    if let (Some(of), Value::Array(ids)) = (reference(field), value)
+        && !ids.is_empty()
+    {
+        let ids = ids.iter().filter_map(Value::as_str);
+        let each: Vec<String> = ids.map(|id| names.name(of, id)).collect();
+        return plain(&each.join(", "));
+    }
     let kind = match field {
         f if f.ends_with("_at") || f == "at" => Kind::Time,
         f if f.ends_with("bytes") => Kind::Bytes,
@@ -407,6 +418,12 @@ mod tests {
         assert!(
             has("zone", "east (1)") && has("run.compute host", "7"),
             "{rows:?}"
+        );
+        let names = Names::fixed("affinity-groups", &[("1", "web"), ("2", "rack")]);
+        let in_groups = fields(&json!({"affinity_group_ids": ["1", "2"]}), &names);
+        assert_eq!(
+            in_groups,
+            [("affinity groups".to_owned(), "web, rack".to_owned())]
         );
         assert!(has("nics 0.mac", "a") && has("size bytes", "1 KiB"), "{rows:?}");
     }

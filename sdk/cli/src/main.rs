@@ -1,5 +1,6 @@
 //! `velum`: the command line of Velum.
 
+mod affinity_group;
 mod args;
 mod cluster;
 mod compute_host;
@@ -89,6 +90,8 @@ enum Command {
     #[command(subcommand)]
     Template(template::Command),
     #[command(subcommand)]
+    AffinityGroup(affinity_group::Command),
+    #[command(subcommand)]
     Instance(instance::Command),
     #[command(subcommand)]
     Volume(volume::Command),
@@ -165,6 +168,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::DiskOffering(command) => disk_offering::run(session, command).await,
         Command::NetworkOffering(command) => network_offering::run(session, command).await,
         Command::Template(command) => template::run(session, command).await,
+        Command::AffinityGroup(command) => affinity_group::run(session, command).await,
         Command::Instance(command) => instance::run(session, command).await,
         Command::Volume(command) => volume::run(session, command).await,
         Command::Operation(command) => operation::run(session, command).await,

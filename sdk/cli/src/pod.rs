@@ -5,6 +5,7 @@ use velum_client::{Filter, Pods};
 use velum_wire::{CreatePodBody, UpdatePodBody};
 
 use crate::{
+    args::{Tenant, parse_tenant},
     failure::Failure,
     kind::{self, One, Rows, Shown},
     session::{NO_WAIT, Session},
@@ -71,6 +72,9 @@ pub struct Update {
     /// Its new name.
     #[arg(long = "rename", value_name = "NAME")]
     pub rename: Option<String>,
+    /// The project that it is kept for from now on; 'none' ends that. What runs there stays.
+    #[arg(long, value_name = "PROJECT|none", value_parser = parse_tenant)]
+    pub dedicated_to: Option<Tenant>,
 }
 
 /// Runs `velum pod`.
@@ -93,7 +97,10 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
         }
         Command::Update(change) => {
             let id = kind::resolve::<Pods>(session, &change.one.name, &Filter::new()).await?;
-            let body = UpdatePodBody { name: change.rename };
+            let body = UpdatePodBody {
+                name: change.rename,
+                dedicated_to: change.dedicated_to.map(|to| to.0),
+            };
             kind::answered::<Pods>(
                 session,
                 session.client.pods().update(id, &body, None).await?,

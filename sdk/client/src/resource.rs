@@ -96,6 +96,9 @@ resources! {
         create CreateNetworkOfferingBody update UpdateNetworkOfferingBody;
     /// Templates: images that root volumes are cloned from.
     Templates templates "templates" TemplateView create CreateTemplateBody;
+    /// Affinity groups.
+    AffinityGroups affinity_groups "affinity-groups" AffinityGroupView
+        create CreateAffinityGroupBody update UpdateAffinityGroupBody;
     /// Instances.
     Instances instances "instances" InstanceView create CreateInstanceBody;
     /// Volumes.
@@ -128,5 +131,5 @@ macro_rules! identified {
 
 identified! {
     Zones Pods Clusters ComputeHosts StoragePools ImageStores IpRanges IpAddresses Networks Nics ComputeOfferings
-    DiskOfferings NetworkOfferings Templates Instances Volumes Operations Orphans Decisions Plugins Policies Publishers
+    DiskOfferings NetworkOfferings Templates AffinityGroups Instances Volumes Operations Orphans Decisions Plugins Policies Publishers
 }

@@ -224,6 +224,8 @@ pub mod placement {
     pub const FACT_PREVIOUS_HOST: u16 = 2;
     /// Fact: how many instances of the same project the row has.
     pub const FACT_SAME_PROJECT: u16 = 3;
+    /// Fact: how many members of the affinity groups of the instance the row has. (Anti-affinity is the server's to keep.)
+    pub const FACT_KIN: u16 = 4;
     /// Fact: how many instances of the same project run in the pod of the row, on all of its compute hosts.
     pub const FACT_SAME_PROJECT_IN_POD: u16 = 5;
     /// Scores at and above this refuse: the low 16 bits are the policy's refusal code.

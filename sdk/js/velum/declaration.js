@@ -14,7 +14,7 @@ export const Column = Object.freeze({
 });
 
 /** Codes of facts of one request. */
-export const Fact = Object.freeze({ TEMPLATE_CACHED: 1, PREVIOUS_HOST: 2, SAME_PROJECT: 3, SAME_PROJECT_IN_POD: 5 });
+export const Fact = Object.freeze({ TEMPLATE_CACHED: 1, PREVIOUS_HOST: 2, SAME_PROJECT: 3, KIN: 4, SAME_PROJECT_IN_POD: 5 });
 
 /** An expected end that nobody said. */
 export const NO_END = 0xffffffff;
@@ -109,6 +109,11 @@ export class Declaration {
   /** Adds an attribute of the request by its code; twice is once. */
   attr(id) {
     return this.demand(ATTRS + id);
+  }
+
+  /** Adds how many members of the affinity groups of the instance a row has. */
+  kin() {
+    return this.fact(Fact.KIN);
   }
 
   /** Adds a demand by its code; twice is once. */

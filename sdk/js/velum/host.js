@@ -112,4 +112,9 @@ export class Host {
   get sameProjectInPod() {
     return this.fact(Fact.SAME_PROJECT_IN_POD);
   }
+
+  /** How many members of the affinity groups of the instance the row has; must be declared. */
+  get kin() {
+    return this.fact(Fact.KIN);
+  }
 }

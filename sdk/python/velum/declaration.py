@@ -14,7 +14,7 @@ COMPUTE_HOSTS, STORAGE_POOLS = 0, 1
     CLUSTER,
     LATEST_END,
 ) = range(11)
-TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT, SAME_PROJECT_IN_POD = 1, 2, 3, 5
+TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT, KIN, SAME_PROJECT_IN_POD = range(1, 6)
 NO_END = 0xFFFFFFFF
 """An expected end that nobody said."""
 ATTRS, NOW, EXPECTED_END = 0x100, 1, 2
@@ -90,6 +90,10 @@ class Declaration:
         """Adds an attribute of the request by its code; twice is once."""
         return self.demand(ATTRS + code)
 
+    def kin(self) -> "Declaration":
+        """Adds how many members of the affinity groups of the instance a row has."""
+        return self.fact(KIN)
+
     def demand(self, code: int) -> "Declaration":
         """Adds a demand by its code; twice is once."""
         if code not in self.demands:
@@ -97,7 +101,7 @@ class Declaration:
         return self
 
     def fact(self, code: int) -> "Declaration":
-        """Adds a fact of the request by its code (TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT); twice is once."""
+        """Adds a fact of the request by its code (TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT, KIN); twice is once."""
         if code not in self.facts:
             self.facts.append(code)
         return self

@@ -113,3 +113,7 @@ class Host:
     def same_project_in_pod(self) -> int:
         """How many instances of the same project run in the pod of the row; must be declared."""
         return self.fact(code.SAME_PROJECT_IN_POD)
+
+    def kin(self) -> int:
+        """How many members of the affinity groups of the instance the row has; must be declared."""
+        return self.fact(code.KIN)

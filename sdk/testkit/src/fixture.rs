@@ -60,6 +60,9 @@ pub struct AskFixture {
     /// How many instances of the same project hosts have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub same_project: BTreeMap<String, u32>,
+    /// How many members of the instance's affinity groups hosts have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kin: BTreeMap<String, u32>,
 }
 
 /// A compute host or pool.
@@ -216,7 +219,8 @@ impl Fixture {
             .chain(expect.scores.keys())
             .chain(&asked.template_cached)
             .chain(&asked.previous_host)
-            .chain(asked.same_project.keys());
+            .chain(asked.same_project.keys())
+            .chain(asked.kin.keys());
         let known = |name: &String| self.hosts.iter().any(|host| host.name == *name);
         let mut unknown = names.filter(|name| !known(name));
         match unknown.next() {
@@ -323,6 +327,7 @@ impl Fixture {
             }
             registry::FACT_SAME_PROJECT => self.ask.same_project.get(&host.name).copied().unwrap_or(0),
             registry::FACT_SAME_PROJECT_IN_POD => in_pod(host.pod),
+            registry::FACT_KIN => self.ask.kin.get(&host.name).copied().unwrap_or(0),
             _ => 0,
         };
         let told = (0_u32..).zip(&self.hosts).map(|(row, host)| (row, value(host)));

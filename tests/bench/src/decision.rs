@@ -80,6 +80,8 @@ fn ask(number: u32) -> anyhow::Result<Ask> {
         pinned: Vec::new(),
         excluded: Vec::new(),
         previous: None,
+        ties: Vec::new(),
+        ending: None,
     })
 }
 

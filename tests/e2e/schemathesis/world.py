@@ -209,6 +209,16 @@ class World:
     def _templates_upload(self):
         return IMAGE
 
+    def _affinity_groups_create(self):
+        return {
+            "zone_id": self.ground["zones"],
+            "name": self.name("group"),
+            "description": "far from one another",
+            "kind": self.chance.choice(["affinity", "anti-affinity"]),
+            "strength": "preferred",
+            "level": self.chance.choice(["compute-host", "pod"]),
+        }
+
     def _instances_create(self):
         return {
             "zone_id": self.ground["zones"],

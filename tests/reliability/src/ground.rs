@@ -426,6 +426,7 @@ pub fn new_instance(things: &Things, text: &str, template: TemplateId) -> anyhow
             address: None,
         }],
         root_size: None,
+        affinity_groups: Vec::new(),
         user_data: Vec::new(),
         expected_lifetime: None,
     })

@@ -161,6 +161,7 @@ impl World {
                 address: None,
             }],
             root_size_bytes: None,
+            affinity_group_ids: Vec::new(),
             user_data: None,
             user_data_base64: None,
             expected_lifetime_s: None,

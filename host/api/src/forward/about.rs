@@ -9,8 +9,9 @@ use velum_model::ShardId;
 use velum_service::{ServiceError, Services};
 
 /// Collections whose rows belong to a shard.
-const OWNED: [&str; 12] = [
+const OWNED: [&str; 13] = [
     "zones",
+    "affinity-groups",
     "pods",
     "clusters",
     "compute-hosts",

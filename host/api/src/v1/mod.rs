@@ -1,5 +1,6 @@
 //! Version 1: a folder a resource, a file a verb. A handler takes, makes one call, answers.
 
+mod affinity_groups;
 mod clusters;
 mod compute_hosts;
 mod compute_offerings;
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .merge(disk_offerings::routes())
         .merge(network_offerings::routes())
         .merge(templates::routes())
+        .merge(affinity_groups::routes())
         .merge(instances::routes())
         .merge(volumes::routes())
         .merge(operations::routes())

@@ -301,6 +301,7 @@ impl Cloud {
             name: name("pod"),
             cidr: "10.9.0.0/24".parse().expect("a network"),
             gateway: Ipv4Addr::new(10, 9, 0, 1),
+            dedicated_to: None,
             generation: 1,
             created_at: at,
         })])
@@ -314,6 +315,7 @@ impl Cloud {
             driver: name("driver"),
             cpu_overcommit: Overcommit::NONE,
             memory_overcommit: Overcommit::NONE,
+            dedicated_to: None,
             generation: 1,
             created_at: at,
         })])
@@ -434,6 +436,7 @@ impl Cloud {
                 ..HostAbilities::default()
             },
             intent: Intent::Enabled,
+            dedicated_to: None,
             observed: HostState::Up,
             boot_id: None,
             observed_at: None,

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 use velum_model::{
     Id, Name,
+    affinity::{AffinityKind, AffinityLevel, AffinityStrength, AffinityTie},
     id::*,
     infrastructure::{HostState, Intent, PoolScope},
     port::placement::{Column, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry},
@@ -76,6 +77,8 @@ pub fn ask(number: u128) -> Ask {
         pinned: Vec::new(),
         excluded: Vec::new(),
         previous: None,
+        ties: Vec::new(),
+        ending: None,
     }
 }
 
@@ -92,14 +95,20 @@ pub fn zone(hosts: &[HostRow], pools: &[PoolRow]) -> Inventory {
 
 /// Claims an outcome under `number`.
 pub fn claim(inventory: &mut Inventory, ask: &Ask, choice: &Choice, number: u128) {
-    inventory.apply(Update::Run(RunClaim {
+    let claim = RunClaim {
         run: id(7, number),
         host: choice.host,
         project: ask.project,
         vcpus: ask.vcpus.get(),
         memory_mib: ask.memory.get(),
         expected_end: ask.expected_end(),
-    }));
+    };
+    inventory.apply(if ask.ties.is_empty() {
+        Update::Run(claim)
+    } else {
+        let groups = ask.ties.iter().map(|tie| tie.group).collect();
+        Update::Member { claim, groups }
+    });
     for (n, (disk, pool)) in ask.disks.iter().zip(&choice.pools).enumerate() {
         let number = number * 8 + n as u128;
         inventory.apply(Update::Volume(VolumeClaim {
@@ -117,6 +126,37 @@ pub fn claim(inventory: &mut Inventory, ask: &Ask, choice: &Choice, number: u128
                 committed: true,
             }));
         }
+    }
+}
+
+/// One of eight groups: each kind, strength and level.
+pub fn tie(number: u128) -> AffinityTie {
+    AffinityTie {
+        group: id(14, number),
+        name: name(&format!("group-{number}")),
+        kind: [AffinityKind::AntiAffinity, AffinityKind::Affinity][number as usize % 2],
+        strength: [AffinityStrength::Required, AffinityStrength::Preferred][number as usize / 2 % 2],
+        level: [AffinityLevel::ComputeHost, AffinityLevel::Pod][number as usize / 4 % 2],
+    }
+}
+
+/// What is dedicated to whom; now and then a part that is not there.
+pub fn dedications() -> impl Strategy<Value = Vec<(Part, ProjectId)>> {
+    let part = prop_oneof![
+        (0u128..2).prop_map(|pod| Part::Pod(id(2, pod))),
+        (0u128..3).prop_map(|cluster| Part::Cluster(id(3, cluster))),
+        (1u128..10).prop_map(|host| Part::ComputeHost(id(1, host))),
+    ];
+    let one = (part, 0u128..3).prop_map(|(part, project)| (part, id(6, project)));
+    prop_oneof![1 => Just(Vec::new()), 2 => prop::collection::vec(one, 0..4)]
+}
+
+pub fn dedicate(inventory: &mut Inventory, dedications: &[(Part, ProjectId)]) {
+    for &(part, project) in dedications {
+        inventory.apply(Update::Dedicated {
+            part,
+            to: Some(project),
+        });
     }
 }
 
@@ -139,6 +179,7 @@ prop_compose! {
     )) -> Vec<HostRow> {
         rows.into_iter().enumerate().map(|(n, (cluster, vcpus, gib, arch, nics, attach, tags, intent, observed, power))| {
             HostRow {
+                pod: id(2, cluster / 2),
                 cluster: id(3, cluster),
                 vcpus,
                 memory_mib: gib * 1024,
@@ -192,12 +233,14 @@ prop_compose! {
 }
 
 prop_compose! {
-    pub fn asks()(rows in prop::collection::vec(
+    pub fn asks()(are_small in prop::bool::ANY, rows in prop::collection::vec(
         (1u64..6, 1u64..6, prop::option::of(1u16..=2), tags(), kinds(), prop::collection::vec(disk(), 0..3),
-         prop::collection::vec(1u128..6, 0..2), prop::collection::vec(1u128..10, 0..2),
-         prop::option::of(60u64..20_000)), 1..24,
+         prop::collection::vec(1u128..6, 0..2), prop::collection::vec(1u128..10, 0..2), 0u128..3,
+         prop::sample::subsequence((0u128..8).collect::<Vec<_>>(), 0..=2), prop::option::of(60u64..20_000)), 1..24,
     )) -> Vec<Ask> {
-        rows.into_iter().enumerate().map(|(n, (vcpus, gib, arch, tags, nics, disks, pinned, excluded, life))| Ask {
+        let mut asks: Vec<Ask> = rows.into_iter().enumerate().map(|(n, (vcpus, gib, arch, tags, nics, disks, pinned, excluded, project, groups, life))| Ask {
+            project: id(6, project),
+            ties: groups.into_iter().map(tie).collect(),
             expected_lifetime: life.map(|seconds| ExpectedLifetime::new(seconds).expect("in range")),
             now_minute: 1_000 + n as u32 / 3,
             vcpus: Vcpus::new(vcpus).expect("in range"),
@@ -209,7 +252,29 @@ prop_compose! {
             pinned: if n % 4 == 0 { pinned.into_iter().map(|p| id(4, p)).collect() } else { Vec::new() },
             excluded: excluded.into_iter().map(|h| id(1, h)).collect(),
             ..ask(n as u128)
-        }).collect()
+        }).collect();
+        // Small ones nearly all find a place, so that groups have many members.
+        if are_small {
+            for (n, small) in asks.iter_mut().enumerate() {
+                *small = Ask {
+                    project: small.project,
+                    ties: std::mem::take(&mut small.ties),
+                    vcpus: Vcpus::new(1).expect("in range"),
+                    memory: MemoryMib::new(16).expect("in range"),
+                    nic_kinds: Vec::new(),
+                    disks: Vec::new(),
+                    ..ask(n as u128)
+                };
+            }
+        }
+        // Each third is the instance before it once more, whose run there ends then.
+        for n in (2..asks.len()).step_by(3) {
+            asks[n] = Ask {
+                ending: Some(id(7, n as u128 - 1)),
+                ..asks[n - 1].clone()
+            };
+        }
+        asks
     }
 }
 
@@ -245,7 +310,11 @@ impl Default for Keeping {
                     column(registry::COLUMN_CLUSTER, None),
                 ],
                 demands: vec![registry::DEMAND_VCPUS],
-                facts: vec![registry::FACT_SAME_PROJECT, registry::FACT_TEMPLATE_CACHED],
+                facts: vec![
+                    registry::FACT_SAME_PROJECT,
+                    registry::FACT_TEMPLATE_CACHED,
+                    registry::FACT_KIN,
+                ],
                 row_local: false,
                 max_rows: 0,
                 refusals: vec![(4, "draws too much power".into())],
@@ -304,7 +373,10 @@ impl PlacementPolicy for Keeping {
                 .iter()
                 .map(|(code, value)| value * u32::from(*code) % 50)
                 .sum();
-            columns[0][row as usize] * 2 + columns[2][row as usize] % 100 * (1 + told) + 3 * near(row, 1)
+            columns[0][row as usize] * 2
+                + columns[2][row as usize] % 100 * (1 + told)
+                + 3 * near(row, 1)
+                + 5 * near(row, 2)
                 - near(row, 0).min(1)
                 + ask.demand[0]
         };
@@ -356,6 +428,17 @@ pub fn timed() -> Ranker {
     Ranker::of(label, Box::new(policy))
 }
 
+/// One that sees two candidates.
+pub fn sampling() -> Ranker {
+    let mut policy = Keeping::default();
+    policy.descriptor.max_rows = 2;
+    let label = PolicyLabel {
+        generation: 6,
+        ..keeping().label().clone()
+    };
+    Ranker::of(label, Box::new(policy))
+}
+
 /// As [`keeping`], but that the project's runs are those in the row's pod.
 pub fn over_pods() -> Ranker {
     let mut policy = Keeping::default();
@@ -372,7 +455,7 @@ pub struct Change {
 }
 
 pub fn changes() -> impl Strategy<Value = Change> {
-    (0u8..10, 0usize..10).prop_map(|(kind, which)| Change { kind, which })
+    (0u8..13, 0usize..10).prop_map(|(kind, which)| Change { kind, which })
 }
 
 impl Change {
@@ -426,7 +509,16 @@ impl Change {
                 vec![Update::Pool(Box::new(other))]
             }),
             8 => pool.map_or_else(Vec::new, |pool| vec![Update::PoolGone(pool.id)]),
-            _ => vec![twofold()],
+            9 => vec![twofold()],
+            of => {
+                let part = match of {
+                    10 => Part::Pod(host.pod),
+                    11 => Part::Cluster(host.cluster),
+                    _ => Part::ComputeHost(host.id),
+                };
+                let to = (self.which % 4 < 3).then(|| id(6, self.which as u128 % 4));
+                vec![Update::Dedicated { part, to }]
+            }
         }
     }
 }

@@ -7,14 +7,14 @@ use super::ChangeCluster;
 use crate::{
     error::ServiceError,
     services::Services,
-    write::{expect, lost_a_race, own_event},
+    write::{expect, lost_a_race, no_tenant, own_event},
 };
 
 impl Services {
     /// Changes a cluster; the ceilings of its compute hosts follow its overcommit. Guests that are there stay.
     ///
     /// # Errors
-    /// It does not exist, the name is taken, `expected` is not its generation.
+    /// It or the project does not exist, the name is taken, `expected` is not its generation.
     pub async fn cluster_change(
         &self,
         caller: &Caller,
@@ -43,6 +43,7 @@ impl Services {
         if let Some(name) = &change.name {
             cluster.name = name.clone();
         }
+        cluster.dedicated_to = change.dedicated_to.unwrap_or(cluster.dedicated_to);
         cluster.cpu_overcommit = change.cpu_overcommit.unwrap_or(cluster.cpu_overcommit);
         cluster.memory_overcommit = change.memory_overcommit.unwrap_or(cluster.memory_overcommit);
         let commit = Commit {
@@ -51,7 +52,8 @@ impl Services {
             events: vec![own_event(caller, "cluster.changed", ("clusters", id.uuid()))],
             ..Commit::default()
         };
-        self.commit("change the cluster", commit).await?;
+        let changed = self.commit("change the cluster", commit).await;
+        changed.map_err(|error| no_tenant(error, change.dedicated_to))?;
         cluster.generation += 1;
         Ok(cluster)
     }

@@ -42,6 +42,7 @@ impl Services {
             driver: new.driver,
             cpu_overcommit: new.cpu_overcommit,
             memory_overcommit: new.memory_overcommit,
+            dedicated_to: None,
             generation: 1,
             created_at: self.now(),
         };

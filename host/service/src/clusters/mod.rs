@@ -4,7 +4,11 @@ mod change;
 mod create;
 mod delete;
 
-use velum_model::{Name, id::PodId, quantity::Overcommit};
+use velum_model::{
+    Name,
+    id::{PodId, ProjectId},
+    quantity::Overcommit,
+};
 
 /// A cluster to be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,4 +34,6 @@ pub struct ChangeCluster {
     pub cpu_overcommit: Option<Overcommit>,
     /// Memory promised for what is there.
     pub memory_overcommit: Option<Overcommit>,
+    /// The project that it is kept for from now on, or none. What runs there stays.
+    pub dedicated_to: Option<Option<ProjectId>>,
 }

@@ -11,14 +11,14 @@ use crate::{
     error::ServiceError,
     services::Services,
     targets::{check_attributes, intent, tidy_tags},
-    write::{expect, lost_a_race, own_event},
+    write::{expect, lost_a_race, no_tenant, own_event},
 };
 
 impl Services {
     /// Changes a compute host. Other settings are probed before they are stored.
     ///
     /// # Errors
-    /// It does not exist, the name is taken, the settings do not work, `expected` is not its generation.
+    /// It or the project does not exist, the name is taken, the settings do not work, `expected` is not its generation.
     pub async fn compute_host_change(
         &self,
         caller: &Caller,
@@ -70,6 +70,7 @@ impl Services {
         if let Some(config) = &change.config {
             host.config = config.clone();
         }
+        host.dedicated_to = change.dedicated_to.unwrap_or(host.dedicated_to);
         host.intent = intent(change.enabled, host.intent);
         host.vcpus = change.vcpus.unwrap_or(host.vcpus);
         host.memory = change.memory.unwrap_or(host.memory);
@@ -88,7 +89,8 @@ impl Services {
             )],
             ..Commit::default()
         };
-        self.commit("change the compute host", commit).await?;
+        let changed = self.commit("change the compute host", commit).await;
+        changed.map_err(|error| no_tenant(error, change.dedicated_to))?;
         host.generation += 1;
         Ok(host)
     }

@@ -140,6 +140,7 @@ impl Services {
             attributes: new.attributes,
             abilities: found.abilities,
             intent: Intent::Enabled,
+            dedicated_to: None,
             observed: HostState::Up,
             boot_id: Some(found.facts.boot_id),
             observed_at: Some(now),

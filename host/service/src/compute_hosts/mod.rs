@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 use serde_json::Value;
 use velum_model::{
     Name,
-    id::ClusterId,
+    id::{ClusterId, ProjectId},
     quantity::{MemoryMib, Vcpus},
 };
 
@@ -60,4 +60,6 @@ pub struct ChangeComputeHost {
     pub vcpus: Option<Vcpus>,
     /// Memory for guests.
     pub memory: Option<MemoryMib>,
+    /// The project that it is kept for from now on, or none. What runs there stays.
+    pub dedicated_to: Option<Option<ProjectId>>,
 }

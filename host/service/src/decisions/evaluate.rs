@@ -8,7 +8,7 @@ use velum_model::{
     tenancy::Caller,
     time::Clock,
 };
-use velum_placement::{Evaluation, Inventory, Packing, Part, Ranker};
+use velum_placement::{Evaluation, HistoryPart, Inventory, Packing, Ranker};
 
 use super::{Evaluated, NewEvaluation, Sample, crashed};
 use crate::{
@@ -198,16 +198,16 @@ impl Work {
         }
     }
 
-    fn go_on(&mut self, part: Part) {
+    fn go_on(&mut self, part: HistoryPart) {
         match part {
-            Part::Whole(snapshot) => {
+            HistoryPart::Whole(snapshot) => {
                 self.decide_here();
                 let epoch = self.evaluation.as_ref().map(|of| of.then().epoch());
                 if epoch != Some(snapshot.epoch) {
                     self.restart(Inventory::from_snapshot(*snapshot));
                 }
             }
-            Part::Changes { first, updates } => {
+            HistoryPart::Changes { first, updates } => {
                 for (epoch, update) in (first..).zip(updates) {
                     self.decide_here();
                     let Some(evaluation) = self.evaluation.as_mut().filter(|_| !self.is_late) else {

@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 use velum_model::id::ZoneId;
-use velum_placement::{Inventory, Part};
+use velum_placement::{HistoryPart, Inventory};
 use velum_store::{Histories, PartLabel};
 
 use super::{Line, Past};
@@ -107,10 +107,10 @@ impl Keeping {
     async fn write(
         &self,
         zone: ZoneId,
-        part: Part,
+        part: HistoryPart,
         written: &mut Written,
     ) -> Result<(), velum_store::StoreError> {
-        let is_whole = matches!(part, Part::Whole(_));
+        let is_whole = matches!(part, HistoryPart::Whole(_));
         let Some((first, last)) = part.epochs() else {
             return Ok(());
         };
@@ -150,7 +150,7 @@ impl Keeping {
         let made = past.inventory(written.last).await;
         let inventory: Inventory =
             made.map_err(|error| velum_store::StoreError::Unusable(error.to_string()))?;
-        let whole = tokio::task::spawn_blocking(move || Part::whole(&inventory)).await;
+        let whole = tokio::task::spawn_blocking(move || HistoryPart::whole(&inventory)).await;
         let whole = whole.map_err(|error| velum_store::StoreError::Unusable(error.to_string()))?;
         Box::pin(self.write(zone, whole, written)).await
     }

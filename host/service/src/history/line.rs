@@ -1,7 +1,7 @@
 //! What a planner says of its inventory on the way to where it is kept.
 
 use parking_lot::Mutex;
-use velum_placement::{Part, Snapshot, Update};
+use velum_placement::{HistoryPart, Snapshot, Update};
 
 /// Changes that may wait: a second's worth at ten times the rate that a server accepts at; 80 MB at most. Beyond, what keeps
 /// them stands still: they are dropped, and the history goes on from a whole.
@@ -17,7 +17,7 @@ pub(crate) struct Line {
 #[derive(Default)]
 struct Waiting {
     /// What is complete; one whole of them at most, for each has the size of the zone.
-    parts: Vec<Part>,
+    parts: Vec<HistoryPart>,
     /// The epoch of the first of the changes.
     first: u64,
     changes: Vec<Update>,
@@ -31,7 +31,7 @@ struct Waiting {
 #[derive(Default)]
 pub(crate) struct Said {
     /// In the order in which it is to be written.
-    pub parts: Vec<Part>,
+    pub parts: Vec<HistoryPart>,
     /// It does not go on from there: the planner is to say everything once more.
     pub is_broken: bool,
 }
@@ -60,12 +60,12 @@ impl Line {
     pub(crate) fn begin(&self, whole: Snapshot) {
         let mut waiting = self.waiting.lock();
         let mut parts = std::mem::take(&mut waiting.parts);
-        if parts.iter().any(|part| matches!(part, Part::Whole(_))) {
+        if parts.iter().any(|part| matches!(part, HistoryPart::Whole(_))) {
             parts.clear();
         } else {
             parts.extend(waiting.changes());
         }
-        parts.push(Part::Whole(Box::new(whole)));
+        parts.push(HistoryPart::Whole(Box::new(whole)));
         *waiting = Waiting {
             parts,
             ..Waiting::default()
@@ -106,9 +106,9 @@ impl Line {
 
 impl Waiting {
     /// The changes so far as a part.
-    fn changes(&mut self) -> Option<Part> {
+    fn changes(&mut self) -> Option<HistoryPart> {
         let updates = std::mem::take(&mut self.changes);
-        (!updates.is_empty()).then_some(Part::Changes {
+        (!updates.is_empty()).then_some(HistoryPart::Changes {
             first: self.first,
             updates,
         })
@@ -137,23 +137,23 @@ mod tests {
         line.begin(whole.clone());
         line.note(10, gone(2));
         line.note(11, gone(3));
-        let changes = Part::Changes {
+        let changes = HistoryPart::Changes {
             first: 10,
             updates: vec![gone(2), gone(3)],
         };
-        assert_eq!(line.take().parts, [Part::Whole(Box::new(whole)), changes]);
+        assert_eq!(line.take().parts, [HistoryPart::Whole(Box::new(whole)), changes]);
         // Another whole takes the place of nothing that was said before it.
         line.note(12, gone(4));
         line.silence();
         line.note(13, gone(5));
         line.begin(Inventory::in_place_of(&Inventory::default(), 20).snapshot());
-        let epochs: Vec<_> = line.take().parts.iter().map(Part::epochs).collect();
+        let epochs: Vec<_> = line.take().parts.iter().map(HistoryPart::epochs).collect();
         assert_eq!(epochs, [Some((12, 12)), Some((20, 20))]);
         // But for one that nobody wrote yet.
         for epoch in [30, 40] {
             line.begin(Inventory::in_place_of(&Inventory::default(), epoch).snapshot());
         }
-        let epochs: Vec<_> = line.take().parts.iter().map(Part::epochs).collect();
+        let epochs: Vec<_> = line.take().parts.iter().map(HistoryPart::epochs).collect();
         assert_eq!(epochs, [Some((40, 40))]);
         assert!(line.take().parts.is_empty());
     }

@@ -1,7 +1,7 @@
 //! Reading what was.
 
 use velum_model::id::ZoneId;
-use velum_placement::{Inventory, Part, Unreadable};
+use velum_placement::{HistoryPart, Inventory, Unreadable};
 use velum_store::{Histories, PartLabel, StoreError};
 
 /// Why the inventory of then is not to be had.
@@ -57,15 +57,18 @@ impl<'a> Past<'a> {
     }
 
     /// A part; none when it went meanwhile or is damaged.
-    pub(crate) async fn part(&self, label: PartLabel) -> Result<Option<Result<Part, Unreadable>>, NotKept> {
+    pub(crate) async fn part(
+        &self,
+        label: PartLabel,
+    ) -> Result<Option<Result<HistoryPart, Unreadable>>, NotKept> {
         let body = self.histories.read(self.zone, label).await?;
         // Small ones are read at once: handing them to another thread would take longer.
         Ok(match body {
             Some(body) if body.len() > 1 << 16 => {
-                let read = tokio::task::spawn_blocking(move || Part::decode(&body)).await;
+                let read = tokio::task::spawn_blocking(move || HistoryPart::decode(&body)).await;
                 Some(read.map_err(|error| StoreError::Unusable(error.to_string()))?)
             }
-            body => body.map(|body| Part::decode(&body)),
+            body => body.map(|body| HistoryPart::decode(&body)),
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use velum_model::{
+    affinity::{AFFINITY_GROUPS_MAX, AffinityTie},
     id::*,
     infrastructure::{ComputeOffering, Network, Nic, Zone},
     instance::{Instance, InstanceState, USER_DATA_MAX},
@@ -17,7 +18,7 @@ use velum_store::{Change, Commit, Committed};
 
 use super::{
     InstanceDetail, NICS_MAX, NewInstance,
-    plan::{ask_for, first_run_generation, root_disk, virtual_bytes},
+    plan::{ask_for, first_run_generation, root_disk, take_places, virtual_bytes},
 };
 use crate::{
     error::ServiceError,
@@ -36,6 +37,8 @@ pub(super) struct Ground {
     root_bytes: Bytes,
     /// Of each NIC.
     networks: Vec<Arc<Network>>,
+    /// What its affinity groups want.
+    ties: Vec<AffinityTie>,
 }
 
 /// Identities of one attempt.
@@ -163,6 +166,7 @@ impl Services {
             }
             networks.push(network);
         }
+        let ties = self.ties_of(caller, new).await?;
         Ok(Ground {
             zone,
             offering,
@@ -170,7 +174,30 @@ impl Services {
             virtual_bytes,
             root_bytes,
             networks,
+            ties,
         })
+    }
+
+    /// What the affinity groups of a new instance want: groups of its zone and of the project that it will be of.
+    async fn ties_of(&self, caller: &Caller, new: &NewInstance) -> Result<Vec<AffinityTie>, ServiceError> {
+        let mut ties: Vec<AffinityTie> = Vec::with_capacity(new.affinity_groups.len());
+        for (position, id) in new.affinity_groups.iter().enumerate() {
+            let field = format!("/affinity_group_ids/{position}");
+            if ties.iter().any(|tie| tie.group == *id) {
+                return Err(ServiceError::invalid(
+                    field,
+                    format!("{id} is there twice"),
+                    "name each group once",
+                ));
+            }
+            let group = self.affinity_group_row(new.zone, caller.scope, *id).await;
+            let group = group
+                .map_err(|error| ServiceError::from_store("read the affinity group", error))?
+                .filter(|group| group.project == caller.scope.project())
+                .ok_or_else(|| no_such(&field, "affinity group of the zone and project", id))?;
+            ties.push(group.as_ref().into());
+        }
+        Ok(ties)
     }
 
     pub(super) fn instance_of(&self, caller: &Caller, new: &NewInstance, ground: &Ground) -> Instance {
@@ -239,6 +266,14 @@ impl Services {
             Change::InsertRun(run.clone()),
             Change::InsertVolume(Box::new(root.clone())),
         ];
+        let affinity_groups: Vec<AffinityGroupId> = ground.ties.iter().map(|tie| tie.group).collect();
+        if !affinity_groups.is_empty() {
+            changes.push(Change::JoinAffinityGroups {
+                instance: instance.id,
+                groups: affinity_groups.clone(),
+            });
+        }
+        changes.extend(take_places(&run, &ground.ties));
         changes.extend(self.layer_for_root(plan, ids.root, ground.template.id, ground.virtual_bytes));
         for (nic, (range, _)) in nics.iter().zip(&plan.addresses) {
             changes.push(Change::InsertNic {
@@ -256,6 +291,7 @@ impl Services {
                 instance,
                 nics,
                 volumes: vec![root],
+                affinity_groups,
             },
             operation,
         };
@@ -344,6 +380,7 @@ pub(super) fn plan_ask(
         ground.root_bytes.get(),
     );
     ask.disks.push(root);
+    ask.ties.clone_from(&ground.ties);
     PlanAsk {
         ask,
         run: ids.run,
@@ -368,6 +405,14 @@ fn check_shape(new: &NewInstance) -> Result<(), ServiceError> {
                 new.networks.len()
             ),
             "list the networks that it is to be plugged into",
+        ));
+    }
+    if new.affinity_groups.len() > AFFINITY_GROUPS_MAX {
+        let groups = new.affinity_groups.len();
+        return Err(ServiceError::invalid(
+            "/affinity_group_ids",
+            format!("{groups} groups are more than {AFFINITY_GROUPS_MAX}"),
+            "leave some out",
         ));
     }
     if new.user_data.len() > USER_DATA_MAX {

@@ -14,7 +14,7 @@ use super::{InstanceDetail, Why};
 use crate::{error::ServiceError, services::Services};
 
 impl Services {
-    /// An instance with its NICs and volumes.
+    /// An instance with its NICs, volumes and groups.
     ///
     /// # Errors
     /// It does not exist, or the database failed.
@@ -27,8 +27,8 @@ impl Services {
         self.with_parts(instance).await
     }
 
-    /// Instances that match and that the caller may see, with their NICs and volumes: three queries for a page of any
-    /// length.
+    /// Instances that match and that the caller may see, with their NICs, volumes and groups: four queries for a page of
+    /// any length.
     ///
     /// # Errors
     /// The database failed.
@@ -41,8 +41,12 @@ impl Services {
         let found = self.instance_list(caller, filter, page).await?;
         let ids: Vec<InstanceId> = found.items.iter().map(|instance| instance.id).collect();
         let reader = self.read();
-        let (mut nics, mut volumes) =
-            tokio::try_join!(reader.nics_of_all(&ids), reader.volumes_of_all(&ids)).map_err(unread)?;
+        let (mut nics, mut volumes, mut groups) = tokio::try_join!(
+            reader.nics_of_all(&ids),
+            reader.volumes_of_all(&ids),
+            reader.members_of_all(&ids)
+        )
+        .map_err(unread)?;
         Ok(found.map(|instance| {
             let id = instance.id;
             InstanceDetail {
@@ -51,19 +55,29 @@ impl Services {
                 volumes: volumes
                     .extract_if(.., |volume| volume.attachment.is_some_and(|at| at.instance == id))
                     .collect(),
+                affinity_groups: groups
+                    .extract_if(.., |(member, _)| *member == id)
+                    .map(|(_, group)| group)
+                    .collect(),
             }
         }))
     }
 
-    /// An instance as it is to be answered, with the NICs and volumes that it has now.
+    /// An instance as it is to be answered, with the NICs, volumes and groups that it has now.
     pub(super) async fn with_parts(&self, instance: Instance) -> Result<InstanceDetail, ServiceError> {
         let reader = self.read();
-        let (nics, volumes) =
-            tokio::try_join!(reader.nics_of(instance.id), reader.volumes_of(instance.id)).map_err(unread)?;
+        let one = [instance.id];
+        let (nics, volumes, groups) = tokio::try_join!(
+            reader.nics_of(instance.id),
+            reader.volumes_of(instance.id),
+            reader.members_of_all(&one)
+        )
+        .map_err(unread)?;
         Ok(InstanceDetail {
             instance,
             nics,
             volumes,
+            affinity_groups: groups.into_iter().map(|(_, group)| group).collect(),
         })
     }
 

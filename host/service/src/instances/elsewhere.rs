@@ -12,7 +12,7 @@ use velum_operation::{Replacement, Replan, ReplanAsk};
 use velum_placement::Ask;
 use velum_store::Change;
 
-use super::plan::{root_disk, virtual_bytes};
+use super::plan::{root_disk, take_places, virtual_bytes};
 use crate::{
     error::ServiceError,
     planner::{Claimed, DiskIds, NoPlan, Plan, PlanAsk, stand_in},
@@ -50,6 +50,8 @@ impl Services {
         let (mut ask, offering) = self.ask_again(&instance).await?;
         ask.excluded = asked.excluded.clone();
         ask.previous = Some(run.compute_host);
+        ask.ending = Some(run.id);
+        let ties = ask.ties.clone();
         let fresh: RunId = self.fresh();
         let root = DiskIds {
             volume: Id::from_uuid(stand_in(fresh.uuid())),
@@ -88,7 +90,10 @@ impl Services {
             }
             Err(none) => return Err(none.into_error(String::new)),
         };
-        let replacement = self.replace(&instance, (&run, asked), root, template_bytes, &claimed);
+        let mut replacement = self.replace(&instance, (&run, asked), root, template_bytes, &claimed);
+        if let Some(replacement) = &mut replacement {
+            replacement.changes.extend(take_places(&replacement.run, &ties));
+        }
         // From here on the engine holds the claims: it commits them or gives them back.
         claimed.commit();
         Ok(replacement)

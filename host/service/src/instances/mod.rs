@@ -17,7 +17,7 @@ use std::net::Ipv4Addr;
 use velum_model::{
     Name,
     decision::Decision,
-    id::{ComputeOfferingId, NetworkId, TemplateId, ZoneId},
+    id::{AffinityGroupId, ComputeOfferingId, NetworkId, TemplateId, ZoneId},
     infrastructure::Nic,
     instance::Instance,
     quantity::{Bytes, ExpectedLifetime},
@@ -39,6 +39,8 @@ pub struct NewInstance {
     pub networks: Vec<NewNic>,
     /// Size of the root volume; none = the template's.
     pub root_size: Option<Bytes>,
+    /// Affinity groups that it is in, each once; at most [`velum_model::affinity::AFFINITY_GROUPS_MAX`].
+    pub affinity_groups: Vec<AffinityGroupId>,
     /// cloud-init user data, opaque; at most [`velum_model::instance::USER_DATA_MAX`] bytes.
     pub user_data: Vec<u8>,
     /// How long each of its runs is expected to last; none = as its offering says.
@@ -66,6 +68,8 @@ pub struct InstanceDetail {
     pub nics: Vec<Nic>,
     /// Its volumes by slot, root first.
     pub volumes: Vec<Volume>,
+    /// The affinity groups that it is in.
+    pub affinity_groups: Vec<AffinityGroupId>,
 }
 
 /// Why an instance is where it is.

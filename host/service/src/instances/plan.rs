@@ -2,6 +2,7 @@
 
 use velum_model::{
     TemplateId,
+    affinity::AffinityTie,
     id::*,
     infrastructure::ComputeOffering,
     instance::{Instance, ObservedState, Run, RunRole},
@@ -44,7 +45,18 @@ pub(super) fn ask_for(instance: &Instance, offering: &ComputeOffering, nic_kinds
         pinned: Vec::new(),
         excluded: Vec::new(),
         previous: instance.last_host,
+        ties: Vec::new(),
+        ending: None,
     }
+}
+
+/// The places that a new run takes in the groups of its instance; none without any.
+pub(super) fn take_places(run: &Run, ties: &[AffinityTie]) -> Option<Change> {
+    (!ties.is_empty()).then(|| Change::TakePlaces {
+        run: run.id,
+        compute_host: run.compute_host,
+        ties: ties.to_vec(),
+    })
 }
 
 /// A root volume that is cloned from a template.

@@ -2,6 +2,7 @@
 
 use velum_model::{
     InstanceId, NetworkId,
+    affinity::AffinityTie,
     infrastructure::ComputeOffering,
     instance::{Instance, InstanceState},
     operation::{OperationKindName, Subject},
@@ -14,7 +15,7 @@ use velum_store::{Change, Commit, Committed};
 
 use super::{
     InstanceDetail,
-    plan::{ask_for, first_run_generation},
+    plan::{ask_for, first_run_generation, take_places},
 };
 use crate::{
     error::ServiceError,
@@ -67,7 +68,7 @@ impl Services {
             placed.run = Some(run);
             placed.decision = Some(plan.decision.id);
             let (commit, accepted) = self
-                .start_commit(caller, from, placed, plan, keyed.as_ref())
+                .start_commit(caller, from, placed, (plan, &ask.ties), keyed.as_ref())
                 .await?;
             match self.store().commit(commit).await {
                 Ok(Committed::Done) => {
@@ -90,7 +91,7 @@ impl Services {
         caller: &Caller,
         from: InstanceState,
         placed: Instance,
-        plan: &Plan,
+        (plan, ties): (&Plan, &[AffinityTie]),
         keyed: Option<&Keyed<Accepted<InstanceDetail>>>,
     ) -> Result<(Commit, Accepted<InstanceDetail>), ServiceError> {
         let run = placed.run.clone().ok_or_else(outpaced)?;
@@ -112,18 +113,19 @@ impl Services {
         )?;
         let about = ("instances", placed.id.uuid());
         let event = accepted_event(caller, "instance.starting", placed.project, operation, about);
-        let changes = vec![
+        let mut changes = vec![
             Change::InstanceState {
                 id: placed.id,
                 from: vec![from],
                 to: placed.state,
             },
-            Change::InsertRun(run),
+            Change::InsertRun(run.clone()),
             Change::InstanceDecision {
                 id: placed.id,
                 decision: plan.decision.id,
             },
         ];
+        changes.extend(take_places(&run, ties));
         let accepted = Accepted {
             resource: self.with_parts(placed).await?,
             operation,
@@ -139,7 +141,7 @@ impl Services {
         Ok((commit, accepted))
     }
 
-    /// The ask for another run of an instance: its shape, its NICs' kinds, the pools of its volumes.
+    /// The ask for another run of an instance: its shape, its NICs' kinds, the pools of its volumes, its groups.
     pub(super) async fn ask_again(
         &self,
         instance: &Instance,
@@ -167,6 +169,8 @@ impl Services {
         ask.pinned = there.map(|volume| volume.pool).collect();
         ask.pinned.sort_unstable();
         ask.pinned.dedup();
+        let groups = reader.affinity_groups_of(instance.id).await.map_err(failed)?;
+        ask.ties = groups.iter().map(AffinityTie::from).collect();
         Ok((ask, offering))
     }
 }

@@ -9,7 +9,7 @@ use velum_model::{
     plugin::{Policy, PolicyShadow},
     tenancy::BUILT_IN_PROJECT,
 };
-use velum_placement::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim};
+use velum_placement::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim};
 use velum_store::{Change, Commit, CommittedBatch, OperationWrite, Table};
 
 /// One batch, in commit order.
@@ -53,7 +53,7 @@ pub(crate) fn digest(batch: &CommittedBatch) -> News {
             commit
                 .changes
                 .iter()
-                .flat_map(|change| notes(change, owner))
+                .flat_map(|change| notes(change, commit, owner))
                 .flatten(),
         );
     }
@@ -72,23 +72,29 @@ fn owner_of(commit: &Commit) -> ProjectId {
 }
 
 /// At most two notes a change.
-fn notes(change: &Change, owner: ProjectId) -> [Option<Note>; 2] {
+fn notes(change: &Change, commit: &Commit, owner: ProjectId) -> [Option<Note>; 2] {
     let one = |note| [Some(note), None];
     match change {
         Change::InsertZone(zone) | Change::UpdateZone(zone) => {
             one(Note::Policies(zone.id, zone.policy, zone.pool_policy))
         }
-        Change::InsertCluster(cluster) | Change::UpdateCluster(cluster) => one(Note::In(
-            cluster.zone,
-            Update::Cluster {
+        Change::InsertPod(pod) | Change::UpdatePod(pod) => {
+            let dedicated = dedicated(Part::Pod(pod.id), pod.dedicated_to);
+            one(Note::In(pod.zone, dedicated))
+        }
+        Change::InsertCluster(cluster) | Change::UpdateCluster(cluster) => {
+            let dedicated = dedicated(Part::Cluster(cluster.id), cluster.dedicated_to);
+            let update = Update::Cluster {
                 id: cluster.id,
                 cpu: cluster.cpu_overcommit,
                 memory: cluster.memory_overcommit,
-            },
-        )),
+            };
+            [update, dedicated].map(|update| Some(Note::In(cluster.zone, update)))
+        }
         Change::InsertComputeHost(host) | Change::UpdateComputeHost(host) => {
-            let row = HostRow::from(host.as_ref());
-            one(Note::In(host.zone, Update::Host(Box::new(row))))
+            let dedicated = dedicated(Part::ComputeHost(host.id), host.dedicated_to);
+            let row = Update::Host(Box::new(HostRow::from(host.as_ref())));
+            [row, dedicated].map(|update| Some(Note::In(host.zone, update)))
         }
         Change::ObserveComputeHost { id, state, .. } => one(Note::Anywhere(Update::HostSeen {
             id: *id,
@@ -114,7 +120,7 @@ fn notes(change: &Change, owner: ProjectId) -> [Option<Note>; 2] {
         Change::Delete { table, id, .. } => one(gone(*table, *id)),
         Change::InsertNic { nic, range, .. } => one(Note::Nic(nic.id, *range, nic.address)),
         Change::DeleteNic(id) => one(Note::NicGone(*id)),
-        other => claims(other, owner),
+        other => claims(other, commit, owner),
     }
 }
 
@@ -122,14 +128,38 @@ fn gone(table: Table, id: Uuid) -> Note {
     match table {
         Table::ComputeHost => Note::Anywhere(Update::HostGone(Id::from_uuid(id))),
         Table::StoragePool => Note::Anywhere(Update::PoolGone(Id::from_uuid(id))),
+        Table::Cluster => Note::Anywhere(dedicated(Part::Cluster(Id::from_uuid(id)), None)),
+        Table::Pod => Note::Anywhere(dedicated(Part::Pod(Id::from_uuid(id)), None)),
         other => Note::Gone(other, id),
     }
 }
 
-fn claims(change: &Change, owner: ProjectId) -> [Option<Note>; 2] {
+fn dedicated(part: Part, to: Option<ProjectId>) -> Update {
+    Update::Dedicated { part, to }
+}
+
+/// The claim of a run whose instance is in these groups.
+pub(crate) fn run_in(claim: RunClaim, groups: Vec<AffinityGroupId>) -> Update {
+    if groups.is_empty() {
+        Update::Run(claim)
+    } else {
+        Update::Member { claim, groups }
+    }
+}
+
+/// The groups in which a new run takes its places.
+fn groups_of(commit: &Commit, id: RunId) -> Vec<AffinityGroupId> {
+    let ties = commit.changes.iter().find_map(|change| match change {
+        Change::TakePlaces { run, ties, .. } if *run == id => Some(ties),
+        _ => None,
+    });
+    ties.into_iter().flatten().map(|tie| tie.group).collect()
+}
+
+fn claims(change: &Change, commit: &Commit, owner: ProjectId) -> [Option<Note>; 2] {
     let update = match change {
         Change::InsertRun(run) => {
-            let claim = Update::Run(RunClaim::of(run, owner));
+            let claim = run_in(RunClaim::of(run, owner), groups_of(commit, run.id));
             return [Some(Note::Anywhere(claim)), Some(Note::Confirmed(run.id.uuid()))];
         }
         Change::InsertVolume(volume) => {

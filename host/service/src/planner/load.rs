@@ -4,14 +4,15 @@ use std::net::Ipv4Addr;
 
 use velum_model::{
     id::*,
-    infrastructure::{Cluster, Zone},
+    infrastructure::{Cluster, Pod, Zone},
     page::{Page, Paged},
     plugin::{Policy, PolicyShadow},
     tenancy::Scope,
 };
-use velum_placement::{HostRow, LayerClaim, PoolRow, RunClaim, Update, VolumeClaim};
+use velum_placement::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim};
 use velum_store::{
-    ClusterFilter, InstanceFilter, NicFilter, PolicyFilter, Reader, StoreError, VolumeFilter, ZoneInventory,
+    ClusterFilter, InstanceFilter, NicFilter, PodFilter, PolicyFilter, Reader, StoreError, VolumeFilter,
+    ZoneInventory,
 };
 
 /// A zone as it was read. Its parts may be of slightly different moments: commits since the load began are applied
@@ -20,9 +21,12 @@ pub(crate) struct Loaded {
     /// What the epochs of the inventory begin with at least.
     pub first_epoch: u64,
     pub zone: Option<Zone>,
+    pub pods: Vec<Pod>,
     pub clusters: Vec<Cluster>,
     pub inventory: ZoneInventory,
     pub runs: Vec<RunClaim>,
+    /// Runs of instances that are in affinity groups, with each.
+    pub members: Vec<(RunId, AffinityGroupId)>,
     pub volumes: Vec<VolumeClaim>,
     pub nics: Vec<(NicId, NetworkId, Ipv4Addr)>,
     pub policies: Vec<Policy>,
@@ -52,6 +56,11 @@ macro_rules! all {
 /// Reads the zone.
 pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Result<Loaded, StoreError> {
     let zone = reader.zone(id).await?;
+    let in_zone = PodFilter {
+        zone: Some(id),
+        ..PodFilter::default()
+    };
+    let pods = all!(page => reader.pods(&in_zone, page));
     let in_zone = ClusterFilter {
         zone: Some(id),
         ..ClusterFilter::default()
@@ -67,6 +76,8 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Resul
         .iter()
         .filter_map(|instance| Some(RunClaim::of(instance.run.as_ref()?, instance.project)))
         .collect();
+    // After the runs: each of them is read with its groups.
+    let members = reader.runs_in_affinity_groups(id).await?;
     let in_zone = VolumeFilter {
         zone: Some(id),
         ..VolumeFilter::default()
@@ -86,9 +97,11 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Resul
     Ok(Loaded {
         first_epoch,
         zone,
+        pods,
         clusters,
         inventory,
         runs,
+        members,
         volumes: volumes.iter().map(VolumeClaim::from).collect(),
         nics,
         policies,
@@ -97,7 +110,22 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Resul
 }
 
 /// Rows as updates, those that others point to first.
-pub(super) fn inventory_of(clusters: &[Cluster], rows: &ZoneInventory) -> Vec<Update> {
+pub(super) fn inventory_of(pods: &[Pod], clusters: &[Cluster], rows: &ZoneInventory) -> Vec<Update> {
+    let dedicated = pods
+        .iter()
+        .map(|pod| (Part::Pod(pod.id), pod.dedicated_to))
+        .chain(
+            clusters
+                .iter()
+                .map(|cluster| (Part::Cluster(cluster.id), cluster.dedicated_to)),
+        )
+        .chain(
+            rows.hosts
+                .iter()
+                .map(|host| (Part::ComputeHost(host.id), host.dedicated_to)),
+        )
+        .filter(|(_, to)| to.is_some())
+        .map(|(part, to)| Update::Dedicated { part, to });
     let clusters = clusters.iter().map(|cluster| Update::Cluster {
         id: cluster.id,
         cpu: cluster.cpu_overcommit,
@@ -115,5 +143,10 @@ pub(super) fn inventory_of(clusters: &[Cluster], rows: &ZoneInventory) -> Vec<Up
         .layers
         .iter()
         .map(|layer| Update::Layer(LayerClaim::from(layer)));
-    clusters.chain(hosts).chain(pools).chain(layers).collect()
+    dedicated
+        .chain(clusters)
+        .chain(hosts)
+        .chain(pools)
+        .chain(layers)
+        .collect()
 }

@@ -13,7 +13,7 @@ use velum_store::Table;
 
 use super::{
     DiskIds, NoPlan, Plan, PlanAsk, PlannerParts, VolumePlan,
-    digest::{News, Note},
+    digest::{News, Note, run_in},
     inbox::{Inbox, Order, Work},
     load::{Loaded, inventory_of},
     policy::Policies,
@@ -199,7 +199,7 @@ impl State {
         };
         for claim in tentative.claims {
             let inverse = match claim {
-                Update::Run(claim) => Update::RunGone(claim.run),
+                Update::Run(claim) | Update::Member { claim, .. } => Update::RunGone(claim.run),
                 Update::Volume(claim) => Update::VolumeGone(claim.volume),
                 Update::Layer(claim) if self.is_only_planned(&claim) => Update::LayerGone(claim.layer),
                 _ => continue,
@@ -232,12 +232,10 @@ impl State {
             self.policies.put(policy);
         }
         self.watching.replace(loaded.shadows);
-        for update in inventory_of(&loaded.clusters, &loaded.inventory) {
+        for update in inventory_of(&loaded.pods, &loaded.clusters, &loaded.inventory) {
             self.inventory.apply(update);
         }
-        for claim in loaded.runs {
-            self.inventory.apply(Update::Run(claim));
-        }
+        self.put_runs(loaded.runs, loaded.members);
         for claim in loaded.volumes {
             self.inventory.apply(Update::Volume(claim));
         }
@@ -289,6 +287,18 @@ impl State {
             }
         }
         self.inventory.begin();
+    }
+
+    /// Runs as they were read, each with its groups.
+    fn put_runs(&mut self, runs: Vec<RunClaim>, members: Vec<(RunId, AffinityGroupId)>) {
+        let mut groups: HashMap<RunId, Vec<AffinityGroupId>> = HashMap::new();
+        for (run, group) in members {
+            groups.entry(run).or_default().push(group);
+        }
+        for claim in runs {
+            let of = groups.remove(&claim.run).unwrap_or_default();
+            self.inventory.apply(run_in(claim, of));
+        }
     }
 
     fn is_row(&self, key: Uuid) -> bool {
@@ -409,14 +419,16 @@ impl State {
         choice: &velum_placement::Choice,
         addresses: Vec<(IpRangeId, Ipv4Addr)>,
     ) {
-        let mut claims = vec![Update::Run(RunClaim {
+        let claim = RunClaim {
             run: ask.run,
             host: choice.host,
             project: ask.ask.project,
             vcpus: ask.ask.vcpus.get(),
             memory_mib: ask.ask.memory.get(),
             expected_end: ask.ask.expected_end(),
-        })];
+        };
+        let groups = ask.ask.ties.iter().map(|tie| tie.group).collect();
+        let mut claims = vec![run_in(claim, groups)];
         for ((disk, ids), pool) in ask.ask.disks.iter().zip(&ask.disks).zip(&choice.pools) {
             claims.extend(claims_of(disk.template, *ids, *pool));
         }

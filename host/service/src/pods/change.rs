@@ -7,14 +7,14 @@ use super::ChangePod;
 use crate::{
     error::ServiceError,
     services::Services,
-    write::{expect, lost_a_race, own_event},
+    write::{expect, lost_a_race, no_tenant, own_event},
 };
 
 impl Services {
     /// Changes a pod.
     ///
     /// # Errors
-    /// It does not exist, the name is taken, `expected` is not its generation.
+    /// It or the project does not exist, the name is taken, `expected` is not its generation.
     pub async fn pod_change(
         &self,
         caller: &Caller,
@@ -43,6 +43,7 @@ impl Services {
         if let Some(name) = &change.name {
             pod.name = name.clone();
         }
+        pod.dedicated_to = change.dedicated_to.unwrap_or(pod.dedicated_to);
         let zone = self.zone_get(caller, pod.zone).await?;
         let commit = Commit {
             fence: Some(self.fence(zone.shard)?),
@@ -50,7 +51,8 @@ impl Services {
             events: vec![own_event(caller, "pod.changed", ("pods", id.uuid()))],
             ..Commit::default()
         };
-        self.commit("change the pod", commit).await?;
+        let changed = self.commit("change the pod", commit).await;
+        changed.map_err(|error| no_tenant(error, change.dedicated_to))?;
         pod.generation += 1;
         Ok(pod)
     }

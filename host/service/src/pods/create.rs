@@ -38,6 +38,7 @@ impl Services {
             name: new.name,
             cidr: new.cidr.trunc(),
             gateway: new.gateway,
+            dedicated_to: None,
             generation: 1,
             created_at: self.now(),
         };

@@ -7,7 +7,10 @@ mod delete;
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
-use velum_model::{Name, id::ZoneId};
+use velum_model::{
+    Name,
+    id::{ProjectId, ZoneId},
+};
 
 pub(crate) use create::check_gateway;
 
@@ -29,4 +32,6 @@ pub struct NewPod {
 pub struct ChangePod {
     /// Another name.
     pub name: Option<Name>,
+    /// The project that it is kept for from now on, or none. What runs there stays.
+    pub dedicated_to: Option<Option<ProjectId>>,
 }

@@ -175,8 +175,28 @@ impl Cloud {
                 address: None,
             }],
             root_size: None,
+            affinity_groups: Vec::new(),
             user_data: b"#cloud-config".to_vec(),
             expected_lifetime: None,
+        }
+    }
+
+    /// Somebody of another project, which nothing makes yet.
+    pub async fn tenant(&self, number: u128) -> Caller {
+        use sqlx::{Connection as _, SqliteConnection};
+        let project = ProjectId::from_uuid(uuid::Uuid::from_u128(number));
+        let url = format!("sqlite:{}", self.directory.path().join("velum.db").display());
+        let mut connection = SqliteConnection::connect(&url).await.expect("a connection");
+        sqlx::query("INSERT INTO project (id, name, created_at) VALUES ($1, $2, 0)")
+            .bind(project.uuid().as_bytes().to_vec())
+            .bind(format!("project-{number}"))
+            .execute(&mut connection)
+            .await
+            .expect("a project");
+        connection.close().await.expect("closed");
+        Caller {
+            scope: Scope::Project(project),
+            ..self.caller.clone()
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a change looks like as a row of a batch: a JSON object with the columns of the statement that applies it.
 
+pub(crate) mod affinity;
 pub(crate) mod claims;
 pub(crate) mod nodes;
 pub(crate) mod operation;

@@ -58,7 +58,7 @@ pub(crate) fn insert_pod(change: &Change) -> Keyed {
     let row = json!({
         "id": hex(pod.id), "zone": hex(pod.zone), "name": pod.name, "cidr": pod.cidr.to_string(),
         "first_address": number(pod.cidr.network()), "last_address": number(pod.cidr.broadcast()),
-        "gateway": number(pod.gateway), "generation": pod.generation, "created_at": pod.created_at,
+        "gateway": number(pod.gateway), "dedicated_to": hex_option(pod.dedicated_to), "generation": pod.generation, "created_at": pod.created_at,
     });
     Some((pod.id.uuid(), row))
 }
@@ -74,10 +74,11 @@ pub(crate) fn update_pod(change: &Change) -> Keyed {
     let Change::UpdatePod(pod) = change else {
         return None;
     };
-    Some((
-        pod.id.uuid(),
-        json!({ "id": hex(pod.id), "generation": pod.generation, "name": pod.name }),
-    ))
+    let row = json!({
+        "id": hex(pod.id), "generation": pod.generation, "name": pod.name,
+        "dedicated_to": hex_option(pod.dedicated_to),
+    });
+    Some((pod.id.uuid(), row))
 }
 
 pub(crate) fn insert_cluster(change: &Change) -> Keyed {
@@ -87,8 +88,8 @@ pub(crate) fn insert_cluster(change: &Change) -> Keyed {
     let row = json!({
         "id": hex(cluster.id), "zone": hex(cluster.zone), "pod": hex(cluster.pod), "shard": hex(cluster.shard),
         "name": cluster.name, "driver": cluster.driver, "cpu_overcommit": cluster.cpu_overcommit,
-        "memory_overcommit": cluster.memory_overcommit, "generation": cluster.generation,
-        "created_at": cluster.created_at,
+        "memory_overcommit": cluster.memory_overcommit, "dedicated_to": hex_option(cluster.dedicated_to),
+        "generation": cluster.generation, "created_at": cluster.created_at,
     });
     Some((cluster.id.uuid(), row))
 }
@@ -100,6 +101,7 @@ pub(crate) fn update_cluster(change: &Change) -> Keyed {
     let row = json!({
         "id": hex(cluster.id), "generation": cluster.generation, "name": cluster.name,
         "cpu_overcommit": cluster.cpu_overcommit, "memory_overcommit": cluster.memory_overcommit,
+        "dedicated_to": hex_option(cluster.dedicated_to),
     });
     Some((cluster.id.uuid(), row))
 }
@@ -121,7 +123,8 @@ pub(crate) fn insert_compute_host(change: &Change) -> Keyed {
         "endpoint": host.endpoint, "private_address": host.private_address.map(number),
         "vcpus": host.vcpus, "memory": host.memory, "tags": text(&host.tags),
         "attributes": text(&host.attributes), "abilities": text(&host.abilities),
-        "intent": word(&host.intent), "generation": host.generation, "created_at": host.created_at,
+        "intent": word(&host.intent), "dedicated_to": hex_option(host.dedicated_to),
+        "generation": host.generation, "created_at": host.created_at,
     });
     Some((host.id.uuid(), row))
 }
@@ -165,6 +168,7 @@ pub(crate) fn update_compute_host(change: &Change) -> Keyed {
         "config": text(&host.config), "node": host.node, "endpoint": host.endpoint, "vcpus": host.vcpus,
         "memory": host.memory, "tags": text(&host.tags), "attributes": text(&host.attributes),
         "abilities": text(&host.abilities), "intent": word(&host.intent),
+        "dedicated_to": hex_option(host.dedicated_to),
     });
     Some((host.id.uuid(), row))
 }

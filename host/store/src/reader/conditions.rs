@@ -117,6 +117,13 @@ conditions! {
         compute_host: "instance.id IN (SELECT instance FROM run WHERE compute_host = ?)" by |id| Value::from(*id);
         offering: "instance.offering = ?" by |id| Value::from(*id);
         template: "instance.template = ?" by |id| Value::from(*id);
+        affinity_group: "instance.id IN (SELECT instance FROM affinity_member WHERE affinity_group = ?)"
+            by |id| Value::from(*id);
+    }
+    AffinityGroupFilter {
+        name: "affinity_group.name = ?" by name;
+        zone: "affinity_group.zone = ?" by |id| Value::from(*id);
+        kind: "affinity_group.kind = ?" by named;
     }
     VolumeFilter {
         name: "volume.name = ?" by name;

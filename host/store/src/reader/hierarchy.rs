@@ -66,19 +66,21 @@ stored! {
         created_at: c.take("created_at")?,
     };
     Pod, "pod",
-    "SELECT pod.id, pod.zone, pod.name, pod.cidr, pod.gateway, pod.generation, pod.created_at FROM pod",
+    "SELECT pod.id, pod.zone, pod.name, pod.cidr, pod.gateway, pod.dedicated_to, pod.generation, pod.created_at
+     FROM pod",
     |c| Pod {
         id: c.take("id")?,
         zone: c.take("zone")?,
         name: c.take("name")?,
         cidr: c.take("cidr")?,
         gateway: c.take("gateway")?,
+        dedicated_to: c.take("dedicated_to")?,
         generation: c.take("generation")?,
         created_at: c.take("created_at")?,
     };
     Cluster, "cluster",
     "SELECT cluster.id, cluster.zone, cluster.pod, cluster.shard, cluster.name, cluster.driver,
-        cluster.cpu_overcommit, cluster.memory_overcommit, cluster.generation, cluster.created_at FROM cluster",
+        cluster.cpu_overcommit, cluster.memory_overcommit, cluster.dedicated_to, cluster.generation, cluster.created_at FROM cluster",
     |c| Cluster {
         id: c.take("id")?,
         zone: c.take("zone")?,
@@ -88,6 +90,7 @@ stored! {
         driver: c.take("driver")?,
         cpu_overcommit: c.take("cpu_overcommit")?,
         memory_overcommit: c.take("memory_overcommit")?,
+        dedicated_to: c.take("dedicated_to")?,
         generation: c.take("generation")?,
         created_at: c.take("created_at")?,
     };
@@ -96,7 +99,7 @@ stored! {
         compute_host.driver, compute_host.config, compute_host.node, compute_host.endpoint,
         compute_host.private_address, compute_host.vcpus, compute_host.memory, room.vcpus_ceiling,
         room.memory_ceiling, room.vcpus_used, room.memory_used, compute_host.tags, compute_host.attributes,
-        compute_host.abilities, compute_host.intent, seen.state, seen.boot_id, seen.seen_at,
+        compute_host.abilities, compute_host.intent, compute_host.dedicated_to, seen.state, seen.boot_id, seen.seen_at,
         (SELECT MAX(b.until) FROM plugin_before b WHERE b.place = compute_host.id),
         compute_host.generation, compute_host.created_at
      FROM compute_host JOIN compute_host_room room ON room.id = compute_host.id
@@ -122,6 +125,7 @@ stored! {
         attributes: json(c, "attributes")?,
         abilities: json(c, "abilities")?,
         intent: named(c, "intent")?,
+        dedicated_to: c.take("dedicated_to")?,
         observed: c.take::<Option<Word<HostState>>>("state")?.map_or(HostState::Unknown, |state| state.0),
         boot_id: c.take("boot_id")?,
         observed_at: c.take("seen_at")?,

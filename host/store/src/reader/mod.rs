@@ -3,6 +3,7 @@
 //! A single read answers `Ok(None)` for an id that does not exist or that the scope does not see; lists are ordered by
 //! id. Every method fails only when the database does or a row does not read ([`StoreError`]).
 
+mod affinity;
 mod conditions;
 mod hierarchy;
 mod nodes;
@@ -15,6 +16,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use uuid::Uuid;
 use velum_model::{
+    affinity::AffinityGroup,
     decision::Decision,
     id::*,
     infrastructure::*,
@@ -39,7 +41,11 @@ use conditions::Conditions;
 /// Every fixed statement of the reader.
 #[cfg(test)]
 pub(crate) fn statements() -> Vec<&'static crate::db::Statement> {
-    let all = tenant::ALL.iter().chain(work::ALL).chain(orphans::ALL);
+    let all = tenant::ALL
+        .iter()
+        .chain(work::ALL)
+        .chain(orphans::ALL)
+        .chain(affinity::ALL);
     all.copied().collect()
 }
 
@@ -307,6 +313,10 @@ scoped! {
     template(TemplateId) -> Template;
     /// Templates that match.
     templates(TemplateFilter);
+    /// An affinity group.
+    affinity_group(AffinityGroupId) -> AffinityGroup;
+    /// Affinity groups that match.
+    affinity_groups(AffinityGroupFilter);
     /// An instance.
     instance(InstanceId) -> Instance;
     /// Instances that match.

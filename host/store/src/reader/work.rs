@@ -174,6 +174,7 @@ shards_of! {
     "image-stores" by_zone!("image_store");
     "ip-ranges" by_zone!("ip_range");
     "networks" by_zone!("network");
+    "affinity-groups" by_zone!("affinity_group");
     "templates" by_zone!("template");
     "instances" by_zone!("instance");
     "volumes" by_zone!("volume");

@@ -30,6 +30,7 @@ exists! {
     "publisher" "publisher";
     "publisher key" "publisher_key";
     "template" "template";
+    "affinity group" "affinity_group";
     "instance" "instance";
     "run" "run";
     "volume" "volume";
@@ -78,7 +79,9 @@ users! {
         "template" "zone = $1" "a template" "templates";
         "instance" "zone = $1" "an instance" "instances";
         "volume" "zone = $1" "a volume" "volumes";
+        "affinity_group" "zone = $1" "an affinity group" "affinity groups";
     ]
+    "affinity group" ["affinity_member" "affinity_group = $1" "an instance" "instances";]
     "pod" [
         "cluster" "pod = $1" "a cluster" "clusters";
         "compute_host" "pod = $1" "a compute host" "compute hosts";

@@ -2,6 +2,7 @@
 //! turns into columns; only that expression differs between the databases. So the number of statements does not grow
 //! with the batch, and each statement stands here once.
 
+pub(crate) mod affinity;
 pub(crate) mod claims;
 pub(crate) mod guard;
 pub(crate) mod look;
@@ -133,6 +134,7 @@ pub(crate) use {batch, column, insert, update};
 pub(crate) fn registry() -> Vec<&'static crate::db::Statement> {
     [
         records::ALL,
+        affinity::ALL,
         claims::ALL,
         guard::ALL,
         rest::ALL,

@@ -10,23 +10,25 @@ insert!(INSERT_ZONE, "zone", {
 });
 update!(UPDATE_ZONE, "zone", { name text, owner id, policy id, pool_policy id });
 insert!(INSERT_POD, "pod", {
-    id id, zone id, name text, cidr text, first_address int, last_address int, gateway int, generation int,
-    created_at int
-});
-update!(UPDATE_POD, "pod", { name text });
-insert!(INSERT_CLUSTER, "cluster", {
-    id id, zone id, pod id, shard id, name text, driver text, cpu_overcommit int, memory_overcommit int,
+    id id, zone id, name text, cidr text, first_address int, last_address int, gateway int, dedicated_to id,
     generation int, created_at int
 });
-update!(UPDATE_CLUSTER, "cluster", { name text, cpu_overcommit int, memory_overcommit int });
+update!(UPDATE_POD, "pod", { name text, dedicated_to id });
+insert!(INSERT_CLUSTER, "cluster", {
+    id id, zone id, pod id, shard id, name text, driver text, cpu_overcommit int, memory_overcommit int,
+    dedicated_to id, generation int, created_at int
+});
+update!(UPDATE_CLUSTER, "cluster", {
+    name text, cpu_overcommit int, memory_overcommit int, dedicated_to id
+});
 insert!(INSERT_COMPUTE_HOST, "compute_host", {
     id id, zone id, pod id, cluster id, name text, driver text, config text, node text, endpoint text,
     private_address int, vcpus int, memory int, tags text, attributes text, abilities text, intent text,
-    generation int, created_at int
+    dedicated_to id, generation int, created_at int
 });
 update!(UPDATE_COMPUTE_HOST, "compute_host", {
     name text, driver text, config text, node text, endpoint text, vcpus int, memory int, tags text,
-    attributes text, abilities text, intent text
+    attributes text, abilities text, intent text, dedicated_to id
 });
 insert!(INSERT_STORAGE_POOL, "storage_pool", {
     id id, zone id, scope_cluster id, scope_host id, name text, provider text, config text, node text,

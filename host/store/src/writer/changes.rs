@@ -44,6 +44,8 @@ fn is_hot(change: &Change) -> bool {
             | C::InstanceState { .. }
             | C::InstanceDecision { .. }
             | C::DeleteInstance(_)
+            | C::JoinAffinityGroups { .. }
+            | C::TakePlaces { .. }
             | C::InsertRun(_)
             | C::ObserveRun { .. }
             | C::DeleteRun(_)
@@ -76,6 +78,7 @@ impl Transaction<'_> {
             self.write_nodes().await?;
         }
         self.write_instances().await?;
+        self.write_affinity().await?;
         self.write_volumes().await?;
         if self.has(|change| matches!(change, Change::SeeOrphan(_) | Change::ForgetOrphan(_))) {
             // The last sighting of a place that is gone changes nothing.

@@ -2,6 +2,7 @@
 //! before the second is looked at.
 
 use uuid::Uuid;
+use velum_model::affinity::AffinityKind;
 
 use crate::commit::{Change, Commit, OperationWrite};
 
@@ -110,8 +111,32 @@ fn of_change(change: &Change, keys: &mut Vec<Key>) {
         Change::EnrolNode { node, token } => {
             keys.extend([Key::Row(node.id.uuid()), Key::Row(token.uuid())]);
         }
+        other if of_affinity(other, keys) => {}
         other => keys.push(of_plugin(other).unwrap_or_else(|| Key::Row(of_rest(other)))),
     }
+}
+
+/// Adds the keys of a change to affinity groups and their members. False when it is another.
+fn of_affinity(change: &Change, keys: &mut Vec<Key>) -> bool {
+    match change {
+        Change::InsertAffinityGroup(row) | Change::UpdateAffinityGroup(row) => {
+            let name = row.name.as_str().to_owned();
+            keys.extend([
+                Key::Row(row.id.uuid()),
+                Key::Name("affinity group", row.zone.uuid(), name),
+            ]);
+        }
+        // The instance and the run have keys already. Two that want to be apart in one place are decided one after the other.
+        Change::JoinAffinityGroups { .. } => {}
+        Change::TakePlaces {
+            compute_host, ties, ..
+        } => {
+            let apart = ties.iter().filter(|tie| tie.kind == AffinityKind::AntiAffinity);
+            keys.extend(apart.map(|tie| Key::Pair(tie.group.uuid(), compute_host.uuid())));
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// The key of a change to plugins, to what is trusted, or to what a policy was and may become.

@@ -1,5 +1,6 @@
 //! The one writer: a task that owns the write connection, takes what waits, commits it as one transaction and answers.
 
+mod affinity;
 mod apply;
 mod changes;
 mod diagnose;

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     commit::{Change, Refused, Table},
     db::Statement,
-    encode::{Keyed, bare, hex, records, rest},
-    sql::records as sql,
+    encode::{Keyed, affinity, bare, hex, records, rest},
+    sql::{affinity as of_groups, records as sql},
 };
 
 /// What a refused insert of a named row means.
@@ -186,7 +186,7 @@ impl Transaction<'_> {
         ))
     }
 
-    /// Offerings and templates.
+    /// Offerings, affinity groups and templates.
     pub(super) async fn write_catalogue(&mut self) -> Result<(), Failure> {
         self.each(
             &sql::INSERT_COMPUTE_OFFERING,
@@ -209,6 +209,18 @@ impl Transaction<'_> {
         self.each(
             &sql::UPDATE_DISK_OFFERING,
             rest::update_disk_offering,
+            Some(stale),
+        )
+        .await?;
+        self.each(
+            &of_groups::INSERT_AFFINITY_GROUP,
+            affinity::insert_group,
+            Some(taken),
+        )
+        .await?;
+        self.each(
+            &of_groups::UPDATE_AFFINITY_GROUP,
+            affinity::update_group,
             Some(stale),
         )
         .await?;
@@ -249,7 +261,8 @@ impl Transaction<'_> {
     /// Removes records, what points to others first.
     pub(super) async fn delete_records(&mut self) -> Result<(), Failure> {
         self.let_plugins_go().await?;
-        let order: [(&Statement, Table); 15] = [
+        let order: [(&Statement, Table); 16] = [
+            (&of_groups::DELETE_AFFINITY_GROUP, Table::AffinityGroup),
             (&sql::DELETE_STORAGE_POOL, Table::StoragePool),
             (&sql::DELETE_TEMPLATE, Table::Template),
             (&sql::DELETE_COMPUTE_HOST, Table::ComputeHost),

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 use velum_model::{
+    ProjectId,
     infrastructure::{IpRangeUse, PoolScope, ZoneAccess},
     plugin::Digest,
     trust::Origin,
@@ -29,6 +30,7 @@ pub(super) fn inserted(change: &Change) -> Vec<Uuid> {
         | Change::InsertPublisher(_)
         | Change::InsertPublisherKey(_)
         | Change::InsertTemplate(_)
+        | Change::InsertAffinityGroup(_)
         | Change::InsertInstance(_)
         | Change::InsertVolume(_)
         | Change::InsertLayer(_) => vec![row_of(change).1],
@@ -72,14 +74,20 @@ pub(super) fn references(change: &Change) -> Vec<(&'static str, Uuid)> {
             to.push(("project", owner));
             to.extend([row.policy, row.pool_policy].map(|policy| ("policy", policy.map(|id| id.uuid()))));
         }
-        Change::InsertPod(row) => to.push(("zone", Some(row.zone.uuid()))),
+        Change::InsertPod(row) => {
+            to.extend([("zone", Some(row.zone.uuid())), dedicated(row.dedicated_to)]);
+        }
         Change::InsertCluster(row) => {
             to.extend([
                 ("zone", Some(row.zone.uuid())),
                 ("pod", Some(row.pod.uuid())),
                 ("shard", Some(row.shard.uuid())),
+                dedicated(row.dedicated_to),
             ]);
         }
+        Change::UpdatePod(row) => to.push(dedicated(row.dedicated_to)),
+        Change::UpdateCluster(row) => to.push(dedicated(row.dedicated_to)),
+        Change::UpdateComputeHost(row) => to.push(dedicated(row.dedicated_to)),
         Change::InsertComputeHost(row) => {
             to.extend(
                 [
@@ -89,6 +97,7 @@ pub(super) fn references(change: &Change) -> Vec<(&'static str, Uuid)> {
                 ]
                 .map(some),
             );
+            to.push(dedicated(row.dedicated_to));
         }
         Change::InsertStoragePool(row) => {
             to.push(("zone", Some(row.zone.uuid())));
@@ -141,6 +150,10 @@ fn plugin_references(change: &Change, to: &mut Vec<(&'static str, Option<Uuid>)>
     }
 }
 
+fn dedicated(to: Option<ProjectId>) -> (&'static str, Option<Uuid>) {
+    ("project", to.map(|project| project.uuid()))
+}
+
 fn some((table, id): (&'static str, Uuid)) -> (&'static str, Option<Uuid>) {
     (table, Some(id))
 }
@@ -155,6 +168,9 @@ fn tenant_references(change: &Change, to: &mut Vec<(&'static str, Option<Uuid>)>
             ]
             .map(some),
         ),
+        Change::InsertAffinityGroup(row) => {
+            to.extend([("zone", row.zone.uuid()), ("project", row.project.uuid())].map(some));
+        }
         Change::InsertInstance(row) => to.extend(
             [
                 ("zone", row.zone.uuid()),
@@ -241,6 +257,7 @@ pub(super) fn name_of(change: &Change) -> Option<(&'static str, String)> {
         Change::InsertNetworkOffering(row) | Change::UpdateNetworkOffering(row) => &row.name,
         Change::InsertPolicy(row) | Change::UpdatePolicy(row) => &row.name,
         Change::InsertTemplate(row) => &row.name,
+        Change::InsertAffinityGroup(row) | Change::UpdateAffinityGroup(row) => &row.name,
         Change::InsertInstance(row) => &row.name,
         Change::InsertVolume(row) => &row.name,
         Change::InsertPublisher(row) => &row.name,
@@ -295,6 +312,11 @@ pub(super) fn row_of(change: &Change) -> (&'static str, Uuid) {
 
 fn tenant_row_of(change: &Change) -> (&'static str, Uuid) {
     match change {
+        Change::InsertAffinityGroup(row) | Change::UpdateAffinityGroup(row) => {
+            ("affinity group", row.id.uuid())
+        }
+        Change::JoinAffinityGroups { instance, .. } => ("instance", instance.uuid()),
+        Change::TakePlaces { run, .. } => ("run", run.uuid()),
         Change::InsertInstance(row) => ("instance", row.id.uuid()),
         Change::InstanceState { id, .. }
         | Change::InstanceDecision { id, .. }
@@ -345,6 +367,7 @@ impl Table {
             Self::Plugin => "plugin",
             Self::Policy => "policy",
             Self::Publisher => "publisher",
+            Self::AffinityGroup => "affinity group",
         }
     }
 }

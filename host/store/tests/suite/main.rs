@@ -48,6 +48,10 @@ suite! {
     refusals::pods_and_ranges_do_not_overlap;
     refusals::one_guilty_commit_does_not_harm_its_neighbours;
     refusals::a_row_that_moved_on_is_stale;
+    affinity::members_that_are_to_be_apart_have_one_place_each_whoever_asks;
+    affinity::members_that_are_to_be_together_are;
+    affinity::a_rack_is_a_place_too;
+    affinity::a_group_has_members_of_its_zone_and_project_and_stays_while_it_has;
     claims::two_hundred_creates_for_the_last_addresses_and_memory;
     claims::what_fits_one_after_another_fits_together;
     claims::a_shrunken_limit_refuses_claims_and_never_releases;

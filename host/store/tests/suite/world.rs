@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 use velum_model::{
     chance::{Ids, fresh},
-    decision::{Decision, PolicyUsed, Ranked},
+    decision::{Decision, PolicyUsed, Ranked, Tier},
     id::*,
     infrastructure::*,
     instance::*,
@@ -182,6 +182,7 @@ impl World {
             name: name("pod"),
             cidr: "10.9.0.0/24".parse().expect("a network"),
             gateway: Ipv4Addr::new(10, 9, 0, 1),
+            dedicated_to: None,
             generation: 1,
             created_at: now,
         };
@@ -194,6 +195,7 @@ impl World {
             driver: name("driver"),
             cpu_overcommit: overcommit(2000),
             memory_overcommit: Overcommit::NONE,
+            dedicated_to: None,
             generation: 1,
             created_at: now,
         };
@@ -315,6 +317,7 @@ impl World {
                 ..HostAbilities::default()
             },
             intent: Intent::Enabled,
+            dedicated_to: None,
             observed: HostState::Up,
             boot_id: Some("boot".into()),
             observed_at: Some(self.clock.now()),
@@ -466,6 +469,7 @@ impl World {
             winner: Some(Ranked {
                 compute_host: host,
                 score: 7,
+                tier: Tier::default(),
             }),
             pools: vec![self.pool.id],
             runners_up: vec![],

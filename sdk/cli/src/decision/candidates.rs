@@ -60,6 +60,12 @@ pub async fn run(session: &Session, of: &Candidates) -> Result<(), Failure> {
 fn render(candidates: &[CandidateView]) -> String {
     let rows = candidates.iter().map(|of| {
         let verdict = match (of.verdict, &of.words, &of.reason) {
+            (Verdict::Ranked, ..) if of.shared => {
+                "could be chosen, after those that are dedicated".to_owned()
+            }
+            (Verdict::Ranked, ..) if of.unmet > 0 => {
+                "could be chosen, after those that its groups prefer".to_owned()
+            }
             (Verdict::Ranked, ..) => "could be chosen".to_owned(),
             (Verdict::NotShown, ..) => "not shown to the policy".to_owned(),
             (Verdict::Refused, words, reason) => format!(
@@ -103,7 +109,7 @@ mod tests {
             serde_json::from_value(json!({
                 "compute_host_id": Uuid::from_u128(1), "compute_host_name": "rack1-a", "verdict": verdict, "score": score,
                 "reason": reason, "words": reason.map(|_| "not enough memory free"), "free_vcpus": 3, "total_vcpus": 16,
-                "free_memory_mib": 512, "total_memory_mib": 8192, "runs": 4, "runs_of_project": 0, "latest_end_minute": 0, "has_template": false,
+                "free_memory_mib": 512, "total_memory_mib": 8192, "runs": 4, "shared": false, "unmet": 0, "kin": 0, "runs_of_project": 0, "latest_end_minute": 0, "has_template": false,
                 "pod": 1, "cluster": 1, "attributes": {}
             }))
             .expect("a candidate")

@@ -51,7 +51,18 @@ fn fixture(decision: &DecisionView, candidates: &[CandidateView]) -> Fixture {
         disks.iter().map(|disk| bytes(disk).div_ceil(1 << 30)).sum()
     });
     let previous = decision.ask.get("previous").and_then(Value::as_str);
-    let shown: Vec<&CandidateView> = candidates.iter().filter(|of| came_before_policy(of)).collect();
+    // The server prefers some to others whatever their scores: those of the winner's tier contended.
+    let first = decision
+        .winner
+        .as_ref()
+        .map(|winner| (winner.shared, winner.unmet));
+    let shown: Vec<&CandidateView> = candidates
+        .iter()
+        .filter(|of| came_before_policy(of))
+        .filter(|of| {
+            of.verdict != Verdict::Ranked || first.is_none_or(|first| (of.shared, of.unmet) == first)
+        })
+        .collect();
     let ask = AskFixture {
         vcpus: narrow(asked("vcpus")),
         memory_mib: narrow(asked("memory")),
@@ -70,6 +81,11 @@ fn fixture(decision: &DecisionView, candidates: &[CandidateView]) -> Fixture {
             .iter()
             .filter(|of| of.runs_of_project > 0)
             .map(|of| (name(of), of.runs_of_project))
+            .collect(),
+        kin: shown
+            .iter()
+            .filter(|of| of.kin > 0)
+            .map(|of| (name(of), of.kin))
             .collect(),
         now_minute: narrow(asked("now_minute")),
         expected_end: expected_end(&decision.ask),
@@ -163,7 +179,7 @@ mod tests {
             "verdict": if is_ranked { "ranked" } else { "refused" }, "score": is_ranked.then_some(90),
             "reason": (!is_ranked).then_some(verdict), "words": (!is_ranked).then_some("for a reason"),
             "free_vcpus": 16, "total_vcpus": 16, "free_memory_mib": 8192, "total_memory_mib": 8192, "runs": n,
-            "runs_of_project": n - 1, "latest_end_minute": 0, "has_template": n == 2, "pod": 1, "cluster": 1, "attributes": {"power_w": 120}
+            "shared": false, "unmet": 0, "kin": 0, "runs_of_project": n - 1, "latest_end_minute": 0, "has_template": n == 2, "pod": 1, "cluster": 1, "attributes": {"power_w": 120}
         }))
         .expect("a candidate")
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use velum_client::{ComputeOfferings, Filter, Instances, Networks, Templates};
+use velum_client::{AffinityGroups, ComputeOfferings, Filter, Instances, Networks, Templates};
 use velum_wire::{
     BatchItemView, CreateInstanceBody, CreateInstancesBody, InstanceOfBatchBody, NetworkChoiceBody,
 };
@@ -37,6 +37,9 @@ pub struct Create {
     /// A network to plug into, perhaps with a certain address (repeat for more).
     #[arg(long, value_name = "NAME|ID[=ADDRESS]", required = true)]
     pub network: Vec<String>,
+    /// An affinity group of the zone that it is in, for its whole life (repeat for more).
+    #[arg(long, value_name = "NAME|ID")]
+    pub affinity_group: Vec<String>,
     /// Size of the root volume, like 10GiB [default: the template's].
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub root_size: Option<u64>,
@@ -92,6 +95,7 @@ async fn many(
         template_id: one.template_id,
         networks: one.networks.clone(),
         root_size_bytes: one.root_size_bytes,
+        affinity_group_ids: one.affinity_group_ids.clone(),
         user_data: one.user_data.clone(),
         user_data_base64: None,
         expected_lifetime_s: one.expected_lifetime_s,
@@ -173,6 +177,10 @@ async fn body(session: &Session, new: Create) -> Result<CreateInstanceBody, Fail
             address: address.map(str::to_owned),
         });
     }
+    let mut affinity_group_ids = Vec::with_capacity(new.affinity_group.len());
+    for group in &new.affinity_group {
+        affinity_group_ids.push(kind::resolve::<AffinityGroups>(session, group, &within).await?);
+    }
     let user_data = match new.user_data_file {
         Some(path) => Some(read_user_data(&path)?),
         None => new.user_data,
@@ -185,6 +193,7 @@ async fn body(session: &Session, new: Create) -> Result<CreateInstanceBody, Fail
         template_id: kind::resolve::<Templates>(session, &new.template, &within).await?,
         networks,
         root_size_bytes: new.root_size,
+        affinity_group_ids,
         user_data,
         user_data_base64: None,
         expected_lifetime_s: new.expected_lifetime,

@@ -4,7 +4,7 @@ mod console;
 mod create;
 
 use clap::{Args, Subcommand};
-use velum_client::{ComputeHosts, Filter, Instances};
+use velum_client::{AffinityGroups, ComputeHosts, Filter, Instances};
 
 use crate::{
     decision::render,
@@ -69,6 +69,9 @@ pub struct List {
     /// Only those that run on this compute host.
     #[arg(long, value_name = "NAME|ID")]
     pub compute_host: Option<String>,
+    /// Only those in this affinity group.
+    #[arg(long, value_name = "NAME|ID")]
+    pub affinity_group: Option<String>,
 }
 
 /// Which one, and whether to wait.
@@ -141,9 +144,12 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
 async fn run_list(session: &Session, list: List) -> Result<(), Failure> {
     let within = kind::in_zone(session, list.zone.as_deref()).await?;
     let host = kind::resolve_some::<ComputeHosts>(session, list.compute_host.as_deref(), &within).await?;
+    let group =
+        kind::resolve_some::<AffinityGroups>(session, list.affinity_group.as_deref(), &within).await?;
     let filter = within
         .with_some("state", list.state)
-        .with_some("compute_host_id", host);
+        .with_some("compute_host_id", host)
+        .with_some("affinity_group_id", group);
     kind::list::<Instances>(session, &list.rows, filter).await
 }
 

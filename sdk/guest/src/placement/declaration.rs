@@ -156,6 +156,12 @@ impl Declaration {
         self.demand(code::DEMAND_ATTRS + id)
     }
 
+    /// Adds how many members of the affinity groups of the instance a row has.
+    #[must_use]
+    pub fn kin(self) -> Self {
+        self.fact(code::FACT_KIN)
+    }
+
     /// Adds a demand by its code; twice is once.
     #[must_use]
     pub fn demand(mut self, id: u16) -> Self {

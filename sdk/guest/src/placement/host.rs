@@ -305,6 +305,12 @@ impl Host<'_> {
         self.fact(ask, code::FACT_SAME_PROJECT_IN_POD)
     }
 
+    /// How many members of the affinity groups of the instance the row has; must be declared.
+    #[must_use]
+    pub fn kin(&self, ask: &Ask) -> u32 {
+        self.fact(ask, code::FACT_KIN)
+    }
+
     /// Its number. It is the same row from one load to the next and means nothing else.
     #[must_use]
     pub const fn row(&self) -> u32 {

@@ -30,6 +30,7 @@ pub fn change(body: UpdateClusterBody) -> Answered<ChangeCluster> {
         name: fields.name_if("/name", body.name),
         cpu_overcommit: fields.quantity_if("/cpu_overcommit_permille", body.cpu_overcommit_permille),
         memory_overcommit: fields.quantity_if("/memory_overcommit_permille", body.memory_overcommit_permille),
+        dedicated_to: body.dedicated_to.map(|to| to.map(Id::from_uuid)),
     };
     fields.answer(Some(change))
 }

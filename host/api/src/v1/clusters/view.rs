@@ -13,6 +13,7 @@ pub fn view(cluster: &Cluster) -> ClusterView {
         driver: cluster.driver.to_string(),
         cpu_overcommit_permille: cluster.cpu_overcommit.get(),
         memory_overcommit_permille: cluster.memory_overcommit.get(),
+        dedicated_to: cluster.dedicated_to.map(|id| id.uuid()),
         generation: cluster.generation,
         created_at: cluster.created_at.to_string(),
     }

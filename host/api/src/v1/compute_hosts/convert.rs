@@ -50,6 +50,7 @@ pub fn change(body: UpdateComputeHostBody) -> Answered<ChangeComputeHost> {
         config: fields.config_if("/config", body.config),
         vcpus: fields.quantity_if("/vcpus", body.vcpus),
         memory: fields.quantity_if("/memory_mib", body.memory_mib),
+        dedicated_to: body.dedicated_to.map(|to| to.map(Id::from_uuid)),
     };
     fields.answer(Some(change))
 }

@@ -34,6 +34,7 @@ pub fn view(host: &ComputeHost) -> ComputeHostView {
         tags: texts(&host.tags),
         attributes: attributes(&host.attributes),
         intent: intent(host.intent),
+        dedicated_to: host.dedicated_to.map(|id| id.uuid()),
         observed: match host.observed {
             HostState::Up => velum_wire::HostState::Up,
             HostState::Down => velum_wire::HostState::Down,

@@ -55,14 +55,20 @@ pub async fn names_of(
     names
 }
 
-/// A decision made once more.
-pub fn again(replayed: &Replayed, names: &Names) -> ReplayView {
-    let outcome = &replayed.outcome;
-    let ranked = |ranked: &Ranked| RankedView {
+fn ranked(ranked: &Ranked, names: &Names) -> RankedView {
+    RankedView {
         compute_host_id: ranked.compute_host.uuid(),
         compute_host_name: names.hosts.get(&ranked.compute_host).cloned(),
         score: ranked.score,
-    };
+        shared: ranked.tier.shared,
+        unmet: ranked.tier.unmet,
+    }
+}
+
+/// A decision made once more.
+pub fn again(replayed: &Replayed, names: &Names) -> ReplayView {
+    let outcome = &replayed.outcome;
+    let ranked = |of: &Ranked| ranked(of, names);
     let pools = outcome.choice.iter().flat_map(|choice| &choice.pools);
     ReplayView {
         decision: view(&replayed.decision, names),
@@ -88,11 +94,7 @@ pub fn again(replayed: &Replayed, names: &Names) -> ReplayView {
 /// A decision as it is shown, with names as far as they are known.
 pub fn view(decision: &Decision, names: &Names) -> DecisionView {
     let name = |id: ComputeHostId| names.hosts.get(&id).cloned();
-    let ranked = |ranked: &Ranked| RankedView {
-        compute_host_id: ranked.compute_host.uuid(),
-        compute_host_name: name(ranked.compute_host),
-        score: ranked.score,
-    };
+    let ranked = |of: &Ranked| ranked(of, names);
     DecisionView {
         id: decision.id.uuid(),
         project_id: decision.project.uuid(),

@@ -1,8 +1,10 @@
 //! Bodies about instances, checked.
 
 use base64::Engine as _;
+use uuid::Uuid;
 use velum_model::{
-    Id,
+    AffinityGroupId, Id,
+    affinity::AFFINITY_GROUPS_MAX,
     instance::{InstanceState, USER_DATA_MAX},
 };
 use velum_service::{NICS_MAX, NewInstance, NewInstances, NewNic};
@@ -18,14 +20,16 @@ pub fn new(body: CreateInstanceBody) -> Answered<NewInstance> {
     let root_size = fields.quantity_if("/root_size_bytes", body.root_size_bytes);
     let expected_lifetime = fields.quantity_if("/expected_lifetime_s", body.expected_lifetime_s);
     let user_data = user_data(&mut fields, body.user_data, body.user_data_base64);
-    let new = match (name, networks, user_data) {
-        (Some(name), Some(networks), Some(user_data)) => Some(NewInstance {
+    let affinity_groups = affinity_groups(&mut fields, &body.affinity_group_ids);
+    let new = match (name, networks, affinity_groups, user_data) {
+        (Some(name), Some(networks), Some(affinity_groups), Some(user_data)) => Some(NewInstance {
             zone: Id::from_uuid(body.zone_id),
             name,
             offering: Id::from_uuid(body.compute_offering_id),
             template: Id::from_uuid(body.template_id),
             networks,
             root_size,
+            affinity_groups,
             user_data,
             expected_lifetime,
         }),
@@ -46,6 +50,18 @@ pub fn new_batch(body: CreateInstancesBody) -> Answered<NewInstances> {
         instances: each.collect::<Answered<_>>()?,
         all_or_nothing: body.all_or_nothing,
     })
+}
+
+fn affinity_groups(fields: &mut Fields, given: &[Uuid]) -> Option<Vec<AffinityGroupId>> {
+    if given.len() > AFFINITY_GROUPS_MAX {
+        let problem = format!(
+            "has {} entries; at most {AFFINITY_GROUPS_MAX} are taken",
+            given.len()
+        );
+        fields.refuse("/affinity_group_ids", problem);
+        return None;
+    }
+    Some(given.iter().copied().map(Id::from_uuid).collect())
 }
 
 fn networks(fields: &mut Fields, given: &[NetworkChoiceBody]) -> Option<Vec<NewNic>> {

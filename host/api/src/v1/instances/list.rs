@@ -31,6 +31,8 @@ list_query! {
         compute_offering_id: Uuid,
         /// Made from this template.
         template_id: Uuid,
+        /// In this affinity group.
+        affinity_group_id: Uuid,
     }
 }
 
@@ -43,11 +45,12 @@ impl InstancesQuery {
             compute_host: self.compute_host_id.map(Id::from_uuid),
             offering: self.compute_offering_id.map(Id::from_uuid),
             template: self.template_id.map(Id::from_uuid),
+            affinity_group: self.affinity_group_id.map(Id::from_uuid),
         })
     }
 }
 
-/// Lists instances with their runs, NICs and volumes, in the order of their ids.
+/// Lists instances with their runs, NICs, volumes and affinity groups, in the order of their ids.
 #[utoipa::path(
     get,
     path = "/v1/instances",

@@ -16,6 +16,7 @@ pub fn detailed(detail: &InstanceDetail) -> InstanceView {
         instance,
         nics,
         volumes,
+        affinity_groups,
     } = detail;
     InstanceView {
         id: instance.id.uuid(),
@@ -33,6 +34,7 @@ pub fn detailed(detail: &InstanceDetail) -> InstanceView {
         addresses: nics.iter().map(|nic| nic.address.to_string()).collect(),
         nics: nics.iter().map(nic).collect(),
         volumes: volumes.iter().map(volume).collect(),
+        affinity_group_ids: affinity_groups.iter().map(|id| id.uuid()).collect(),
         decision_id: instance.decision.map(|id| id.uuid()),
         user_data_bytes: instance.user_data.len() as u64,
         expected_lifetime_s: instance.expected_lifetime.map(u64::from),

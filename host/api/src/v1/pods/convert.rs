@@ -28,5 +28,8 @@ pub fn new(body: CreatePodBody) -> Answered<NewPod> {
 pub fn change(body: UpdatePodBody) -> Answered<ChangePod> {
     let mut fields = Fields::new();
     let name = fields.name_if("/name", body.name);
-    fields.answer(Some(ChangePod { name }))
+    fields.answer(Some(ChangePod {
+        name,
+        dedicated_to: body.dedicated_to.map(|to| to.map(Id::from_uuid)),
+    }))
 }

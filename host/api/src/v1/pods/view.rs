@@ -11,6 +11,7 @@ pub fn view(pod: &Pod) -> PodView {
         name: pod.name.to_string(),
         cidr: pod.cidr.to_string(),
         gateway: pod.gateway.to_string(),
+        dedicated_to: pod.dedicated_to.map(|id| id.uuid()),
         generation: pod.generation,
         created_at: pod.created_at.to_string(),
     }

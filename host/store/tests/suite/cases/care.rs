@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
-use velum_model::tenancy::Scope;
+use velum_model::{affinity::*, tenancy::Scope};
 use velum_store::{
     care::{self, Checked, Copied, EPOCH_STEP},
     *,
@@ -54,18 +54,47 @@ const HOSTILE: [&str; 10] = [
     "\u{FFFD}\u{10FFFF}",
 ];
 
+/// What puts the instance of a commit into a group.
+fn in_group(commit: &Commit, group: &AffinityGroup) -> Vec<Change> {
+    let into = |change: &Change| match change {
+        Change::InsertInstance(instance) => Some(Change::JoinAffinityGroups {
+            instance: instance.id,
+            groups: vec![group.id],
+        }),
+        Change::InsertRun(run) => Some(Change::TakePlaces {
+            run: run.id,
+            compute_host: run.compute_host,
+            ties: vec![group.into()],
+        }),
+        _ => None,
+    };
+    commit.changes.iter().filter_map(into).collect()
+}
+
 /// A world with every kind of row, more than one batch of some, and hostile texts wherever a text may be anything.
 async fn hostile(url: &str) -> World {
     let w = World::open(url).await;
     records_read_back(&w).await;
     tenants_read_back(&w).await;
     let host = w.add_host("many", 2000, 1 << 21).await;
+    let group = super::affinity::group(
+        &w,
+        "many",
+        (
+            AffinityKind::Affinity,
+            AffinityStrength::Required,
+            AffinityLevel::Pod,
+        ),
+    );
+    w.accept(vec![Change::InsertAffinityGroup(group.clone())]).await;
     for n in 0..230_usize {
         let text = HOSTILE[n % HOSTILE.len()];
         let (_, mut commit) = w.accepting(&format!("many-{n}"), host.id, 1);
         commit
             .changes
             .retain(|change| !matches!(change, Change::InsertNic { .. }));
+        let places = in_group(&commit, &group);
+        commit.changes.extend(places);
         for change in &mut commit.changes {
             if let Change::InsertInstance(instance) = change {
                 instance.user_data = (0..n * 40).map(|byte| (byte % 256) as u8).collect();

@@ -4,6 +4,7 @@
     reason = "a case tells one story from its beginning to its end"
 )]
 
+pub mod affinity;
 pub mod care;
 pub mod claims;
 pub mod faults;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 use velum_model::{
+    affinity::AffinityKind,
     chance::fresh,
     fault::Fault,
     id::*,
@@ -831,8 +832,15 @@ pub async fn every_list_takes_every_filter(url: String) {
         compute_host: host,
         offering: Some(w.offering.id),
         template: Some(w.template.id),
+        affinity_group: Some(AffinityGroupId::from_uuid(Uuid::nil())),
     };
     none!(read.instances(OWN, &filter, page));
+    let filter = AffinityGroupFilter {
+        name: called.clone(),
+        zone,
+        kind: Some(AffinityKind::Affinity),
+    };
+    none!(read.affinity_groups(OWN, &filter, page));
     let filter = VolumeFilter {
         name: called.clone(),
         zone,

@@ -96,6 +96,8 @@ impl Planned {
             pinned: Vec::new(),
             excluded: Vec::new(),
             previous: None,
+            ties: Vec::new(),
+            ending: None,
         })
     }
 }
