@@ -257,7 +257,7 @@ struct Contest<'a> {
     seed: u64,
     pools: &'a mut Ranker,
     standings: &'a Standings,
-    tiers: Tiers,
+    tiers: Tiers<'a>,
     around: Around,
 }
 

@@ -317,9 +317,9 @@ impl Hosts {
         self.of_tenant.contains_key(&project).then_some(project)
     }
 
-    /// Rows that are kept for a project, ascending.
-    pub(crate) fn rows_of_tenant(&self, project: ProjectId) -> impl Iterator<Item = Row> + '_ {
-        self.of_tenant.get(&project).into_iter().flat_map(RowMask::rows)
+    /// Rows that are kept for a project; none without any.
+    pub(crate) fn rows_of_tenant(&self, project: ProjectId) -> Option<&RowMask> {
+        self.of_tenant.get(&project)
     }
 
     fn grow(&mut self) {

@@ -325,7 +325,7 @@ impl Question<'_> {
     }
 
     /// What comes before any score.
-    pub(crate) fn tiers(self, inventory: &Inventory) -> Tiers {
+    pub(crate) fn tiers(self, inventory: &Inventory) -> Tiers<'_> {
         match self {
             Self::Hosts(ask) => Tiers::of(inventory, ask, &Ties::of(inventory, ask)),
             Self::Pools(_) => Tiers::default(),

@@ -46,6 +46,19 @@ impl RowMask {
         }
     }
 
+    /// Rows below `rows` that are not in it.
+    #[must_use]
+    pub fn others(&self, rows: u32) -> Self {
+        let mut others = Self::default();
+        for word in 0..rows.div_ceil(64) {
+            let bits = self.words.get(word as usize).copied().unwrap_or(0);
+            let last = rows - word * 64;
+            let there = if last < 64 { (1 << last) - 1 } else { u64::MAX };
+            others.words.push(!bits & there);
+        }
+        others
+    }
+
     /// How many rows are in it.
     #[must_use]
     pub fn count(&self) -> u32 {
@@ -77,6 +90,11 @@ impl Around {
             start: (drawn >> 64) as Row,
             rows,
         }
+    }
+
+    /// How many rows there are.
+    pub(crate) const fn rows(self) -> u32 {
+        self.rows
     }
 
     /// Where the order begins.

@@ -1,11 +1,11 @@
 //! What the affinity groups of an ask say of rows: which they refuse, and which they would rather have.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use velum_model::{
     affinity::{AffinityKind, AffinityLevel, AffinityStrength, AffinityTie},
     decision::{Refusal, Tier},
-    id::{PodId, ProjectId},
+    id::PodId,
 };
 
 use crate::{
@@ -171,40 +171,36 @@ impl<'a> Near<'a> {
     }
 }
 
-/// The tiers of one ask: most rows are in one that is not listed.
+/// The tiers of one ask. Rows that are near no member of a preferred group are not listed: all that are kept for the project are in one
+/// tier, and all others in another.
 #[derive(Debug, Default)]
-pub(crate) struct Tiers {
-    /// Of rows that are in none of the others.
-    common: Tier,
+pub(crate) struct Tiers<'a> {
+    /// Rows that are kept for the project, if any are.
+    own: Option<&'a RowMask>,
+    /// What the preferred groups have against rows that are not listed.
+    unmet: u32,
     of_row: HashMap<Row, Tier>,
-    /// Rows of the other tiers.
+    /// The listed rows, by tier.
     others: BTreeMap<Tier, Vec<Row>>,
     listed: RowMask,
 }
 
-impl Tiers {
-    pub(crate) fn of(inventory: &Inventory, ask: &Ask, ties: &Ties<'_>) -> Self {
-        let tenant = inventory.hosts.tenant(ask.project);
-        let mut rows: BTreeSet<Row> = BTreeSet::new();
-        for near in ties.preferred() {
-            rows.extend(near.rows(inventory));
-        }
-        if let Some(tenant) = tenant {
-            rows.extend(inventory.hosts.rows_of_tenant(tenant));
-        }
+impl<'a> Tiers<'a> {
+    pub(crate) fn of(inventory: &'a Inventory, ask: &Ask, ties: &Ties<'_>) -> Self {
+        let mut rows: Vec<Row> = ties.preferred().flat_map(|near| near.rows(inventory)).collect();
+        rows.sort_unstable();
+        rows.dedup();
         let mut tiers = Self {
-            common: Tier {
-                shared: tenant.is_some(),
-                unmet: ties.unmet_far_away(),
-            },
+            own: inventory.hosts.rows_of_tenant(ask.project),
+            unmet: ties.unmet_far_away(),
             ..Self::default()
         };
         for row in rows {
             let tier = Tier {
-                shared: is_shared(inventory, tenant, row),
                 unmet: ties.unmet(row),
+                ..tiers.tier(row)
             };
-            if tier != tiers.common {
+            if tier.unmet != tiers.unmet {
                 tiers.of_row.insert(row, tier);
                 tiers.others.entry(tier).or_default().push(row);
                 tiers.listed.insert(row);
@@ -214,7 +210,11 @@ impl Tiers {
     }
 
     pub(crate) fn tier(&self, row: Row) -> Tier {
-        self.of_row.get(&row).copied().unwrap_or(self.common)
+        let unlisted = || Tier {
+            shared: self.own.is_some_and(|own| !own.contains(row)),
+            unmet: self.unmet,
+        };
+        self.of_row.get(&row).copied().unwrap_or_else(unlisted)
     }
 
     /// The best `count` that are not among `skipped`, best first: a lower tier before a higher one, then as standings have it.
@@ -225,29 +225,45 @@ impl Tiers {
         count: usize,
         skipped: &RowMask,
     ) -> Vec<Standing> {
-        if self.others.is_empty() {
+        if self.others.is_empty() && self.own.is_none() {
             return standings.best(around, count, skipped);
         }
-        let mut best = Vec::new();
-        let (before, after): (Vec<_>, Vec<_>) =
-            self.others.iter().partition(|&(&tier, _)| tier < self.common);
-        let listed = |best: &mut Vec<Standing>, tiers: Vec<(&Tier, &Vec<Row>)>| {
-            for (_, rows) in tiers {
-                let wanted = count.saturating_sub(best.len());
-                best.extend(standings.best_of(rows, around, wanted, skipped));
-            }
-        };
-        listed(&mut best, before);
-        if best.len() < count {
-            let mut others = skipped.clone();
-            others.add(&self.listed);
-            best.extend(standings.best(around, count - best.len(), &others));
+        let mut tiers: BTreeMap<Tier, Option<&[Row]>> = BTreeMap::new();
+        for shared in [false, true]
+            .into_iter()
+            .take(1 + usize::from(self.own.is_some()))
+        {
+            let unmet = self.unmet;
+            tiers.insert(Tier { shared, unmet }, None);
         }
-        listed(&mut best, after);
+        tiers.extend(
+            self.others
+                .iter()
+                .map(|(&tier, rows)| (tier, Some(rows.as_slice()))),
+        );
+        let mut best = Vec::new();
+        for (tier, listed) in tiers {
+            let wanted = count.saturating_sub(best.len());
+            if wanted == 0 {
+                break;
+            }
+            best.extend(match listed {
+                Some(rows) => standings.best_of(rows, around, wanted, skipped),
+                None => standings.best(around, wanted, &self.not_in(tier, around.rows(), skipped)),
+            });
+        }
         best
     }
-}
 
-fn is_shared(inventory: &Inventory, tenant: Option<ProjectId>, row: Row) -> bool {
-    tenant.is_some() && inventory.hosts.tenant_of(row) != tenant
+    /// Rows that are skipped, listed, or not in a tier of rows that are not listed.
+    fn not_in(&self, tier: Tier, rows: u32, skipped: &RowMask) -> RowMask {
+        let mut others = match (self.own, tier.shared) {
+            (Some(own), true) => own.clone(),
+            (Some(own), false) => own.others(rows),
+            (None, _) => RowMask::default(),
+        };
+        others.add(skipped);
+        others.add(&self.listed);
+        others
+    }
 }

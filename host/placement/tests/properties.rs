@@ -231,13 +231,18 @@ proptest! {
                 prop_assert_eq!(listed.values().filter(of).count(), *count as usize);
             }
             let by_id = |id: HostId| hosts.iter().find(|host| host.id == id).expect("known");
-            let ranked: Vec<_> = outcome.winner.iter().chain(&outcome.runners_up).collect();
-            for one in &ranked {
-                let tier = books.tier(&hosts, ask, by_id(one.compute_host));
-                prop_assert_eq!(one.tier, tier, "{:?} {:?}", one, ask);
+let kept = choose(&inventory, ask, seed, &mut row_local(), &mut rank_pools);
+            for outcome in [&outcome, &kept] {
+                let ranked: Vec<_> = outcome.winner.iter().chain(&outcome.runners_up).collect();
+                for one in &ranked {
+                    let row = inventory.host_row(one.compute_host).expect("known");
+                    prop_assert!(filtered.candidates.contains(row), "{:?} {:?}", one, ask);
+                    let tier = books.tier(&hosts, ask, by_id(one.compute_host));
+                    prop_assert_eq!(one.tier, tier, "{:?} {:?}", one, ask);
+                }
+                let order = |one: &&velum_model::decision::Ranked| (one.tier, u32::MAX - one.score);
+                prop_assert!(ranked.is_sorted_by_key(order), "{:?}", ranked);
             }
-            let order = |one: &&velum_model::decision::Ranked| (one.tier, u32::MAX - one.score);
-            prop_assert!(ranked.is_sorted_by_key(order), "{:?}", ranked);
             // What sees two hosts only sees the two that the server would rather have.
             let few = choose(&inventory, ask, seed, &mut sampling(), &mut Ranker::built_in());
             let is_tied = |(_, why): &(HostId, Refusal)| {
