@@ -110,15 +110,15 @@ pub fn look(
 }
 
 /// What a policy may want to know about rows beside their columns.
-struct Facts {
+struct Facts<'a> {
     of_project: HashMap<Row, u32>,
     with_template: HashSet<Row>,
     kin: HashMap<Row, u32>,
-    tiers: Tiers,
+    tiers: Tiers<'a>,
 }
 
-impl Facts {
-    fn of(inventory: &Inventory, ask: &Ask) -> Self {
+impl<'a> Facts<'a> {
+    fn of(inventory: &'a Inventory, ask: &'a Ask) -> Self {
         let rows: Vec<Row> = (0..inventory.hosts.len()).collect();
         let ties = Ties::of(inventory, ask);
         Self {
@@ -134,7 +134,7 @@ impl Facts {
 }
 
 impl Candidate {
-    fn of(inventory: &Inventory, row: Row, says: Says, facts: &Facts) -> Option<Self> {
+    fn of(inventory: &Inventory, row: Row, says: Says, facts: &Facts<'_>) -> Option<Self> {
         let hosts = &inventory.hosts;
         let at = |column: &[u64]| column.get(row as usize).copied().unwrap_or(0);
         let host = hosts.record(row)?;

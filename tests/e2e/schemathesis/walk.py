@@ -320,6 +320,11 @@ class Walk:
             self.world.ground.setdefault(tag.replace("_", "-"), page["items"][0]["id"])
             if page["next_cursor"]:
                 self.contract.send(f"{tag}_list", query={"cursor": page["next_cursor"]})
+        decision = self.world.ground["decisions"]
+        self.contract.send("decisions_candidates", id=decision, query={"limit": 1})
+        for body in ({}, self.world.good("decisions_replay")):
+            self.contract.send("decisions_replay", id=decision, body=body)
+        self.contract.send("policies_evaluate", body=self.world.good("policies_evaluate"))
         instance = self.world.ground["instances"]
         self.contract.send("instances_get", id=instance)
         self.contract.send("volumes_list", query={"instance_id": instance})

@@ -171,6 +171,12 @@ class World:
     def _policies_create(self):
         return {"name": self.name("policy"), "plugin": "placement-first-fit", "fallback": "built-in"}
 
+    def _policies_evaluate(self):
+        return {"zone_id": self.ground["zones"], "plugin": "placement-first-fit", "last": 50}
+
+    def _decisions_replay(self):
+        return {"plugin": "placement-spread"}
+
     def _publishers_create(self):
         return {"name": self.name("publisher"), "description": "makes arrays"}
 

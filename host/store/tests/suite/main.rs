@@ -52,6 +52,9 @@ suite! {
     affinity::members_that_are_to_be_together_are;
     affinity::a_rack_is_a_place_too;
     affinity::a_group_has_members_of_its_zone_and_project_and_stays_while_it_has;
+    decisions::decisions_are_found_by_when_and_how_they_came_out;
+    decisions::old_decisions_are_forgotten_but_those_that_placed_what_is_there;
+    decisions::a_history_is_read_from_its_last_whole_on_and_bounded;
     claims::two_hundred_creates_for_the_last_addresses_and_memory;
     claims::what_fits_one_after_another_fits_together;
     claims::a_shrunken_limit_refuses_claims_and_never_releases;

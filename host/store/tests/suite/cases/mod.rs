@@ -7,6 +7,7 @@
 pub mod affinity;
 pub mod care;
 pub mod claims;
+pub mod decisions;
 pub mod faults;
 pub mod lost;
 pub mod nodes;
