@@ -1,9 +1,8 @@
 //! Rows of the statements in `sql/claims.rs`.
 
-use serde_json::json;
 use velum_model::net::Mac;
 
-use super::{Keyed, bytes, hex, hex_option, only, text};
+use super::{Keyed, bytes, hex, hex_option, only, row, text};
 use crate::{commit::Change, db::word};
 
 /// A MAC address as a number.
@@ -17,7 +16,7 @@ pub(crate) fn insert_instance(change: &Change) -> Keyed {
     let Change::InsertInstance(instance) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(instance.id), "zone": hex(instance.zone), "project": hex(instance.project),
         "name": instance.name, "offering": hex(instance.offering), "template": hex(instance.template),
         "vcpus": instance.vcpus, "memory": instance.memory, "state": instance.state.as_str(),
@@ -39,7 +38,7 @@ pub(crate) fn instance_state(change: &Change) -> Keyed {
     }
     Some((
         id.uuid(),
-        json!({ "id": hex(*id), "was": was, "becomes": to.as_str() }),
+        row!({ "id": hex(*id), "was": was, "becomes": to.as_str() }),
     ))
 }
 
@@ -47,7 +46,7 @@ pub(crate) fn instance_decision(change: &Change) -> Keyed {
     let Change::InstanceDecision { id, decision } = change else {
         return None;
     };
-    Some((id.uuid(), json!({ "id": hex(*id), "decision": hex(*decision) })))
+    Some((id.uuid(), row!({ "id": hex(*id), "decision": hex(*decision) })))
 }
 
 pub(crate) fn delete_instance(change: &Change) -> Keyed {
@@ -61,7 +60,7 @@ pub(crate) fn insert_run(change: &Change) -> Keyed {
     let Change::InsertRun(run) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(run.id), "instance": hex(run.instance), "compute_host": hex(run.compute_host),
         "generation": run.generation, "role": word(&run.role), "vcpus": run.vcpus, "memory": run.memory,
         "created_at": run.created_at, "expected_end_at": run.expected_end_at,
@@ -75,7 +74,7 @@ pub(crate) fn observe_run(change: &Change) -> Keyed {
     };
     Some((
         id.uuid(),
-        json!({ "id": hex(*id), "state": word(observed), "seen_at": at }),
+        row!({ "id": hex(*id), "state": word(observed), "seen_at": at }),
     ))
 }
 
@@ -90,7 +89,7 @@ pub(crate) fn insert_nic(change: &Change) -> Keyed {
     let Change::InsertNic { nic, .. } = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(nic.id), "instance": hex(nic.instance), "network": hex(nic.network),
         "project": hex(nic.project), "slot": nic.slot, "mac": mac_number(nic.mac),
         "address": u32::from(nic.address), "created_at": nic.created_at,
@@ -107,7 +106,7 @@ pub(crate) fn claim_address(change: &Change) -> Keyed {
     else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "nic": hex(nic.id), "network": hex(nic.network), "ip_range": hex(*range),
         "address": u32::from(nic.address), "address_id": hex(*address_id), "project": hex(nic.project),
         "created_at": nic.created_at,
@@ -126,7 +125,7 @@ pub(crate) fn insert_volume(change: &Change) -> Keyed {
     let Change::InsertVolume(volume) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(volume.id), "zone": hex(volume.zone), "project": hex(volume.project), "name": volume.name,
         "used_as": word(&volume.used_as), "offering": hex_option(volume.offering), "pool": hex(volume.pool),
         "size": volume.size, "parent": hex_option(volume.parent), "backend_id": volume.backend_id,
@@ -146,7 +145,7 @@ pub(crate) fn attach(change: &Change) -> Keyed {
     };
     Some((
         id.uuid(),
-        json!({ "volume": hex(id), "instance": hex(instance), "slot": slot }),
+        row!({ "volume": hex(id), "instance": hex(instance), "slot": slot }),
     ))
 }
 
@@ -154,7 +153,7 @@ pub(crate) fn detach(change: &Change) -> Keyed {
     let Change::DetachVolume(id) = change else {
         return None;
     };
-    Some((id.uuid(), json!({ "volume": hex(*id) })))
+    Some((id.uuid(), row!({ "volume": hex(*id) })))
 }
 
 pub(crate) fn volume_ready(change: &Change) -> Keyed {
@@ -168,7 +167,7 @@ pub(crate) fn volume_ready(change: &Change) -> Keyed {
     };
     Some((
         id.uuid(),
-        json!({ "id": hex(*id), "backend_id": backend_id, "parent": hex_option(*parent) }),
+        row!({ "id": hex(*id), "backend_id": backend_id, "parent": hex_option(*parent) }),
     ))
 }
 
@@ -178,7 +177,7 @@ pub(crate) fn volume_state(change: &Change) -> Keyed {
     };
     Some((
         id.uuid(),
-        json!({ "id": hex(*id), "was": word(from), "becomes": word(to) }),
+        row!({ "id": hex(*id), "was": word(from), "becomes": word(to) }),
     ))
 }
 
@@ -193,7 +192,7 @@ pub(crate) fn insert_layer(change: &Change) -> Keyed {
     let Change::InsertLayer(layer) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(layer.id), "pool": hex(layer.pool), "template": hex(layer.template), "size": layer.size,
         "backend_id": layer.backend_id, "ready": u8::from(layer.ready), "created_at": layer.created_at,
     });
@@ -204,7 +203,7 @@ pub(crate) fn layer_ready(change: &Change) -> Keyed {
     let Change::LayerReady { id, backend_id } = change else {
         return None;
     };
-    Some((id.uuid(), json!({ "id": hex(*id), "backend_id": backend_id })))
+    Some((id.uuid(), row!({ "id": hex(*id), "backend_id": backend_id })))
 }
 
 pub(crate) fn delete_layer(change: &Change) -> Keyed {
@@ -218,7 +217,7 @@ pub(crate) fn insert_publication(change: &Change) -> Keyed {
     let Change::InsertPublication(publication) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "volume": hex(publication.volume), "run": hex(publication.run),
         "compute_host": hex(publication.compute_host),
         "identity": publication.attachment.as_ref().map(|a| a.identity.as_str()),
@@ -236,7 +235,7 @@ pub(crate) fn publication_ready(change: &Change) -> Keyed {
     else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "volume": hex(*volume), "run": hex(*run), "identity": attachment.identity, "attachment": text(attachment),
     });
     Some((volume.uuid(), row))
@@ -246,5 +245,5 @@ pub(crate) fn delete_publication(change: &Change) -> Keyed {
     let Change::DeletePublication { volume, run } = change else {
         return None;
     };
-    Some((volume.uuid(), json!({ "volume": hex(*volume), "run": hex(*run) })))
+    Some((volume.uuid(), row!({ "volume": hex(*volume), "run": hex(*run) })))
 }

@@ -7,28 +7,30 @@ pub(crate) mod operation;
 pub(crate) mod plugins;
 pub(crate) mod records;
 pub(crate) mod rest;
+mod row;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 use uuid::Uuid;
 use velum_model::{Timestamp, id::Id};
 
+pub(crate) use row::{Hex, RowText, row};
+
 /// A row of a batch under the id by which its statement answers.
-pub(crate) type Keyed = Option<(Uuid, Value)>;
+pub(crate) type Keyed = Option<(Uuid, RowText)>;
 
 /// An id as both databases read it from JSON.
-pub(crate) fn hex<Of>(id: Id<Of>) -> String {
-    id.uuid().simple().to_string()
+pub(crate) const fn hex<Of>(id: Id<Of>) -> Hex {
+    Hex(id.uuid())
 }
 
 /// The same of an id that may be missing.
-pub(crate) fn hex_option<Of>(id: Option<Id<Of>>) -> Option<String> {
+pub(crate) fn hex_option<Of>(id: Option<Id<Of>>) -> Option<Hex> {
     id.map(hex)
 }
 
 /// The same of a bare id.
-pub(crate) fn bare(id: Uuid) -> String {
-    id.simple().to_string()
+pub(crate) const fn bare(id: Uuid) -> Hex {
+    Hex(id)
 }
 
 /// Bytes as both databases read them from JSON.
@@ -53,7 +55,7 @@ pub(crate) fn text<T: Serialize>(value: &T) -> String {
 
 /// A row that is only an id.
 pub(crate) fn only<Of>(id: Id<Of>) -> Keyed {
-    Some((id.uuid(), json!({ "id": hex(id) })))
+    Some((id.uuid(), row!({ "id": hex(id) })))
 }
 
 /// The least id that can have been given at a moment: ids begin with the milliseconds since 1970 (RFC 9562, version 7), so that

@@ -1,12 +1,11 @@
 //! Rows of operations.
 
-use serde_json::{Value, json};
 use velum_model::operation::Operation;
 
-use super::{bare, hex, text};
+use super::{RowText, bare, hex, row, text};
 
-pub(crate) fn insert(operation: &Operation) -> Value {
-    json!({
+pub(crate) fn insert(operation: &Operation) -> RowText {
+    row!({
         "id": hex(operation.id), "kind": operation.kind.as_str(), "version": operation.version,
         "shard": hex(operation.shard), "epoch": operation.epoch, "project": hex(operation.project),
         "subject_kind": operation.subject.collection(), "subject": bare(operation.subject.uuid()),
@@ -18,8 +17,8 @@ pub(crate) fn insert(operation: &Operation) -> Value {
     })
 }
 
-pub(crate) fn update(operation: &Operation) -> Value {
-    json!({
+pub(crate) fn update(operation: &Operation) -> RowText {
+    row!({
         "id": hex(operation.id), "seen": operation.generation, "epoch": operation.epoch,
         "version": operation.version, "state": operation.state.as_str(), "params": text(&operation.params),
         "journal": text(&operation.journal), "progress": operation.progress, "note": operation.note,

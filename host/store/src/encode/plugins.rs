@@ -1,10 +1,9 @@
 //! Rows of the statements in `sql/plugins.rs`.
 
-use serde_json::json;
 use uuid::Uuid;
 use velum_model::trust::{NameHolder, Origin, PluginName};
 
-use super::{Keyed, bare, hex, only, text};
+use super::{Hex, Keyed, bare, hex, only, row, text};
 use crate::{commit::Change, db::word};
 
 /// Generations of a policy that are remembered: a year of weekly changes, twice. What an operator goes back to is among
@@ -15,7 +14,7 @@ pub(crate) fn insert_publisher(change: &Change) -> Keyed {
     let Change::InsertPublisher(publisher) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(publisher.id), "name": publisher.name, "description": publisher.description,
         "generation": publisher.generation, "created_at": publisher.created_at,
     });
@@ -26,7 +25,7 @@ pub(crate) fn update_publisher(change: &Change) -> Keyed {
     let Change::UpdatePublisher(publisher) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(publisher.id), "generation": publisher.generation, "description": publisher.description,
     });
     Some((publisher.id.uuid(), row))
@@ -36,7 +35,7 @@ pub(crate) fn insert_key(change: &Change) -> Keyed {
     let Change::InsertPublisherKey(key) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(key.id), "publisher": hex(key.publisher), "key_id": key.key_id, "public_key": key.public_key,
         "added_by": key.added_by, "created_at": key.created_at,
     });
@@ -47,7 +46,7 @@ pub(crate) fn revoke_key(change: &Change) -> Keyed {
     let Change::RevokePublisherKey { id, revocation } = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(*id), "revoked_at": revocation.at, "revoked_by": revocation.by, "reason": revocation.reason,
     });
     Some((id.uuid(), row))
@@ -62,7 +61,7 @@ pub(crate) fn insert_plugin(change: &Change) -> Keyed {
         Origin::Unsigned { allowed_by } => (allowed_by.as_str(), None),
         Origin::Signed(signature) => ("", Some(hex(signature.key))),
     };
-    let row = json!({
+    let row = row!({
         "id": hex(plugin.id), "digest": plugin.digest, "name": plugin.manifest.name,
         "version": plugin.manifest.version, "world": plugin.manifest.world.as_str(),
         "manifest": text(&plugin.manifest), "grants": text(&plugin.grant), "origin": plugin.origin.as_str(),
@@ -72,7 +71,7 @@ pub(crate) fn insert_plugin(change: &Change) -> Keyed {
     Some((plugin.id.uuid(), row))
 }
 
-fn publisher_of(name: &PluginName) -> Option<String> {
+fn publisher_of(name: &PluginName) -> Option<Hex> {
     match name.holder {
         NameHolder::Publisher(id) => Some(hex(id)),
         NameHolder::Operator | NameHolder::Nobody => None,
@@ -98,7 +97,7 @@ fn claim(change: &Change, is_known: bool) -> Keyed {
     let was_highest = was
         .as_ref()
         .and_then(|was| was.highest.as_ref().map(|of| of.0.clone()));
-    let row = json!({
+    let row = row!({
         "plugin": hex(*plugin), "name": name.name, "holder": name.holder.as_str(), "publisher": publisher_of(name),
         "highest": highest, "digest": digest, "was_holder": was.as_ref().map(|was| was.holder.as_str()),
         "was_publisher": was.as_ref().and_then(publisher_of), "was_highest": was_highest,
@@ -110,7 +109,7 @@ pub(crate) fn insert_activation(change: &Change) -> Keyed {
     let Change::InsertActivation(of) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(of.id), "zone": hex(of.zone), "name": of.name, "digest": of.digest, "previous": of.previous,
         "generation": of.generation, "caller": of.caller, "changed_at": of.changed_at,
     });
@@ -121,7 +120,7 @@ pub(crate) fn update_activation(change: &Change) -> Keyed {
     let Change::UpdateActivation(of) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(of.id), "generation": of.generation, "digest": of.digest, "previous": of.previous,
         "caller": of.caller, "changed_at": of.changed_at,
     });
@@ -132,7 +131,7 @@ pub(crate) fn driven_host(change: &Change) -> Keyed {
     let Change::UpdateComputeHost(host) = change else {
         return None;
     };
-    let row = json!({ "id": hex(host.id), "generation": host.generation, "digest": host.driver });
+    let row = row!({ "id": hex(host.id), "generation": host.generation, "digest": host.driver });
     Some((host.id.uuid(), row))
 }
 
@@ -140,7 +139,7 @@ pub(crate) fn driven_pool(change: &Change) -> Keyed {
     let Change::UpdateStoragePool(pool) = change else {
         return None;
     };
-    let row = json!({ "id": hex(pool.id), "generation": pool.generation, "digest": pool.provider });
+    let row = row!({ "id": hex(pool.id), "generation": pool.generation, "digest": pool.provider });
     Some((pool.id.uuid(), row))
 }
 
@@ -148,7 +147,7 @@ pub(crate) fn insert_policy(change: &Change) -> Keyed {
     let Change::InsertPolicy(policy) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(policy.id), "name": policy.name, "digest": policy.digest, "config": text(&policy.config),
         "fallback": word(&policy.fallback), "generation": policy.generation, "since": policy.since,
         "cause": word(&policy.cause), "created_at": policy.created_at,
@@ -160,7 +159,7 @@ pub(crate) fn update_policy(change: &Change) -> Keyed {
     let Change::UpdatePolicy(policy) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(policy.id), "generation": policy.generation, "name": policy.name, "digest": policy.digest,
         "config": text(&policy.config), "fallback": word(&policy.fallback), "since": policy.since,
         "cause": word(&policy.cause),
@@ -172,7 +171,7 @@ pub(crate) fn insert_version(change: &Change) -> Keyed {
     let Change::InsertPolicyVersion(version) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "policy": hex(version.policy), "generation": version.generation, "digest": version.digest,
         "config": text(&version.config), "fallback": word(&version.fallback), "cause": word(&version.cause),
         "reason": version.reason, "caller": version.caller, "created_at": version.created_at,
@@ -185,7 +184,7 @@ pub(crate) fn old_versions(change: &Change) -> Keyed {
         return None;
     };
     let oldest = (version.generation + 1).checked_sub(VERSIONS_KEPT)?;
-    let row = json!({ "policy": hex(version.policy), "oldest": oldest });
+    let row = row!({ "policy": hex(version.policy), "oldest": oldest });
     Some((version.policy.uuid(), row))
 }
 
@@ -193,7 +192,7 @@ pub(crate) fn begin_shadow(change: &Change) -> Keyed {
     let Change::BeginShadow(shadow) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(shadow.id), "policy": hex(shadow.policy), "digest": shadow.digest, "config": text(&shadow.config),
         "caller": shadow.caller, "started_at": shadow.started_at,
     });
@@ -211,7 +210,7 @@ pub(crate) fn count_shadow(change: &Change) -> Keyed {
     let Change::CountShadow { shadow, run, counts } = change else {
         return None;
     };
-    let row = json!({ "shadow": hex(*shadow), "run": bare(*run), "counts": text(counts) });
+    let row = row!({ "shadow": hex(*shadow), "run": bare(*run), "counts": text(counts) });
     let key: Uuid = shadow.uuid();
     Some((key, row))
 }

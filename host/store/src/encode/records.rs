@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use serde_json::json;
 use velum_model::{
     chance::derived,
     infrastructure::{IpRangeUse, PoolScope, ZoneAccess},
@@ -10,7 +9,7 @@ use velum_model::{
     tenancy::BUILT_IN_PROJECT,
 };
 
-use super::{Keyed, bare, hex, hex_option, only, text};
+use super::{Keyed, bare, hex, hex_option, only, row, text};
 use crate::{
     commit::{Change, Table},
     db::word,
@@ -28,7 +27,7 @@ pub(crate) fn insert_zone(change: &Change) -> Keyed {
         ZoneAccess::Public => None,
         ZoneAccess::Private(project) => Some(hex(project)),
     };
-    let row = json!({
+    let row = row!({
         "id": hex(zone.id), "name": zone.name, "owner": owner, "shard": hex(zone.shard),
         "policy": hex_option(zone.policy), "pool_policy": hex_option(zone.pool_policy),
         "generation": zone.generation, "created_at": zone.created_at,
@@ -44,7 +43,7 @@ pub(crate) fn update_zone(change: &Change) -> Keyed {
         ZoneAccess::Public => None,
         ZoneAccess::Private(project) => Some(hex(project)),
     };
-    let row = json!({
+    let row = row!({
         "id": hex(zone.id), "generation": zone.generation, "name": zone.name, "owner": owner,
         "policy": hex_option(zone.policy), "pool_policy": hex_option(zone.pool_policy),
     });
@@ -55,7 +54,7 @@ pub(crate) fn insert_pod(change: &Change) -> Keyed {
     let Change::InsertPod(pod) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(pod.id), "zone": hex(pod.zone), "name": pod.name, "cidr": pod.cidr.to_string(),
         "first_address": number(pod.cidr.network()), "last_address": number(pod.cidr.broadcast()),
         "gateway": number(pod.gateway), "dedicated_to": hex_option(pod.dedicated_to), "generation": pod.generation, "created_at": pod.created_at,
@@ -74,7 +73,7 @@ pub(crate) fn update_pod(change: &Change) -> Keyed {
     let Change::UpdatePod(pod) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(pod.id), "generation": pod.generation, "name": pod.name,
         "dedicated_to": hex_option(pod.dedicated_to),
     });
@@ -85,7 +84,7 @@ pub(crate) fn insert_cluster(change: &Change) -> Keyed {
     let Change::InsertCluster(cluster) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(cluster.id), "zone": hex(cluster.zone), "pod": hex(cluster.pod), "shard": hex(cluster.shard),
         "name": cluster.name, "driver": cluster.driver, "cpu_overcommit": cluster.cpu_overcommit,
         "memory_overcommit": cluster.memory_overcommit, "dedicated_to": hex_option(cluster.dedicated_to),
@@ -98,7 +97,7 @@ pub(crate) fn update_cluster(change: &Change) -> Keyed {
     let Change::UpdateCluster(cluster) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(cluster.id), "generation": cluster.generation, "name": cluster.name,
         "cpu_overcommit": cluster.cpu_overcommit, "memory_overcommit": cluster.memory_overcommit,
         "dedicated_to": hex_option(cluster.dedicated_to),
@@ -117,7 +116,7 @@ pub(crate) fn insert_compute_host(change: &Change) -> Keyed {
     let Change::InsertComputeHost(host) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(host.id), "zone": hex(host.zone), "pod": hex(host.pod), "cluster": hex(host.cluster),
         "name": host.name, "driver": host.driver, "config": text(&host.config), "node": host.node,
         "endpoint": host.endpoint, "private_address": host.private_address.map(number),
@@ -140,7 +139,7 @@ pub(crate) fn first_observation(change: &Change) -> Keyed {
     let Change::InsertComputeHost(host) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(host.id), "state": word(&host.observed), "boot_id": host.boot_id,
         "seen_at": host.observed_at?,
     });
@@ -152,7 +151,7 @@ pub(crate) fn private_address(change: &Change) -> Keyed {
         return None;
     };
     host.private_address?;
-    let row = json!({
+    let row = row!({
         "host": hex(host.id), "address_id": bare(derived(host.id.uuid(), "private-address")),
         "project": hex(BUILT_IN_PROJECT),
     });
@@ -163,7 +162,7 @@ pub(crate) fn update_compute_host(change: &Change) -> Keyed {
     let Change::UpdateComputeHost(host) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(host.id), "generation": host.generation, "name": host.name, "driver": host.driver,
         "config": text(&host.config), "node": host.node, "endpoint": host.endpoint, "vcpus": host.vcpus,
         "memory": host.memory, "tags": text(&host.tags), "attributes": text(&host.attributes),
@@ -190,7 +189,7 @@ pub(crate) fn observe_compute_host(change: &Change) -> Keyed {
     else {
         return None;
     };
-    let row = json!({ "id": hex(*id), "state": word(state), "boot_id": boot_id, "seen_at": at });
+    let row = row!({ "id": hex(*id), "state": word(state), "boot_id": boot_id, "seen_at": at });
     Some((id.uuid(), row))
 }
 
@@ -203,7 +202,7 @@ pub(crate) fn insert_storage_pool(change: &Change) -> Keyed {
         PoolScope::Cluster(id) => (Some(hex(id)), None),
         PoolScope::ComputeHost(id) => (None, Some(hex(id))),
     };
-    let row = json!({
+    let row = row!({
         "id": hex(pool.id), "zone": hex(pool.zone), "scope_cluster": cluster, "scope_host": host,
         "name": pool.name, "provider": pool.provider, "config": text(&pool.config), "node": pool.node,
         "endpoint": pool.endpoint, "credential": pool.credential, "capacity": pool.capacity,
@@ -225,7 +224,7 @@ pub(crate) fn update_storage_pool(change: &Change) -> Keyed {
     let Change::UpdateStoragePool(pool) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(pool.id), "generation": pool.generation, "name": pool.name, "provider": pool.provider,
         "config": text(&pool.config), "node": pool.node, "endpoint": pool.endpoint,
         "credential": pool.credential, "capacity": pool.capacity,
@@ -246,7 +245,7 @@ pub(crate) fn insert_image_store(change: &Change) -> Keyed {
     let Change::InsertImageStore(store) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(store.id), "zone": hex(store.zone), "name": store.name, "place": text(&store.place),
         "generation": store.generation, "created_at": store.created_at,
     });
@@ -261,7 +260,7 @@ pub(crate) fn insert_ip_range(change: &Change) -> Keyed {
         IpRangeUse::Public(network) => (Some(hex(network)), None),
         IpRangeUse::Private(pod) => (None, Some(hex(pod))),
     };
-    let row = json!({
+    let row = row!({
         "id": hex(range.id), "zone": hex(range.zone), "network": network, "pod": pod,
         "first_address": number(range.range.first), "last_address": number(range.range.last),
         "generation": range.generation, "created_at": range.created_at,
@@ -280,7 +279,7 @@ pub(crate) fn insert_network(change: &Change) -> Keyed {
     let Change::InsertNetwork(network) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(network.id), "zone": hex(network.zone), "project": hex(network.project),
         "offering": hex(network.offering), "name": network.name, "cidr": network.cidr.to_string(),
         "first_address": number(network.cidr.network()), "last_address": number(network.cidr.broadcast()),
@@ -294,7 +293,7 @@ pub(crate) fn update_network(change: &Change) -> Keyed {
     let Change::UpdateNetwork(network) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(network.id), "generation": network.generation, "name": network.name, "dns": text(&network.dns),
     });
     Some((network.id.uuid(), row))
@@ -305,7 +304,7 @@ pub(crate) fn insert_template(change: &Change) -> Keyed {
         return None;
     };
     let (state, failure) = state_of(&template.state);
-    let row = json!({
+    let row = row!({
         "id": hex(template.id), "zone": hex(template.zone), "project": hex(template.project),
         "image_store": hex(template.image_store), "name": template.name, "format": word(&template.format),
         "upload_bytes": template.upload_bytes, "received_bytes": template.received_bytes,
@@ -331,7 +330,7 @@ pub(crate) fn template_received(change: &Change) -> Keyed {
     let Change::TemplateReceived { id, received_bytes } = change else {
         return None;
     };
-    Some((id.uuid(), json!({ "id": hex(*id), "received": received_bytes })))
+    Some((id.uuid(), row!({ "id": hex(*id), "received": received_bytes })))
 }
 
 pub(crate) fn template_state(change: &Change) -> Keyed {
@@ -345,7 +344,7 @@ pub(crate) fn template_state(change: &Change) -> Keyed {
         return None;
     };
     let (state, failure) = state_of(to);
-    let row = json!({
+    let row = row!({
         "id": hex(*id), "state": state, "failure": failure, "virtual_bytes": virtual_bytes,
         "reference": reference,
     });
@@ -359,7 +358,7 @@ pub(crate) fn delete(change: &Change, table: Table) -> Keyed {
             table: from,
             id,
             generation,
-        } if *from == table => Some((*id, json!({ "id": bare(*id), "generation": generation }))),
+        } if *from == table => Some((*id, row!({ "id": bare(*id), "generation": generation }))),
         _ => None,
     }
 }

@@ -1,11 +1,9 @@
 //! Rows of offerings and of orphans.
 
-use serde_json::json;
-
 use uuid::Uuid;
 use velum_model::orphan::OrphanPlace;
 
-use super::{Keyed, bare, hex, hex_option, only, text};
+use super::{Keyed, bare, hex, hex_option, only, row, text};
 use crate::{commit::Change, db::word};
 
 pub(crate) fn see_orphan(change: &Change) -> Keyed {
@@ -16,7 +14,7 @@ pub(crate) fn see_orphan(change: &Change) -> Keyed {
         OrphanPlace::ComputeHost(id) => (Some(id), None),
         OrphanPlace::StoragePool(id) => (None, Some(id)),
     };
-    let row = json!({
+    let row = row!({
         "id": hex(orphan.id), "kind": orphan.kind.as_str(), "compute_host": hex_option(host),
         "storage_pool": hex_option(pool), "object": bare(orphan.object),
         "peer": bare(orphan.peer.map_or(Uuid::nil(), |id| id.uuid())), "name": orphan.name,
@@ -37,7 +35,7 @@ pub(crate) fn insert_compute_offering(change: &Change) -> Keyed {
     let Change::InsertComputeOffering(offering) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(offering.id), "name": offering.name, "vcpus": offering.vcpus, "memory": offering.memory,
         "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
         "policy": hex_option(offering.policy), "expected_lifetime_s": offering.expected_lifetime,
@@ -50,7 +48,7 @@ pub(crate) fn update_compute_offering(change: &Change) -> Keyed {
     let Change::UpdateComputeOffering(offering) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(offering.id), "generation": offering.generation, "name": offering.name,
         "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
         "policy": hex_option(offering.policy), "expected_lifetime_s": offering.expected_lifetime,
@@ -62,7 +60,7 @@ pub(crate) fn insert_disk_offering(change: &Change) -> Keyed {
     let Change::InsertDiskOffering(offering) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(offering.id), "name": offering.name, "size": offering.size,
         "storage_tags": text(&offering.storage_tags), "generation": offering.generation,
         "created_at": offering.created_at,
@@ -74,7 +72,7 @@ pub(crate) fn update_disk_offering(change: &Change) -> Keyed {
     let Change::UpdateDiskOffering(offering) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(offering.id), "generation": offering.generation, "name": offering.name,
         "storage_tags": text(&offering.storage_tags),
     });
@@ -85,7 +83,7 @@ pub(crate) fn insert_network_offering(change: &Change) -> Keyed {
     let Change::InsertNetworkOffering(offering) = change else {
         return None;
     };
-    let row = json!({
+    let row = row!({
         "id": hex(offering.id), "name": offering.name, "kind": word(&offering.kind),
         "generation": offering.generation, "created_at": offering.created_at,
     });
@@ -96,6 +94,6 @@ pub(crate) fn update_network_offering(change: &Change) -> Keyed {
     let Change::UpdateNetworkOffering(offering) = change else {
         return None;
     };
-    let row = json!({ "id": hex(offering.id), "generation": offering.generation, "name": offering.name });
+    let row = row!({ "id": hex(offering.id), "generation": offering.generation, "name": offering.name });
     Some((offering.id.uuid(), row))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 use velum_model::affinity::{AffinityKind, AffinityStrength};
 
@@ -10,14 +9,14 @@ use super::{Failure, apply::Transaction};
 use crate::{
     commit::{Change, Refused},
     db::Row,
-    encode::hex,
+    encode::{RowText, hex, row},
     sql::affinity as sql,
 };
 
 /// Rows with what each is about (an instance or run, and a group) and whose commit it is of.
 #[derive(Default)]
 struct Pairs {
-    rows: Vec<Value>,
+    rows: Vec<RowText>,
     of: Vec<(Uuid, Uuid, usize)>,
 }
 
@@ -53,7 +52,7 @@ impl Transaction<'_> {
                         for group in groups {
                             members
                                 .rows
-                                .push(json!({ "instance": hex(*instance), "affinity_group": hex(*group) }));
+                                .push(row!({ "instance": hex(*instance), "affinity_group": hex(*group) }));
                             members.of.push((instance.uuid(), group.uuid(), n));
                         }
                     }
@@ -64,7 +63,7 @@ impl Transaction<'_> {
                     } => {
                         let required = |strength| strength == AffinityStrength::Required;
                         for tie in ties.iter().filter(|tie| required(tie.strength)) {
-                            let row = json!({
+                            let row = row!({
                                 "run": hex(*run), "affinity_group": hex(tie.group),
                                 "compute_host": hex(*compute_host),
                             });

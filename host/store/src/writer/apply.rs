@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use serde_json::Value as Row_;
 use uuid::Uuid;
 use velum_model::{ShardId, Timestamp, operation::Event};
 
@@ -10,7 +9,7 @@ use super::{Failure, room::Claims};
 use crate::{
     commit::{Change, Commit, Committed, Refused},
     db::{Connection, Row, Statement, Value},
-    encode::{Keyed, text},
+    encode::{Keyed, RowText},
     told::{HostRoom, PoolRoom},
 };
 
@@ -111,13 +110,13 @@ impl<'t> Transaction<'t> {
     pub(super) async fn run(
         &mut self,
         statement: &Statement,
-        rows: Vec<Row_>,
+        rows: Vec<RowText>,
         more: &[Value],
     ) -> Result<Vec<Row>, Failure> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut values = vec![Value::from(text(&rows))];
+        let mut values = vec![Value::from(RowText::batch(&rows))];
         values.extend_from_slice(more);
         self.connection
             .fetch_with(statement, values)

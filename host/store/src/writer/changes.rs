@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -14,7 +13,7 @@ use super::{
 use crate::{
     commit::{Change, Refused},
     db::Value,
-    encode::{bare, claims, nodes as of_nodes, rest},
+    encode::{RowText, bare, claims, nodes as of_nodes, rest, row},
     sql::{claims as hot, nodes, orphans},
 };
 
@@ -30,8 +29,8 @@ impl Graves {
         self.0.insert((kind, object, peer));
     }
 
-    fn rows(self) -> Vec<serde_json::Value> {
-        let row = |(kind, object, peer)| json!({ "kind": kind, "object": bare(object), "peer": bare(peer) });
+    fn rows(self) -> Vec<RowText> {
+        let row = |(kind, object, peer)| row!({ "kind": kind, "object": bare(object), "peer": bare(peer) });
         self.0.into_iter().map(row).collect()
     }
 }
@@ -128,7 +127,7 @@ impl Transaction<'_> {
             self.claims
                 .hosts
                 .release(host, [columns.take("vcpus")?, columns.take("memory")?]);
-            left.push(json!({ "id": bare(instance), "host": bare(host) }));
+            left.push(row!({ "id": bare(instance), "host": bare(host) }));
         }
         self.run(&hot::INSTANCE_LAST_HOST, left, &[]).await?;
         for row in self.each(&hot::DELETE_LAYER, claims::delete_layer, None).await? {

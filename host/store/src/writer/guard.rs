@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::json;
 use uuid::Uuid;
 use velum_model::{
     OperationId, ShardId,
@@ -16,7 +15,7 @@ use super::{
 use crate::{
     commit::{Change, Committed, OperationWrite, Refused, StoredAnswer, Table},
     db::Value,
-    encode::{bare, bytes, hex, hex_option, records, text},
+    encode::{bare, bytes, hex, hex_option, records, row, text},
     sql::guard::{
         EPOCHS, INSERT_DECISION, INSERT_EVENT, INSERT_KEY, INSERT_LOCK, INSERT_OPERATION, KNOWN_KEYS,
         LOCK_HOLDERS, NUMBER_EVENTS, RELEASE_LOCKS, REQUEST_CANCEL, UPDATE_OPERATION,
@@ -56,7 +55,7 @@ impl Transaction<'_> {
             .filter_map(|(_, commit)| commit.fence)
             .map(|(shard, _)| shard.uuid())
             .collect();
-        let rows = shards.iter().map(|id| json!({ "id": bare(*id) })).collect();
+        let rows = shards.iter().map(|id| row!({ "id": bare(*id) })).collect();
         let mut epochs: HashMap<ShardId, u64> = HashMap::new();
         for row in self.run(&EPOCHS, rows, &[]).await? {
             let mut columns = row.columns("shard");
@@ -83,7 +82,7 @@ impl Transaction<'_> {
         let mut with_key: Vec<(usize, Uuid, String)> = Vec::new();
         for (n, commit) in self.alive() {
             if let Some(kept) = &commit.idempotency {
-                rows.push(json!({
+                rows.push(row!({
                     "token": hex(kept.token), "key": kept.key, "request_hash": bytes(&kept.request_hash),
                     "status": kept.answer.status, "location": kept.answer.location, "etag": kept.answer.etag,
                     "body": kept.answer.body, "expires_at": expires,
@@ -108,7 +107,7 @@ impl Transaction<'_> {
     async fn answer_known(&mut self, known: Vec<(usize, Uuid, String)>) -> Result<(), Failure> {
         let rows = known
             .iter()
-            .map(|(_, token, key)| json!({ "token": bare(*token), "key": key }))
+            .map(|(_, token, key)| row!({ "token": bare(*token), "key": key }))
             .collect();
         let now = [Value::from(self.now.micros())];
         let mut answers: HashMap<(Uuid, String), (Vec<u8>, StoredAnswer)> = HashMap::new();
@@ -146,7 +145,7 @@ impl Transaction<'_> {
                     updates.push(crate::encode::operation::update(operation));
                     owners.insert(operation.id.uuid(), n);
                     if operation.state.has_ended() {
-                        ended.push(json!({ "operation": hex(operation.id) }));
+                        ended.push(row!({ "operation": hex(operation.id) }));
                     }
                 }
                 None => {}
@@ -197,7 +196,7 @@ impl Transaction<'_> {
                     (false, false) => Preempts::Nobody,
                 };
                 for subject in locks {
-                    rows.push(json!({
+                    rows.push(row!({
                         "subject": bare(subject.uuid()), "subject_kind": subject.collection(),
                         "operation": hex(operation.id),
                     }));
@@ -211,7 +210,7 @@ impl Transaction<'_> {
         // Another's lock is looked for first: taking it over is only for who may preempt.
         let asked = wanted
             .iter()
-            .map(|(subject, ..)| json!({ "subject": bare(*subject) }))
+            .map(|(subject, ..)| row!({ "subject": bare(*subject) }))
             .collect();
         let mut holders: HashMap<Uuid, (OperationId, bool)> = HashMap::new();
         for row in self.run(&LOCK_HOLDERS, asked, &[]).await? {
@@ -232,7 +231,7 @@ impl Transaction<'_> {
             return Err(Failure::Guilty(guilty));
         }
         let cancelled: BTreeSet<OperationId> = holders.into_values().map(|(holder, _)| holder).collect();
-        let cancelled = cancelled.into_iter().map(|id| json!({ "id": hex(id) })).collect();
+        let cancelled = cancelled.into_iter().map(|id| row!({ "id": hex(id) })).collect();
         self.run(&REQUEST_CANCEL, cancelled, &[]).await?;
         self.run(&INSERT_LOCK, rows, &[]).await?;
         Ok(())
@@ -244,7 +243,7 @@ impl Transaction<'_> {
             .alive()
             .filter_map(|(_, commit)| commit.decision.as_deref())
             .map(|decision| {
-                json!({
+                row!({
                     "id": hex(decision.id), "project": hex(decision.project), "zone": hex(decision.zone),
                     "instance": hex(decision.instance), "body": text(decision),
                     "placed": i64::from(decision.winner.is_some()),
@@ -284,7 +283,7 @@ impl Transaction<'_> {
         }
         let rows = counts
             .iter()
-            .map(|(id, count)| json!({ "id": bare(*id), "count": count }))
+            .map(|(id, count)| row!({ "id": bare(*id), "count": count }))
             .collect();
         let mut next: HashMap<Uuid, (u64, u64)> = HashMap::new();
         for row in self.run(&NUMBER_EVENTS, rows, &[]).await? {
@@ -325,7 +324,7 @@ impl Transaction<'_> {
         let rows = events
             .iter()
             .map(|event| {
-                json!({
+                row!({
                     "shard": hex(event.shard), "epoch": event.epoch, "seq": event.seq, "at": event.at,
                     "kind": event.kind, "project": hex(event.project), "collection": event.collection,
                     "resource": bare(event.resource), "operation": hex_option(event.operation),
@@ -353,7 +352,7 @@ impl Transaction<'_> {
                 }
             }
         }
-        let rows = gone.iter().map(|shard| json!({ "id": hex(*shard) })).collect();
+        let rows = gone.iter().map(|shard| row!({ "id": hex(*shard) })).collect();
         let retired = self.run(&RETIRE_SHARD, rows, &[]).await?;
         self.applied.new_shards = new;
         self.applied.retired_shards = ids(&retired, "shard")?

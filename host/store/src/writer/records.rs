@@ -1,7 +1,6 @@
 //! The order in which records are applied: the hierarchy from zones down, offerings, templates; and in which they are
 //! removed.
 
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
 use crate::{
     commit::{Change, Refused, Table},
     db::Statement,
-    encode::{Keyed, affinity, bare, hex, records, rest},
+    encode::{Keyed, affinity, bare, hex, records, rest, row},
     sql::{affinity as of_groups, records as sql},
 };
 
@@ -36,7 +35,7 @@ impl Transaction<'_> {
             let Change::InsertZone(zone) = change else {
                 return None;
             };
-            let row = json!({
+            let row = row!({
                 "id": hex(zone.shard), "epoch": 1, "holder": holder, "lease_until": 0, "next_seq": 1,
                 "retired": 0,
             });
@@ -159,7 +158,7 @@ impl Transaction<'_> {
             .collect();
         let asked = missing
             .iter()
-            .map(|(id, _)| json!({ "host": bare(*id) }))
+            .map(|(id, _)| row!({ "host": bare(*id) }))
             .collect();
         let held = ids(
             &self.run(&sql::PRIVATE_ADDRESS_HELD, asked, &[]).await?,

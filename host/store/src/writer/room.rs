@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::json;
 use uuid::Uuid;
 use velum_model::{ComputeHostId, StoragePoolId};
 
@@ -10,7 +9,7 @@ use super::{Failure, apply::Transaction};
 use crate::{
     commit::{Refused, StoreError},
     db::Row,
-    encode::bare,
+    encode::{bare, row},
     sql::claims::{HOST_LIMITS, HOST_ROOM, POOL_LIMITS, POOL_ROOM},
     told::{HostRoom, PoolRoom},
 };
@@ -100,7 +99,7 @@ impl Transaction<'_> {
         let rows = sums
             .iter()
             .map(|(id, ([vcpus, memory], [vcpus_back, memory_back]))| {
-                json!({
+                row!({
                     "host": bare(*id), "vcpus_claimed": vcpus, "vcpus_released": vcpus_back,
                     "memory_claimed": memory, "memory_released": memory_back,
                 })
@@ -110,7 +109,7 @@ impl Transaction<'_> {
         if answered.len() == sums.len() {
             return self.note_hosts(&answered);
         }
-        let rows = sums.keys().map(|id| json!({ "id": bare(*id) })).collect();
+        let rows = sums.keys().map(|id| row!({ "id": bare(*id) })).collect();
         // The rows that did go through show what they will be: as if their claims were in twice. Only the others count.
         let changed = super::apply::ids(&answered, "compute_host_room")?;
         let mut limits = HashMap::new();
@@ -140,14 +139,14 @@ impl Transaction<'_> {
         let rows = sums
             .iter()
             .map(|(id, ([claimed, _], [released, _]))| {
-                json!({ "pool": bare(*id), "bytes_claimed": claimed, "bytes_released": released })
+                row!({ "pool": bare(*id), "bytes_claimed": claimed, "bytes_released": released })
             })
             .collect();
         let answered = self.run(&POOL_ROOM, rows, &[]).await?;
         if answered.len() == sums.len() {
             return self.note_pools(&answered);
         }
-        let rows = sums.keys().map(|id| json!({ "id": bare(*id) })).collect();
+        let rows = sums.keys().map(|id| row!({ "id": bare(*id) })).collect();
         let changed = super::apply::ids(&answered, "storage_pool_room")?;
         let mut limits = HashMap::new();
         for row in self.run(&POOL_LIMITS, rows, &[]).await? {
