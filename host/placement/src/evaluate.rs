@@ -272,9 +272,17 @@ impl Evaluation {
                 following.volumes += 1;
                 true
             }
+            // That a planned one is committed is no claim of this decision's; whether it lies elsewhere was seen above.
+            (Update::Layer(claim), true) if claim.committed => {
+                following.owed = owed;
+                here.push(update.clone());
+                true
+            }
             (Update::Layer(claim), true) => {
                 match owed {
-                    Some(owed) if owed.pool == claim.pool => here.push(update.clone()),
+                    Some(owed) if (owed.pool, owed.template) == (claim.pool, claim.template) => {
+                        here.push(update.clone());
+                    }
                     owed => {
                         here.extend(owed.map(Update::Layer));
                         self.elsewhere.insert(claim.layer);

@@ -4,7 +4,10 @@
 mod zone;
 
 use proptest::prelude::*;
-use velum_model::decision::Decision;
+use velum_model::{
+    decision::Decision,
+    infrastructure::{HostState, Intent, PoolScope},
+};
 use velum_placement::*;
 use zone::*;
 
@@ -71,7 +74,18 @@ impl Recorded {
             self.apply(Update::Volume(*after.volume(id(8, number)).expect("claimed")));
             let layer = disk.template.and_then(|of| after.layer_of(pool.pool, of.id));
             if let Some(layer) = layer.filter(|_| pool.layer_bytes.is_some()) {
+                self.apply(Update::Layer(LayerClaim {
+                    committed: false,
+                    ..*layer
+                }));
+            }
+        }
+        // And the accept is committed, which makes the layers so.
+        for (disk, pool) in ask.disks.iter().zip(&choice.pools) {
+            let layer = disk.template.and_then(|of| after.layer_of(pool.pool, of.id));
+            if let Some(layer) = layer.filter(|_| pool.layer_bytes.is_some()) {
                 self.apply(Update::Layer(*layer));
+                self.apply(Update::LayerReady(layer.layer));
             }
         }
     }
@@ -202,6 +216,14 @@ proptest! {
             }
             prop_assert_eq!(evaluation.then().epoch(), recorded.inventory.epoch());
             prop_assert_eq!(Packing::of(evaluation.would()), Packing::of(&recorded.inventory));
+            // Nothing of a layer is left behind, and none is missing.
+            for pool in &pools {
+                prop_assert_eq!(evaluation.would().free_bytes(pool.id), recorded.inventory.free_bytes(pool.id));
+                for template in 0..2 {
+                    let of = |inventory: &Inventory| inventory.layer_of(pool.id, id(10, template)).map(|layer| layer.ready);
+                    prop_assert_eq!(of(evaluation.would()), of(&recorded.inventory));
+                }
+            }
         }
         let tally = evaluation.tally();
         prop_assert_eq!((tally.decisions, tally.same, tally.moves.len()), (steps.len() as u64, steps.len() as u64, 0));
@@ -213,22 +235,123 @@ proptest! {
     }
 }
 
+fn tagged() -> HostRow {
+    HostRow {
+        tags: vec![name("ssd")],
+        attributes: [(name("power"), 5)].into(),
+        intent: Intent::Maintenance,
+        observed: HostState::Unknown,
+        ..host(2)
+    }
+}
+
+/// One of each.
+fn every_update() -> Vec<Update> {
+    let claim = RunClaim {
+        run: id(7, 1),
+        host: id(1, 1),
+        project: id(6, 1),
+        vcpus: 2,
+        memory_mib: 512,
+        expected_end: Some(77),
+    };
+    let member = Update::Member {
+        claim: RunClaim {
+            run: id(7, 2),
+            expected_end: None,
+            ..claim
+        },
+        groups: vec![id(14, 1)],
+    };
+    let layer = LayerClaim {
+        layer: id(9, 1),
+        pool: id(4, 1),
+        template: id(10, 1),
+        bytes: 3 << 30,
+        ready: false,
+        committed: true,
+    };
+    let pools = [
+        PoolScope::Zone,
+        PoolScope::Cluster(id(3, 1)),
+        PoolScope::ComputeHost(id(1, 1)),
+    ];
+    let mut updates = vec![
+        twofold(),
+        Update::Host(Box::new(host(1))),
+        Update::Host(Box::new(tagged())),
+    ];
+    updates.extend(
+        (1..)
+            .zip(pools)
+            .map(|(n, scope)| Update::Pool(Box::new(PoolRow { scope, ..pool(n) }))),
+    );
+    for part in [
+        Part::Pod(id(2, 0)),
+        Part::Cluster(id(3, 0)),
+        Part::ComputeHost(id(1, 1)),
+    ] {
+        updates.push(Update::Dedicated {
+            part,
+            to: Some(id(6, 1)),
+        });
+    }
+    for state in [HostState::Down, HostState::Unknown, HostState::Up] {
+        updates.push(Update::HostSeen { id: id(1, 1), state });
+    }
+    let volume = VolumeClaim {
+        volume: id(8, 1),
+        pool: id(4, 1),
+        bytes: 5 << 30,
+    };
+    updates.extend([
+        Update::Run(claim),
+        member,
+        Update::Volume(volume),
+        Update::Layer(layer),
+        Update::LayerReady(id(9, 1)),
+    ]);
+    updates
+}
+
+/// What takes away some of it.
+fn every_end() -> Vec<Update> {
+    vec![
+        Update::RunGone(id(7, 1)),
+        Update::VolumeGone(id(8, 1)),
+        Update::LayerGone(id(9, 1)),
+        Update::HostGone(id(1, 2)),
+        Update::PoolGone(id(4, 3)),
+    ]
+}
+
 /// The written form does not describe itself: whoever changes it must raise `HISTORY_FORMAT`.
 #[test]
 fn the_form_of_a_format_stays() {
-    let mut recorded = Recorded::of(&[host(1)], &[pool(1)]);
-    let ask = ask(1);
-    let (_, outcome) = decided(&recorded, &ask, 7);
-    recorded.claim(&ask, &outcome.choice.expect("room"), 1);
-    recorded.close();
-    let shown: Vec<String> = recorded
-        .parts
-        .iter()
-        .map(|part| {
-            let bytes = part.encode().expect("written");
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-        })
-        .collect();
+    let mut inventory = Inventory::in_place_of(&Inventory::default(), 1_000_000);
+    let first = inventory.epoch() + 1;
+    let mut parts = Vec::new();
+    for updates in [every_update(), every_end()] {
+        let first = inventory.epoch() + 1;
+        for update in &updates {
+            assert!(inventory.apply(update.clone()), "{update:?} changes nothing");
+        }
+        parts.push(HistoryPart::Changes { first, updates });
+        parts.push(HistoryPart::whole(&inventory));
+    }
+    let mut again = Inventory::in_place_of(&Inventory::default(), 1_000_000);
+    assert_eq!(again.epoch() + 1, first);
+    let mut shown = Vec::new();
+    for part in &parts {
+        let bytes = part.encode().expect("written");
+        let read = HistoryPart::decode(&bytes).expect("read");
+        assert_eq!(&read, part);
+        if let HistoryPart::Changes { .. } = read {
+            again.continue_with(read, u64::MAX).expect("it continues");
+        }
+        shown.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    }
+    assert_eq!(again.snapshot(), inventory.snapshot());
     insta::assert_snapshot!(format!("format {HISTORY_FORMAT}\n{}", shown.join("\n")));
     assert!(matches!(
         HistoryPart::decode(&[HISTORY_FORMAT + 1, 0]),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast, mpsc};
 use uuid::Uuid;
 use velum_model::{
     Id, Timestamp,
@@ -31,7 +31,7 @@ use velum_store::{Histories, Reader, Store, ZoneFilter};
 use crate::{
     catalog::Catalog,
     compute_hosts::PrivateAddresses,
-    decisions::Looks,
+    decisions::{Looks, PASTS, Refusals},
     desk::Desk,
     error::ServiceError,
     history::{Keeping, Line},
@@ -42,6 +42,10 @@ use crate::{
 
 /// How often counts of shadows are kept: what a crash loses of them is worth less than a commit a second.
 const KEEP_COUNTS: Duration = Duration::from_secs(5);
+
+/// Epochs that may have been given after the last one that was written down, by a server whose clock was ahead: more than there
+/// are in an hour.
+const UNWRITTEN: u64 = 1 << 32;
 
 /// What the use cases are made of.
 #[derive(Clone)]
@@ -86,9 +90,13 @@ struct Inner {
     /// New versions of policies that do not do: told by the planners, taken back by [`Services::watch_policies`].
     misfits: (mpsc::Sender<Misfit>, tokio::sync::Mutex<mpsc::Receiver<Misfit>>),
     /// What planners tell of their zones.
-    keeping: Keeping,
+    keeping: Arc<Keeping>,
+    /// How many refusals were kept lately.
+    refusals: Refusals,
     /// Decisions that were looked at lately.
     looks: Looks,
+    /// Who works on an inventory of the past.
+    pasts: Semaphore,
     /// Evaluations of policies are made one at a time: each takes a processor.
     evaluating: Semaphore,
     /// Up to where old decisions were forgotten.
@@ -112,7 +120,7 @@ impl Services {
         let (plugins, clock) = (Arc::clone(&parts.plugins), Arc::clone(&parts.clock));
         let desk = Desk::new(plugins, clock, parts.ids.uuid());
         let (tell, told) = mpsc::channel(MISFITS);
-        let keeping = Keeping::new(parts.histories.clone());
+        let keeping = Arc::new(Keeping::new(parts.histories.clone()));
         let services = Self {
             inner: Arc::new(Inner {
                 desk,
@@ -124,7 +132,9 @@ impl Services {
                 mac_numbers: AtomicU32::new(0),
                 private_addresses: PrivateAddresses::default(),
                 keeping,
+                refusals: Refusals::default(),
                 looks: Looks::default(),
+                pasts: Semaphore::new(PASTS),
                 evaluating: Semaphore::new(1),
                 forgotten: Mutex::default(),
             }),
@@ -139,6 +149,8 @@ impl Services {
     /// # Errors
     /// The database failed, or no thread could be started; requests then start what is missing.
     pub async fn own(&self, shards: &[(ShardId, u64)]) -> Result<(), ServiceError> {
+        // What those that end now have told.
+        self.keep_histories().await;
         self.inner.planners.write().retain(|zone, planned| {
             let is_owned = shards.contains(&(planned.shard, planned.epoch));
             if !is_owned {
@@ -297,11 +309,14 @@ impl Services {
     }
 
     pub(crate) async fn load(&self, planner: &Planner) -> Result<(), ServiceError> {
-        // Beyond every epoch that was told of, whatever the clock of whoever told it.
         let reach = self.inner.parts.histories.reach(planner.zone()).await;
-        let reach = reach.map_err(|error| ServiceError::from_store("read the zone's history", error))?;
+        let reach = reach.unwrap_or_else(|error| {
+            tracing::warn!(zone = %planner.zone(), error = &error as &dyn std::error::Error,
+                "could not read how far the zone's history reaches: the clock alone numbers what comes");
+            None
+        });
         let now = u64::try_from(self.now().micros()).unwrap_or(0);
-        let first_epoch = reach.map_or(now, |(_, last)| now.max(last + 1));
+        let first_epoch = reach.map_or(now, |(_, last)| now.max(last + UNWRITTEN));
         let loaded = planner.load(&self.read(), first_epoch).await;
         loaded.map_err(|error| ServiceError::from_store("read the zone's inventory", error))
     }
@@ -357,8 +372,14 @@ impl Services {
         &self.inner.desk
     }
 
-    pub(crate) fn keeping(&self) -> &Keeping {
+    pub(crate) fn keeping(&self) -> &Arc<Keeping> {
         &self.inner.keeping
+    }
+
+    /// A place among those who work on an inventory of the past; waits for one.
+    pub(crate) async fn past_place(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.inner.pasts.acquire().await.ok()
     }
 
     pub(crate) fn evaluating(&self) -> &Semaphore {
@@ -371,6 +392,10 @@ impl Services {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.parts.clock
+    }
+
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.inner.refusals
     }
 
     pub(crate) fn looks(&self) -> &Looks {

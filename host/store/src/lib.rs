@@ -35,6 +35,6 @@ pub use error::{Refused, StoreError, Trouble};
 pub use filter::*;
 pub use history::{Histories, PartLabel};
 pub use keeper::{Membership, Owner};
-pub use reader::{Reader, ZoneInventory};
+pub use reader::{NicRow, Reader, RunRow, VolumeRow, ZoneInventory};
 pub use store::{Discrepancy, Store, StoreOptions, TOGETHER, shown};
 pub use told::{CommittedBatch, HostRoom, Observer, PoolRoom};

@@ -69,6 +69,7 @@ impl Services {
         let digest = self.policy_plugin(&new.plugin).await?;
         let config = crate::compute_hosts::object(new.config);
         self.check_policy(&digest, &config).await?;
+        let _place = self.past_place().await;
         let _one = self
             .evaluating()
             .try_acquire()
@@ -79,7 +80,13 @@ impl Services {
         let began = self.clock().steady();
         let policy = self.named(digest, config);
         let decisions = self.read().last_decisions(new.zone, new.last).await;
-        let decisions = decisions.map_err(|error| ServiceError::from_store("read the decisions", error))?;
+        let mut decisions =
+            decisions.map_err(|error| ServiceError::from_store("read the decisions", error))?;
+        // Ids are in the order of a server's clock, epochs in that of the zone's inventory.
+        decisions.sort_by_key(|decision| decision.inventory_epoch);
+        decisions
+            .iter_mut()
+            .for_each(|decision| decision.refusals = Vec::new());
         let pools = self.pool_ranker(caller, zone.pool_policy).await?;
         let hosts = self.ranker_of(&policy).await?;
         let plugins = Arc::clone(self.plugins());
@@ -138,7 +145,7 @@ impl Services {
         zone: velum_model::ZoneId,
         mut work: Work,
     ) -> Result<(Option<(velum_model::Timestamp, velum_model::Timestamp)>, Work), ServiceError> {
-        self.keeping().keep().await;
+        self.keep_histories().await;
         let histories = self.keeping().histories();
         let reach = histories.reach(zone).await;
         let reach = reach.map_err(|error| ServiceError::from_store("read the zone's history", error))?;
@@ -199,6 +206,7 @@ impl Work {
     }
 
     fn go_on(&mut self, part: HistoryPart) {
+        self.is_late |= self.clock.steady() > self.until;
         match part {
             HistoryPart::Whole(snapshot) => {
                 self.decide_here();

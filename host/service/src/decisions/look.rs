@@ -51,6 +51,7 @@ impl Services {
     async fn look_at(&self, caller: &Caller, id: DecisionId) -> Result<Arc<Looked>, ServiceError> {
         let decision = self.decision_get(caller, id).await?;
         let record: AskRecord = super::replay::record_of(&decision)?;
+        let _place = self.past_place().await;
         let inventory = self.inventory_of(&decision).await?;
         let mut hosts = self.ranker_of(&decision.policy).await?;
         let mut pools = self.ranker_of(&record.pool_policy).await?;

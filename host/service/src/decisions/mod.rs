@@ -25,8 +25,14 @@ use crate::{
     targets::refused_config,
 };
 
+pub(crate) use keep::Refusals;
+
 pub use evaluate::{EVALUATED_MAX, EVALUATION_MS};
 
+/// A decision that is older was written down with its inventory, or never will be.
+const WRITTEN_WITHIN_MS: u64 = 10_000;
+/// Inventories of the past that are in memory at once: one of a large zone has some hundred MB.
+pub(crate) const PASTS: usize = 2;
 /// Decisions in full that are kept for the next page: a person turns the pages of one, and each of a large zone has 10 MB.
 const LOOKS: usize = 2;
 
@@ -129,15 +135,30 @@ impl Services {
     /// The inventory that a decision read.
     async fn inventory_of(&self, decision: &Decision) -> Result<Inventory, ServiceError> {
         // What is a second old may not be written yet.
-        self.keeping().keep().await;
+        self.keep_histories().await;
         let past = Past::new(self.keeping().histories(), decision.zone);
         let inventory = past.inventory(decision.inventory_epoch).await;
-        inventory.map_err(|error| not_kept(error, decision))
+        inventory.map_err(|error| match error {
+            // Another server writes it down within a second.
+            NotKept::Never {
+                epoch,
+                kept: Some((_, last)),
+            } if epoch > last && self.now().millis_since(decision.at) < WRITTEN_WITHIN_MS => {
+                ServiceError::Unavailable {
+                    problem: "the inventory that it read is not written down yet".into(),
+                    retry_after_s: crate::error::SOON_S,
+                }
+            }
+            error => not_kept(error, decision),
+        })
     }
 
     /// A ranker that is the policy which decided; with another configuration, if there is one.
     async fn ranker_of(&self, used: &PolicyUsed) -> Result<Ranker, ServiceError> {
         let label = label_of(used);
+        if let Some(failure) = &used.failed {
+            return Ok(Ranker::broken(label, failure.clone()));
+        }
         let Some(digest) = used.digest.clone() else {
             return Ok(Ranker::built_in());
         };

@@ -27,6 +27,7 @@ impl Services {
         let record = record_of(&decision)?;
         let is_own = other == OtherPolicy::default();
         let policy = self.policy_instead(&decision.policy, other).await?;
+        let _place = self.past_place().await;
         let inventory = self.inventory_of(&decision).await?;
         let hosts = self.ranker_of(&policy).await?;
         let pools = self.ranker_of(&record.pool_policy).await?;

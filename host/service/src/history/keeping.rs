@@ -20,6 +20,10 @@ const TIMES: usize = 4;
 /// Parts after which a whole is written: so many are found and opened one by one.
 const PARTS: u32 = 4096;
 
+/// Rounds, of a second each, between two wholes that are asked of a planner: it copies the zone for each, and what could not be
+/// written once, for want of space most likely, cannot be written a second later.
+const REST: u32 = 60;
+
 /// Where what the planners of this server tell goes.
 pub(crate) struct Keeping {
     histories: Histories,
@@ -41,6 +45,10 @@ struct Written {
     changes: usize,
     parts: u32,
     last: u64,
+    /// What was told last could not be written: it does not go on from there.
+    wants_whole: bool,
+    /// Rounds until everything may be asked for again.
+    rest: u32,
 }
 
 impl Keeping {
@@ -67,6 +75,15 @@ impl Keeping {
         self.lines.lock().remove(&zone);
     }
 
+    /// A zone is gone, and its history goes.
+    pub(crate) async fn remove(&self, zone: ZoneId) {
+        self.forget(zone);
+        self.writing.lock().await.remove(&zone);
+        if let Err(error) = self.histories.remove(zone).await {
+            tracing::warn!(%zone, error = &error as &dyn std::error::Error, "could not remove the history of a zone that is gone");
+        }
+    }
+
     /// Writes down what was told. What cannot be written is dropped, and the planner is asked for everything.
     pub(crate) async fn keep(&self) {
         if !self.histories.are_kept() {
@@ -90,14 +107,22 @@ impl Keeping {
                     break;
                 }
             }
+            let written = writing.entry(zone).or_default();
             if is_broken {
-                self.ask_for_everything(zone, &line);
+                line.silence();
+                written.wants_whole = true;
+            }
+            written.rest = written.rest.saturating_sub(1);
+            if written.wants_whole && written.rest == 0 {
+                written.wants_whole = false;
+                written.rest = REST;
+                self.tell(zone);
             }
         }
     }
 
-    fn ask_for_everything(&self, zone: ZoneId, line: &Line) {
-        line.silence();
+    /// Asks the planner of a zone for everything.
+    fn tell(&self, zone: ZoneId) {
         let inbox = self.lines.lock().get(&zone).and_then(|told| told.inbox.upgrade());
         if let Some(inbox) = inbox {
             inbox.order(crate::planner::Order::Tell);
@@ -131,6 +156,7 @@ impl Keeping {
             *written = Written {
                 whole: size,
                 last,
+                rest: written.rest,
                 ..Written::default()
             };
             return Ok(());

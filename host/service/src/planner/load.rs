@@ -1,18 +1,15 @@
 //! Reading a zone for its planner.
 
-use std::net::Ipv4Addr;
-
 use velum_model::{
+    Timestamp,
     id::*,
     infrastructure::{Cluster, Pod, Zone},
     page::{Page, Paged},
     plugin::{Policy, PolicyShadow},
-    tenancy::Scope,
 };
 use velum_placement::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim};
 use velum_store::{
-    ClusterFilter, InstanceFilter, NicFilter, PodFilter, PolicyFilter, Reader, StoreError, VolumeFilter,
-    ZoneInventory,
+    ClusterFilter, NicRow, PodFilter, PolicyFilter, Reader, RunRow, StoreError, VolumeRow, ZoneInventory,
 };
 
 /// A zone as it was read. Its parts may be of slightly different moments: commits since the load began are applied
@@ -28,7 +25,7 @@ pub(crate) struct Loaded {
     /// Runs of instances that are in affinity groups, with each.
     pub members: Vec<(RunId, AffinityGroupId)>,
     pub volumes: Vec<VolumeClaim>,
-    pub nics: Vec<(NicId, NetworkId, Ipv4Addr)>,
+    pub nics: Vec<NicRow>,
     pub policies: Vec<Policy>,
     pub shadows: Vec<PolicyShadow>,
 }
@@ -67,30 +64,13 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Resul
     };
     let clusters = all!(page => reader.clusters(&in_zone, page));
     let inventory = reader.zone_inventory(id).await?;
-    let in_zone = InstanceFilter {
-        zone: Some(id),
-        ..InstanceFilter::default()
-    };
-    let instances = all!(page => reader.instances(Scope::All, &in_zone, page));
-    let runs = instances
-        .iter()
-        .filter_map(|instance| Some(RunClaim::of(instance.run.as_ref()?, instance.project)))
-        .collect();
+    let runs = reader.run_rows(id).await?;
     // After the runs: each of them is read with its groups.
     let members = reader.runs_in_affinity_groups(id).await?;
-    let in_zone = VolumeFilter {
-        zone: Some(id),
-        ..VolumeFilter::default()
-    };
-    let volumes = all!(page => reader.volumes(Scope::All, &in_zone, page));
+    let volumes = reader.volume_rows(id).await?;
     let mut nics = Vec::new();
     for network in &inventory.networks {
-        let on_it = NicFilter {
-            network: Some(network.id),
-            ..NicFilter::default()
-        };
-        let plugged = all!(page => reader.nics(Scope::All, &on_it, page));
-        nics.extend(plugged.iter().map(|nic| (nic.id, nic.network, nic.address)));
+        nics.extend(reader.nic_rows(network.id).await?);
     }
     let policies = all!(page => reader.policies(&PolicyFilter::default(), page));
     let shadows = reader.shadows().await?;
@@ -100,13 +80,32 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Resul
         pods,
         clusters,
         inventory,
-        runs,
+        runs: runs.iter().map(run_claim).collect(),
         members,
-        volumes: volumes.iter().map(VolumeClaim::from).collect(),
+        volumes: volumes.iter().map(volume_claim).collect(),
         nics,
         policies,
         shadows,
     })
+}
+
+fn run_claim(run: &RunRow) -> RunClaim {
+    RunClaim {
+        run: run.id,
+        host: run.compute_host,
+        project: run.project,
+        vcpus: run.vcpus.get(),
+        memory_mib: run.memory.get(),
+        expected_end: run.expected_end_at.map(Timestamp::minute),
+    }
+}
+
+fn volume_claim(volume: &VolumeRow) -> VolumeClaim {
+    VolumeClaim {
+        volume: volume.id,
+        pool: volume.pool,
+        bytes: volume.size.get(),
+    }
 }
 
 /// Rows as updates, those that others point to first.

@@ -9,6 +9,7 @@
 //! ```
 //! News are taken before asks: whoever was answered by a commit is planned for with that commit in view.
 
+mod claims;
 mod digest;
 mod inbox;
 mod load;
@@ -31,9 +32,9 @@ use velum_model::{
 use velum_placement::{Ask, Choice, DiskAsk, PoolChoice};
 use velum_store::{Reader, StoreError};
 
+pub(crate) use claims::stand_in;
 pub(crate) use digest::{Note, digest};
 pub(crate) use inbox::Inbox;
-pub(crate) use state::stand_in;
 pub(crate) use watching::{MISFITS, Misfit};
 
 use crate::{

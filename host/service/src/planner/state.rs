@@ -4,15 +4,21 @@ use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
-use velum_model::{Timestamp, id::*, infrastructure::IpRangeUse, plugin::Fallback};
+use velum_model::{
+    Timestamp,
+    id::*,
+    infrastructure::{IpRange, IpRangeUse},
+    plugin::Fallback,
+};
 use velum_placement::{
     AddressBook, Circumstances, Detail, DiskAsk, LayerClaim, NoAddress, Outcome, Placer, PoolChoice,
-    Positions, RunClaim, TemplateAsk, Update, VolumeClaim, Wanted, choose_pool, explain, pool_refusals,
+    Positions, RunClaim, Update, VolumeClaim, Wanted, choose_pool, explain, pool_refusals,
 };
-use velum_store::Table;
+use velum_store::{NicRow, Table};
 
 use super::{
-    DiskIds, NoPlan, Plan, PlanAsk, PlannerParts, VolumePlan,
+    NoPlan, Plan, PlanAsk, PlannerParts, VolumePlan,
+    claims::{claims_for, stand_in},
     digest::{News, Note, run_in},
     inbox::{Inbox, Order, Work},
     load::{Loaded, inventory_of},
@@ -95,7 +101,9 @@ impl State {
             }
             Order::PlanMany(mut asks, answer) => {
                 let keys: Vec<Uuid> = asks.iter().map(|ask| ask.run.uuid()).collect();
-                let plans = asks.iter_mut().map(|ask| self.plan(ask)).collect();
+                // Whoever has gone is not planned for any longer.
+                let asked = asks.iter_mut().take_while(|_| !answer.is_closed());
+                let plans = asked.map(|ask| self.plan(ask)).collect();
                 if answer.send(plans).is_err() {
                     keys.into_iter().for_each(|key| self.give_back(key));
                 }
@@ -255,16 +263,7 @@ impl State {
                 .chain(self.gateways.get(&network).copied());
             self.addresses.put(range.id, network, range.range, taken);
         }
-        for (nic, network, address) in loaded.nics {
-            let of_network = IpRangeUse::Public(network);
-            let holds = |range: &velum_model::infrastructure::IpRange| {
-                range.used_for == of_network && range.range.contains(address)
-            };
-            if let Some((range, _)) = loaded.inventory.ranges.iter().find(|(range, _)| holds(range)) {
-                self.nics.insert(nic, (range.id, address));
-                self.addresses.mark(range.id, address);
-            }
-        }
+        self.put_nics(&loaded.nics, &loaded.inventory.ranges);
         for news in self.since_load.take().unwrap_or_default() {
             self.follow(&news);
         }
@@ -290,6 +289,17 @@ impl State {
     }
 
     /// Runs as they were read, each with its groups.
+    fn put_nics(&mut self, nics: &[NicRow], ranges: &[(IpRange, Vec<Ipv4Addr>)]) {
+        for nic in nics {
+            let of_network = IpRangeUse::Public(nic.network);
+            let holds = |range: &IpRange| range.used_for == of_network && range.range.contains(nic.address);
+            if let Some((range, _)) = ranges.iter().find(|(range, _)| holds(range)) {
+                self.nics.insert(nic.id, (range.id, nic.address));
+                self.addresses.mark(range.id, nic.address);
+            }
+        }
+    }
+
     fn put_runs(&mut self, runs: Vec<RunClaim>, members: Vec<(RunId, AffinityGroupId)>) {
         let mut groups: HashMap<RunId, Vec<AffinityGroupId>> = HashMap::new();
         for (run, group) in members {
@@ -419,19 +429,7 @@ impl State {
         choice: &velum_placement::Choice,
         addresses: Vec<(IpRangeId, Ipv4Addr)>,
     ) {
-        let claim = RunClaim {
-            run: ask.run,
-            host: choice.host,
-            project: ask.ask.project,
-            vcpus: ask.ask.vcpus.get(),
-            memory_mib: ask.ask.memory.get(),
-            expected_end: ask.ask.expected_end(),
-        };
-        let groups = ask.ask.ties.iter().map(|tie| tie.group).collect();
-        let mut claims = vec![run_in(claim, groups)];
-        for ((disk, ids), pool) in ask.ask.disks.iter().zip(&ask.disks).zip(&choice.pools) {
-            claims.extend(claims_of(disk.template, *ids, *pool));
-        }
+        let claims = claims_for(ask, choice);
         self.hold(ask.run.uuid(), Tentative { claims, addresses });
     }
 
@@ -468,11 +466,6 @@ impl State {
     }
 }
 
-/// The volume that stands in for one that moves with the run `run`: it is derived, so that both sides know it.
-pub(crate) fn stand_in(run: Uuid) -> Uuid {
-    velum_model::chance::derived(run, "stand-in")
-}
-
 fn refusal(outcome: Outcome, decision: Box<velum_model::decision::Decision>) -> NoPlan {
     for used in [outcome.policy, outcome.pool_policy] {
         if let (Some(failure), Some(Fallback::Refuse)) = (used.failed, used.fallback) {
@@ -480,23 +473,4 @@ fn refusal(outcome: Outcome, decision: Box<velum_model::decision::Decision>) -> 
         }
     }
     NoPlan::NoCapacity(decision)
-}
-
-fn claims_of(template: Option<TemplateAsk>, ids: DiskIds, pool: PoolChoice) -> Vec<Update> {
-    let mut claims = vec![Update::Volume(VolumeClaim {
-        volume: ids.volume,
-        pool: pool.pool,
-        bytes: pool.bytes,
-    })];
-    if let (Some(template), Some(bytes)) = (template, pool.layer_bytes) {
-        claims.push(Update::Layer(LayerClaim {
-            layer: ids.layer,
-            pool: pool.pool,
-            template: template.id,
-            bytes,
-            ready: false,
-            committed: false,
-        }));
-    }
-    claims
 }

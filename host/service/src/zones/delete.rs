@@ -36,6 +36,7 @@ impl Services {
         };
         self.remove(caller, expected, removal).await?;
         self.forget_zone(id);
+        self.keeping().remove(id).await;
         Ok(())
     }
 }

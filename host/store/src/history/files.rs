@@ -31,6 +31,15 @@ struct Inner {
     bytes_at_most: u64,
     /// The newest file of a zone that was written to, and where it ends: what lies before is not looked through again.
     ends: Mutex<HashMap<ZoneId, (PathBuf, u64)>>,
+    /// Whoever reads one part reads the next.
+    read: Mutex<Option<Looked>>,
+}
+
+/// What lies in a file that had this length.
+struct Looked {
+    path: PathBuf,
+    length: u64,
+    frames: Arc<Vec<Frame>>,
 }
 
 /// A file of a zone.
@@ -55,6 +64,7 @@ impl Files {
                 directory,
                 bytes_at_most,
                 ends: Mutex::default(),
+                read: Mutex::default(),
             }),
         }
     }
@@ -75,7 +85,12 @@ impl Files {
     pub(super) async fn add(&self, zone: ZoneId, label: PartLabel, body: Vec<u8>) -> Result<(), StoreError> {
         self.away("keep a part of a zone's history", move |inner| {
             inner.add(zone, label, &body)?;
-            if label.is_whole { inner.forget() } else { Ok(()) }
+            if label.is_whole
+                && let Err(error) = inner.forget()
+            {
+                tracing::warn!(directory = %inner.directory.display(), %error, "could not forget the oldest of the histories");
+            }
+            Ok(())
         })
         .await
     }
@@ -111,13 +126,24 @@ impl Files {
             let Some(segment) = segments.iter().rfind(|segment| segment.first <= label.first) else {
                 return Ok(None);
             };
-            let found = frames(&segment.path)?
-                .into_iter()
-                .find(|frame| frame.label == label);
+            let frames = inner.frames(&segment.path)?;
+            let found = frames.iter().find(|frame| frame.label == label);
             found
                 .map(|frame| frame.read(&segment.path))
                 .transpose()
                 .map(Option::flatten)
+        })
+        .await
+    }
+
+    pub(super) async fn remove(&self, zone: ZoneId) -> Result<(), StoreError> {
+        self.away("remove a zone's history", move |inner| {
+            let mut ends = inner.ends.lock().unwrap_or_else(PoisonError::into_inner);
+            ends.remove(&zone);
+            match fs::remove_dir_all(inner.folder(zone)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            }
         })
         .await
     }
@@ -140,6 +166,23 @@ impl Inner {
         self.directory.join(zone.uuid().simple().to_string())
     }
 
+    /// What lies in a file, looked through once as long as it stays as it is.
+    fn frames(&self, path: &Path) -> io::Result<Arc<Vec<Frame>>> {
+        let length = fs::metadata(path)?.len();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = |looked: &&Looked| looked.path == path && looked.length == length;
+        if let Some(looked) = read.as_ref().filter(is_known) {
+            return Ok(Arc::clone(&looked.frames));
+        }
+        let frames = Arc::new(frames(path)?);
+        *read = Some(Looked {
+            path: path.to_owned(),
+            length,
+            frames: Arc::clone(&frames),
+        });
+        Ok(frames)
+    }
+
     /// The files of a zone, oldest first.
     fn segments(&self, zone: ZoneId) -> io::Result<Vec<Segment>> {
         segments_in(&self.folder(zone))
@@ -159,7 +202,13 @@ impl Inner {
         if label.is_whole {
             fs::create_dir_all(&folder)?;
             let path = folder.join(format!("{:020}.{ENDING}", label.first));
-            fs::write(&path, &frame)?;
+            // What is cut off for want of space is not taken for a whole.
+            let unfinished = path.with_extension("unfinished");
+            let written = fs::write(&unfinished, &frame).and_then(|()| fs::rename(&unfinished, &path));
+            if written.is_err() {
+                drop(fs::remove_file(&unfinished));
+            }
+            written?;
             ends.insert(zone, (path, frame.len() as u64));
             return Ok(());
         }
@@ -181,7 +230,13 @@ impl Inner {
         let mut old: Vec<(u64, u64, PathBuf)> = Vec::new();
         let mut bytes = 0;
         for folder in fs::read_dir(&self.directory)? {
-            let mut segments = segments_in(&folder?.path())?;
+            let folder = folder?.path();
+            // Others may lie there too.
+            let name = folder.file_name().and_then(|name| name.to_str());
+            if name.is_none_or(|name| uuid::Uuid::try_parse(name).is_err()) {
+                continue;
+            }
+            let mut segments = segments_in(&folder)?;
             if let Some(newest) = segments.pop() {
                 bytes += fs::metadata(newest.path)?.len();
             }

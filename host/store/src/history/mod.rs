@@ -73,8 +73,8 @@ impl Histories {
         !matches!(self.place, Place::Nowhere)
     }
 
-    /// Adds a part. With a whole, the oldest of what is more than the bound goes; the last whole and what came after it
-    /// stay.
+    /// Adds a part. With a whole, the oldest of what is more than the bound goes, or with the next one; the last whole and what came
+    /// after it stay.
     ///
     /// # Errors
     /// It cannot be written.
@@ -108,6 +108,18 @@ impl Histories {
             Place::Nowhere => Ok(None),
             Place::Files(files) => files.read(zone, label).await,
             Place::Rows(rows) => rows.read(zone, label).await,
+        }
+    }
+
+    /// Removes what is kept of a zone.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub async fn remove(&self, zone: ZoneId) -> Result<(), StoreError> {
+        match &self.place {
+            Place::Nowhere => Ok(()),
+            Place::Files(files) => files.remove(zone).await,
+            Place::Rows(rows) => rows.remove(zone).await,
         }
     }
 

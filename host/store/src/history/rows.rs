@@ -25,10 +25,13 @@ const BODY: Statement = Statement::common(
     "read a part of a zone's history",
     "SELECT body FROM history_part WHERE zone = $1 AND first_epoch = $2 AND is_whole = $3",
 );
-const REACH: Statement = Statement::common(
-    "read how far a zone's history reaches",
-    "SELECT CAST(MIN(CASE WHEN is_whole = 1 THEN first_epoch END) AS BIGINT), CAST(MAX(last_epoch) AS BIGINT)
-     FROM history_part WHERE zone = $1",
+const FIRST: Statement = Statement::common(
+    "read where a zone's history begins",
+    "SELECT first_epoch FROM history_part WHERE zone = $1 AND is_whole = 1 ORDER BY first_epoch LIMIT 1",
+);
+const LAST: Statement = Statement::common(
+    "read where a zone's history ends",
+    "SELECT last_epoch FROM history_part WHERE zone = $1 ORDER BY first_epoch DESC, is_whole LIMIT 1",
 );
 /// Wholes with what came after them and before the next, newest first, of all zones.
 const SEGMENTS: Statement = Statement::common(
@@ -44,9 +47,16 @@ const FORGET: Statement = Statement::common(
     "DELETE FROM history_part WHERE zone = $1 AND first_epoch < $2",
 );
 
+const REMOVE: Statement = Statement::common(
+    "remove a zone's history",
+    "DELETE FROM history_part WHERE zone = $1",
+);
+
 /// Every statement of this file.
 #[cfg(test)]
-pub(crate) const ALL: &[&Statement] = &[&INSERT, &LABELS, &BODY, &REACH, &SEGMENTS, &FORGET];
+pub(crate) const ALL: &[&Statement] = &[
+    &INSERT, &LABELS, &BODY, &FIRST, &LAST, &SEGMENTS, &FORGET, &REMOVE,
+];
 
 pub(super) struct Rows {
     database: Database,
@@ -74,8 +84,13 @@ impl Rows {
             Value::Blob(Some(body)),
         ];
         self.write(&INSERT, &values).await?;
-        if label.is_whole {
-            self.forget().await?;
+        if label.is_whole
+            && let Err(error) = self.forget().await
+        {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not forget the oldest of the histories"
+            );
         }
         Ok(())
     }
@@ -138,15 +153,20 @@ impl Rows {
     }
 
     pub(super) async fn reach(&self, zone: ZoneId) -> Result<Option<(u64, u64)>, StoreError> {
-        let rows = self
-            .database
-            .fetch_patiently(&REACH, &[Value::from(zone)])
-            .await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let mut columns = row.columns("history_part");
-        let (first, last): (Option<u64>, Option<u64>) =
-            (columns.take("first_epoch")?, columns.take("last_epoch")?);
-        Ok(first.zip(last))
+        let values = [Value::from(zone)];
+        let first = self.database.fetch_patiently(&FIRST, &values).await?;
+        let last = self.database.fetch_patiently(&LAST, &values).await?;
+        let (Some(first), Some(last)) = (first.first(), last.first()) else {
+            return Ok(None);
+        };
+        Ok(Some((
+            first.only("history_part", "first_epoch")?,
+            last.only("history_part", "last_epoch")?,
+        )))
+    }
+
+    pub(super) async fn remove(&self, zone: ZoneId) -> Result<(), StoreError> {
+        self.write(&REMOVE, &[Value::from(zone)]).await
     }
 
     async fn write(&self, statement: &Statement, values: &[Value]) -> Result<(), StoreError> {

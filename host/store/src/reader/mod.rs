@@ -11,6 +11,7 @@ mod orphans;
 mod plugins;
 mod tenant;
 mod work;
+mod zone;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -37,6 +38,7 @@ use crate::{
     filter::*,
 };
 use conditions::Conditions;
+pub use zone::{NicRow, RunRow, VolumeRow};
 
 /// Every fixed statement of the reader.
 #[cfg(test)]
@@ -45,7 +47,8 @@ pub(crate) fn statements() -> Vec<&'static crate::db::Statement> {
         .iter()
         .chain(work::ALL)
         .chain(orphans::ALL)
-        .chain(affinity::ALL);
+        .chain(affinity::ALL)
+        .chain(zone::ALL);
     all.copied().collect()
 }
 
