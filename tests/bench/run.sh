@@ -13,7 +13,7 @@ with_prototype() {
     step "building the prototype"
     CARGO_TARGET_DIR=$CARGO_TARGET_DIR/peers cargo build --release --locked --quiet \
       --manifest-path tests/bench/peers/ceiling-rs/Cargo.toml
-    VELUM_CEILING_RS=$CARGO_TARGET_DIR/peers/release/ceiling run_bin velum-bench "$name" "$@"
+    VELUM_CEILING_RS=$CARGO_TARGET_DIR/peers/release/ceiling run_bin velum-bench velum-bench "$name" "$@"
 }
 
 # python_with NAME REQUIREMENTS: `venv` is a virtual environment with just these; other versions get a directory of their own.
@@ -40,11 +40,11 @@ name=${1:-}
 case "$name" in
 accept)
     build_for_tests
-    run_bin velum-bench accept "$@"
+    run_bin velum-bench velum-bench accept "$@"
     ;;
 growth)
     build_for_tests
-    run_bin velum-bench growth "$@"
+    run_bin velum-bench velum-bench growth "$@"
     ;;
 ceiling)
     with_prototype "$@"
@@ -55,18 +55,18 @@ single)
 ceiling-pg)
     ensure_packages postgresql
     build_for_tests
-    VELUM_PG_CEILING=$PWD/tests/bench/peers/postgres/pg_ceiling.sh run_bin velum-bench ceiling-pg "$@"
+    VELUM_PG_CEILING=$PWD/tests/bench/peers/postgres/pg_ceiling.sh run_bin velum-bench velum-bench ceiling-pg "$@"
     ;;
 vs-openstack)
     ensure_packages postgresql
     can_build_python || ensure_packages gcc python3 python3-dev
     python_with openstack tests/bench/peers/openstack/requirements.txt
     build_for_tests
-    VELUM_OPENSTACK_VENV=$venv VELUM_OPENSTACK_SCRIPTS=$PWD/tests/bench/peers/openstack run_bin velum-bench vs-openstack "$@"
+    VELUM_OPENSTACK_VENV=$venv VELUM_OPENSTACK_SCRIPTS=$PWD/tests/bench/peers/openstack run_bin velum-bench velum-bench vs-openstack "$@"
     ;;
 sustained | lists | restart)
     build_for_tests
-    run_bin velum-bench "$name" "$@"
+    run_bin velum-bench velum-bench "$name" "$@"
     ;;
 plots)
     python_with plots tests/bench/plots/requirements.txt
@@ -75,7 +75,7 @@ plots)
     work=$(mktemp -d /tmp/velum-bench.XXXXXX)
     trap 'rm -rf "$work"' EXIT
     # What was drawn before stays when this does not go well.
-    run_bin velum-bench plots "$@" >"$work/printed" || { cat "$work/printed"; exit 1; }
+    run_bin velum-bench velum-bench plots "$@" >"$work/printed" || { cat "$work/printed"; exit 1; }
     tail -n 1 "$work/printed" >"$work/plots.json"
     "$venv/bin/python" $plots/draw.py "$work/plots.json" "$work" >/dev/null
     mv "$work"/*.png "$work/plots.json" $plots/
@@ -83,11 +83,11 @@ plots)
     ;;
 packing)
     build_for_tests
-    VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins run_bin velum-bench packing "$@"
+    VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins run_bin velum-bench velum-bench packing "$@"
     ;;
 policy)
     build_for_tests
-    VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins run_bin velum-bench policy "$@"
+    VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins run_bin velum-bench velum-bench policy "$@"
     ;;
 plugins)
     build_for_tests
@@ -97,7 +97,7 @@ plugins)
     (cd "$work" && "$(bin_directory)/velum" plugin new skeleton --world placement-policy >/dev/null &&
       env -u CARGO_TARGET_DIR "$(bin_directory)/velum" plugin build skeleton >/dev/null)
     VELUM_SKELETON=$work/skeleton/skeleton.wasm VELUM_BIN=$(bin_directory) VELUM_PLUGINS=$CARGO_TARGET_DIR/plugins \
-      run_bin velum-bench plugins "$@"
+      run_bin velum-bench velum-bench plugins "$@"
     ;;
 *)
     echo "usage: bash tests/bench/run.sh accept [--hosts N] [--clients N] [--instances N] [--rounds N]" >&2

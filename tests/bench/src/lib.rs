@@ -12,3 +12,9 @@ pub mod postgres;
 pub mod processes;
 pub mod rates;
 pub mod sandbox;
+
+/// The options of a bench: what stands behind its name on the command line.
+#[must_use]
+pub fn arguments<T: clap::Parser>() -> T {
+    T::parse_from(std::env::args().skip(1))
+}

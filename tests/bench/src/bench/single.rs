@@ -27,9 +27,10 @@ struct Arguments {
     prototype: PathBuf,
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let mut ground = Ground::of(arguments.hosts).await?;
     let (mut ours, mut bare) = ((Vec::new(), Vec::new()), (Vec::new(), Vec::new()));
     for round in 0..arguments.rounds {

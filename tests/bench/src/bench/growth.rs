@@ -26,9 +26,10 @@ struct Arguments {
     rounds: u64,
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let mut grounds = Vec::new();
     for &hosts in &arguments.hosts {
         grounds.push((hosts, Ground::of(hosts).await?, Vec::new()));

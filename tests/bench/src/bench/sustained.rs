@@ -74,9 +74,10 @@ struct Round {
     cpu_us: f64,
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let options = GroundOptions {
         hosts: arguments.hosts,
         // Room for all of them, however fast it goes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{HOST, Packer};
+use super::{HOST, Packer};
 use uuid::Uuid;
 use velum_model::{
     Id,

@@ -34,9 +34,10 @@ struct Round {
     batch: f64,
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let options = CloudOptions {
         hosts: arguments.hosts,
         zones: 1,

@@ -60,9 +60,10 @@ impl Rounds {
     }
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let mut ground = Ground::of(arguments.hosts).await?;
     let peer = Placement::start(&arguments.openstack, arguments.hosts, ground.cloud.directory()).await?;
     let (mut ours, mut theirs) = (Rounds::default(), Rounds::default());

@@ -92,9 +92,10 @@ impl Zone {
     }
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let mut zones = Vec::new();
     for &hosts in &arguments.hosts {
         let none = |&clients: &usize| (clients, Point::default(), Point::default());

@@ -41,9 +41,10 @@ const CLAIMS_EACH: u64 = 3;
 /// What the operations may take before the first kill: 100 instances a second.
 const MADE_WITHIN: Duration = Duration::from_secs(3600);
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let pace = if arguments.still { Pace::Still } else { Pace::Quiet };
     let options = GroundOptions {
         hosts: arguments.hosts,

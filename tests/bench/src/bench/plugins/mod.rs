@@ -86,9 +86,10 @@ async fn processes(rounds: u32, built: &Built) -> anyhow::Result<(f64, f64)> {
     Ok((median(apart_us), median(here_us)))
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let hosts = arguments.hosts;
     let built = Built {
         programs: arguments.programs.clone(),

@@ -47,9 +47,10 @@ const VOLUME: u64 = 1 << 20;
 /// What 75,000 operations may take: 60 a second.
 const FILLED_WITHIN: Duration = Duration::from_secs(1200);
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let options = GroundOptions {
         hosts: arguments.hosts,
         pace: Pace::Quiet,

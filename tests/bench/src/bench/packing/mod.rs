@@ -17,7 +17,7 @@ use velum_placement::{
 };
 use velum_support::{Aim, Report};
 
-use crate::{
+use self::{
     exact::Exact,
     zone::{Planned, label},
 };
@@ -177,9 +177,10 @@ fn load(arguments: &Arguments, foresight: Foresight, (seed, percent): (u64, u32)
     Load::new(mix, seed, alive)
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let built = Built {
         programs: arguments.programs.clone(),
         plugins: arguments.plugins.clone(),

@@ -21,12 +21,13 @@ struct Arguments {
     prototype: Option<PathBuf>,
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+pub async fn main() -> anyhow::Result<ExitCode> {
     let Arguments {
         sizes,
         prototype: binary,
-    } = Arguments::parse();
+    } = velum_bench::arguments::<Arguments>();
     let mut ground = Ground::of(sizes.hosts).await?;
     let (mut rates, mut prototypes) = (Rates::default(), Vec::new());
     for round in 0..sizes.rounds {

@@ -33,9 +33,10 @@ struct Arguments {
     plugins: PathBuf,
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+pub async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = velum_bench::arguments::<Arguments>();
     let built = Built {
         programs: arguments.programs.clone(),
         plugins: arguments.plugins.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use velum_placement::load::{Guest, Shape};
 
-use crate::{HOST, Packer};
+use super::{HOST, Packer};
 
 /// See the module.
 pub struct Exact {

@@ -25,13 +25,14 @@ struct Arguments {
     script: PathBuf,
 }
 
+/// Runs it.
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+pub async fn main() -> anyhow::Result<ExitCode> {
     let Arguments {
         sizes,
         seconds,
         script,
-    } = Arguments::parse();
+    } = velum_bench::arguments::<Arguments>();
     let database = postgres::start()?;
     database.create("bench")?;
     let options = GroundOptions {
