@@ -10,9 +10,12 @@ use crate::{
     commit::{Refused, StoreError},
     db::{Row, Statement, Value, failed},
     encode::hex,
-    sql::guard::{EXPIRE_KEYS, FORGET_DECISIONS},
+    sql::guard::EXPIRE_KEYS,
     sql::orphans::EXPIRE_TOMBSTONES,
-    sql::rest::{EPOCHS_NOW, EXPIRE_MARKS, FORGET_BLOB, INSERT_TOKEN, KEEP_BLOB, RELEASE, RENEW, TAKE_OVER},
+    sql::rest::{
+        EPOCHS_NOW, EXPIRE_MARKS, FORGET_BLOB, FORGET_DECISIONS, INSERT_TOKEN, KEEP_BLOB, RELEASE, RENEW,
+        TAKE_OVER,
+    },
     writer::{
         BlobWrite, NewToken, Writer,
         outcome::{Attempt, LEARN, conclude},

@@ -25,8 +25,8 @@ use crate::{
     lease::LOOK,
     migrate::migrate,
     reader::Reader,
-    sql::guard::{EXPIRED_DECISIONS, KNOWN_KEYS},
-    sql::rest::{BLOB, HAS_BLOB, SHARDS_HELD},
+    sql::guard::KNOWN_KEYS,
+    sql::rest::{BLOB, EXPIRED_DECISIONS, HAS_BLOB, SHARDS_HELD},
     told::Observer,
     writer::{BATCH, BlobWrite, Counters, Message, NewToken, QUEUE, Waiting, Writer, read_answer},
 };

@@ -57,19 +57,6 @@ batch!(RELEASE_LOCKS, "delete from subject_lock", { operation id },
     "DELETE FROM subject_lock WHERE operation IN (SELECT operation FROM r)");
 
 insert!(INSERT_DECISION, "decision", { id id, project id, zone id, instance id, body text, placed int });
-/// Those between two ids, of which the second is found with [`EXPIRED_DECISIONS`]; what an instance was last placed by stays for as
-/// long as it is there.
-pub(crate) const FORGET_DECISIONS: Statement = Statement::common(
-    "forget old decisions",
-    "DELETE FROM decision WHERE id > $1 AND id <= $2 AND NOT EXISTS
-        (SELECT 1 FROM instance i WHERE i.id = decision.instance AND i.decision = decision.id)",
-);
-/// The last of the next thousand: as many as a transaction deletes without others waiting for long.
-pub(crate) const EXPIRED_DECISIONS: Statement = Statement::common(
-    "look for old decisions",
-    "SELECT id FROM (SELECT id FROM decision WHERE id > $1 AND id < $2 ORDER BY id LIMIT 1000) AS next
-     ORDER BY id DESC LIMIT 1",
-);
 batch!(NUMBER_EVENTS, "number events", { id id, count int },
     "UPDATE shard SET next_seq = shard.next_seq + r.count FROM r WHERE shard.id = r.id
      RETURNING shard.id, shard.epoch, shard.next_seq");
@@ -94,8 +81,6 @@ pub(crate) const ALL: &[&Statement] = &[
     &INSERT_LOCK,
     &RELEASE_LOCKS,
     &INSERT_DECISION,
-    &FORGET_DECISIONS,
-    &EXPIRED_DECISIONS,
     &NUMBER_EVENTS,
     &INSERT_EVENT,
 ];

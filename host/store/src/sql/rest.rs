@@ -73,6 +73,20 @@ pub(crate) const SIGN_OUT: Statement = Statement::common(
     "DELETE FROM server WHERE id = $1 RETURNING id",
 );
 
+/// Those between two ids, of which the second is found with [`EXPIRED_DECISIONS`]; what an instance was last placed by stays for as
+/// long as it is there.
+pub(crate) const FORGET_DECISIONS: Statement = Statement::common(
+    "forget old decisions",
+    "DELETE FROM decision WHERE id > $1 AND id <= $2 AND NOT EXISTS
+        (SELECT 1 FROM instance i WHERE i.id = decision.instance AND i.decision = decision.id)",
+);
+/// The last of the next thousand: as many as a transaction deletes without others waiting for long.
+pub(crate) const EXPIRED_DECISIONS: Statement = Statement::common(
+    "look for old decisions",
+    "SELECT id FROM (SELECT id FROM decision WHERE id > $1 AND id < $2 ORDER BY id LIMIT 1000) AS next
+     ORDER BY id DESC LIMIT 1",
+);
+
 pub(crate) const KEEP_BLOB: Statement = Statement::common(
     "keep a component",
     "INSERT INTO plugin_blob (digest, component, manifest) VALUES ($1, $2, $3)
@@ -98,6 +112,8 @@ pub(crate) const FORGET_BLOB: Statement = Statement::common(
 pub(crate) const ALL: &[&Statement] = &[
     &READ_MARK,
     &EXPIRE_MARKS,
+    &FORGET_DECISIONS,
+    &EXPIRED_DECISIONS,
     &INSERT_TOKEN,
     &SHARDS_HELD,
     &TAKE_OVER,

@@ -191,7 +191,7 @@ pub async fn every_table_is_copied(url: String) {
         .await
         .expect("copied");
     let mut names: Vec<&str> = copied.tables.iter().map(|table| table.name.as_str()).collect();
-    names.extend(["velum_schema", "writer_mark"]);
+    names.extend(["history_part", "velum_schema", "writer_mark"]);
     names.sort_unstable();
     let there: Vec<&str> = checked.tables.iter().map(|table| table.0.as_str()).collect();
     let mut sorted = there.clone();
