@@ -24,6 +24,17 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
+    /// Nothing is remembered of what was before an epoch.
+    pub(crate) fn since(epoch: u64, rows_at_most: usize) -> Self {
+        Self {
+            rows: VecDeque::new(),
+            forgotten: epoch,
+            grown: [epoch; 2],
+            pools_remade: epoch,
+            rows_at_most,
+        }
+    }
+
     pub(crate) fn note(&mut self, epoch: u64, kind: u16, row: Row) {
         if self.rows.len() >= REMEMBERED.max(self.rows_at_most)
             && let Some((dropped, ..)) = self.rows.pop_front()

@@ -59,12 +59,7 @@ impl Inventory {
         let epoch = at_least.max(before.epoch + 1);
         Self {
             epoch,
-            changed: Changed {
-                forgotten: epoch,
-                grown: [epoch; 2],
-                pools_remade: epoch,
-                ..Changed::default()
-            },
+            changed: Changed::since(epoch, 0),
             ..Self::default()
         }
     }
@@ -72,12 +67,7 @@ impl Inventory {
     /// The same inventory under an epoch that is at least `at_least`: nobody who followed another knows anything of it.
     pub(crate) fn under_epoch(mut self, at_least: u64) -> Self {
         self.epoch = self.epoch.max(at_least);
-        self.changed = Changed {
-            forgotten: self.epoch,
-            pools_remade: self.epoch,
-            rows_at_most: self.changed.rows_at_most,
-            ..Changed::default()
-        };
+        self.changed = Changed::since(self.epoch, self.changed.rows_at_most);
         self
     }
 
