@@ -29,7 +29,7 @@ MOVING = ("observed", "observed_at", "boot_id")
 LOOKED_AT = [
     "zones", "pods", "clusters", "compute-hosts", "storage-pools", "image-stores", "ip-ranges", "ip-addresses", "networks",
     "nics", "compute-offerings", "disk-offerings", "network-offerings", "templates", "instances", "volumes", "operations",
-    "decisions", "plugins", "policies",
+    "decisions", "plugins", "policies", "affinity-groups",
 ]
 
 

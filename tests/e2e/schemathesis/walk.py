@@ -99,6 +99,8 @@ class Walk:
         self.edit("networks", dns=["1.1.1.1"])
         self.ground("ip_ranges_create", first="10.1.0.10", last="10.1.60.250")
         self.edit("ip_ranges")
+        self.ground("affinity_groups_create")
+        self.edit("affinity_groups", description="nearer to one another")
 
     def edit(self, tag, spare=None, /, **patch):
         """Makes one more of a kind, shows, changes and deletes it."""
