@@ -4,7 +4,7 @@ import time
 
 # In the order in which nothing is in use any more. A volume and a template go with an operation, as an instance does.
 ORDER = [
-    "instances", "volumes", "templates", "storage-pools", "compute-hosts", "ip-ranges", "networks", "image-stores",
+    "instances", "affinity-groups", "volumes", "templates", "storage-pools", "compute-hosts", "ip-ranges", "networks", "image-stores",
     "clusters", "pods", "zones", "policies", "compute-offerings", "disk-offerings", "network-offerings",
 ]
 PATIENCE_S = 90

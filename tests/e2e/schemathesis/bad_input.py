@@ -26,10 +26,11 @@ NO_ID = ["x", "0", NOWHERE.replace("-", ""), "{" + NOWHERE + "}", "%00", "%FF%FE
 OF_HTTP = {400, 408, 413, 414, 431, 501, 505}
 # What moves by itself.
 MOVING = ("observed", "observed_at", "boot_id")
+# Not decisions: an ask that found no place is kept with its reasons.
 LOOKED_AT = [
     "zones", "pods", "clusters", "compute-hosts", "storage-pools", "image-stores", "ip-ranges", "ip-addresses", "networks",
     "nics", "compute-offerings", "disk-offerings", "network-offerings", "templates", "instances", "volumes", "operations",
-    "decisions", "plugins", "policies", "affinity-groups",
+    "plugins", "policies", "affinity-groups",
 ]
 
 

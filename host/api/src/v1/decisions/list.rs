@@ -25,8 +25,10 @@ list_query! {
         /// Those that found a place, or those that did not.
         placed: bool,
         /// Made at this moment (RFC 3339) or later.
+        #[param(format = DateTime)]
         since: String,
         /// Made before this moment (RFC 3339).
+        #[param(format = DateTime)]
         until: String,
     }
 }
