@@ -110,11 +110,7 @@ impl Inventory {
         Ok(())
     }
 
-    /// Makes one update of a history so.
-    ///
-    /// # Errors
-    /// As [`Inventory::continue_with`].
-    pub fn step(&mut self, epoch: u64, update: Update) -> Result<(), Unreadable> {
+    fn step(&mut self, epoch: u64, update: Update) -> Result<(), Unreadable> {
         if epoch != self.epoch() + 1 {
             return Err(Unreadable::Gap {
                 first: epoch,

@@ -64,8 +64,6 @@ async fn checkpoint(database: &Database, kept: &mut Option<Connection>) -> Resul
     };
     let rows = connection.fetch(&PASSIVE, &[]).await.map_err(failed)?;
     if pages(rows.first())? > BOUND {
-        // What was written while that one copied: the writer waits for the rest only.
-        connection.fetch(&PASSIVE, &[]).await.map_err(failed)?;
         connection.fetch(&RESTART, &[]).await.map_err(failed)?;
     }
     Ok(())

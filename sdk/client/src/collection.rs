@@ -124,19 +124,10 @@ impl<'a, R: Resource> Collection<'a, R> {
     /// # Errors
     /// As [`Collection::list`].
     pub async fn first(&self, filter: &Filter, most: usize) -> Result<(Vec<R::View>, bool), ClientError> {
-        let mut rows = Vec::new();
-        let mut cursor = None;
-        loop {
-            let wanted = PAGE.min(u32::try_from(most - rows.len()).unwrap_or(PAGE)).max(1);
-            let page = self.list(filter, Some(wanted), cursor.as_deref()).await?;
-            rows.extend(page.items);
-            cursor = page.next_cursor;
-            if cursor.is_none() || rows.len() >= most {
-                let more = cursor.is_some() || rows.len() > most;
-                rows.truncate(most);
-                return Ok((rows, more));
-            }
-        }
+        let page = |limit, cursor: Option<String>| async move {
+            self.list(filter, Some(limit), cursor.as_deref()).await
+        };
+        first(page, most).await
     }
 
     /// One resource.
@@ -234,3 +225,26 @@ impl<R: Updates> Collection<'_, R> {
 
 /// Rows asked for at once when every row is wanted: the server's largest page.
 const PAGE: u32 = 500;
+
+/// The first `most` rows of what comes page by page (of a limit, after a cursor), and whether there are more.
+pub(crate) async fn first<T, F>(
+    mut page: impl FnMut(u32, Option<String>) -> F,
+    most: usize,
+) -> Result<(Vec<T>, bool), ClientError>
+where
+    F: Future<Output = Result<velum_wire::Page<T>, ClientError>>,
+{
+    let mut rows = Vec::new();
+    let mut cursor = None;
+    loop {
+        let wanted = PAGE.min(u32::try_from(most - rows.len()).unwrap_or(PAGE)).max(1);
+        let page = page(wanted, cursor).await?;
+        rows.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() || rows.len() >= most {
+            let more = cursor.is_some() || rows.len() > most;
+            rows.truncate(most);
+            return Ok((rows, more));
+        }
+    }
+}

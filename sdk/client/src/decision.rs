@@ -15,21 +15,30 @@ impl Collection<'_, Decisions> {
         self.client().send(&ask).await?.json()
     }
 
+    /// The first `most` of them, and whether there are more; `filter` may have `refused`.
+    ///
+    /// # Errors
+    /// As [`Self::candidates`].
+    pub async fn first_candidates(
+        &self,
+        id: Uuid,
+        filter: &Filter,
+        most: usize,
+    ) -> Result<(Vec<CandidateView>, bool), ClientError> {
+        let page = |limit: u32, cursor: Option<String>| async move {
+            let filter = filter.clone().with("limit", limit);
+            self.candidates(id, &filter.with_some("cursor", cursor)).await
+        };
+        crate::collection::first(page, most).await
+    }
+
     /// All of them.
     ///
     /// # Errors
     /// As [`Self::candidates`].
     pub async fn all_candidates(&self, id: Uuid) -> Result<Vec<CandidateView>, ClientError> {
-        let mut all = Vec::new();
-        let mut filter = Filter::new().with("limit", 500);
-        loop {
-            let page = self.candidates(id, &filter).await?;
-            all.extend(page.items);
-            match page.next_cursor {
-                Some(cursor) => filter = Filter::new().with("limit", 500).with("cursor", cursor),
-                None => return Ok(all),
-            }
-        }
+        let all = self.first_candidates(id, &Filter::new(), usize::MAX).await?;
+        Ok(all.0)
     }
 
     /// Makes a decision once more, by the policy of then or by another.

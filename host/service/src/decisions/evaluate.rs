@@ -69,7 +69,6 @@ impl Services {
         let digest = self.policy_plugin(&new.plugin).await?;
         let config = crate::compute_hosts::object(new.config);
         self.check_policy(&digest, &config).await?;
-        let _place = self.past_place().await;
         let _one = self
             .evaluating()
             .try_acquire()
@@ -77,6 +76,7 @@ impl Services {
                 problem: "another evaluation is under way".into(),
                 retry_after_s: LEASE_S,
             })?;
+        let _place = self.past_place().await;
         let began = self.clock().steady();
         let policy = self.named(digest, config);
         let decisions = self.read().last_decisions(new.zone, new.last).await;

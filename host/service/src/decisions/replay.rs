@@ -56,7 +56,12 @@ impl Services {
                     .as_ref()
                     .filter(|own| **own == digest)
                     .map(|_| used.config.clone());
-                (digest, config.or(of_then).unwrap_or_else(no_config))
+                (
+                    digest,
+                    config
+                        .or(of_then)
+                        .unwrap_or_else(|| crate::compute_hosts::object(serde_json::Value::Null)),
+                )
             }
             (None, Some(own)) => (own.clone(), config.unwrap_or_else(|| used.config.clone())),
             (None, None) => {
@@ -83,10 +88,6 @@ impl Services {
             fallback: None,
         }
     }
-}
-
-pub(super) fn no_config() -> serde_json::Value {
-    serde_json::Value::Object(serde_json::Map::new())
 }
 
 /// What was asked.

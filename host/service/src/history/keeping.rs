@@ -86,9 +86,6 @@ impl Keeping {
 
     /// Writes down what was told. What cannot be written is dropped, and the planner is asked for everything.
     pub(crate) async fn keep(&self) {
-        if !self.histories.are_kept() {
-            return;
-        }
         let mut writing = self.writing.lock().await;
         let zones: Vec<(ZoneId, Arc<Line>)> = {
             let lines = self.lines.lock();

@@ -28,7 +28,6 @@ struct Waiting {
 }
 
 /// What was said since the last time.
-#[derive(Default)]
 pub(crate) struct Said {
     /// In the order in which it is to be written.
     pub parts: Vec<HistoryPart>,

@@ -102,7 +102,7 @@ impl Services {
         Ok(Why { decision, hosts })
     }
 
-    /// Names of compute hosts that still exist.
+    /// Names of those of some compute hosts (no more than a page of them) that still exist.
     ///
     /// # Errors
     /// The database failed.
@@ -110,15 +110,11 @@ impl Services {
         &self,
         ids: impl IntoIterator<Item = ComputeHostId> + Send,
     ) -> Result<Vec<(ComputeHostId, String)>, ServiceError> {
-        let reader = self.read();
         let ids: Vec<ComputeHostId> = ids.into_iter().collect();
-        let mut names = Vec::with_capacity(ids.len());
-        for id in ids {
-            let host = reader.compute_host(id).await;
-            let host = host.map_err(|error| ServiceError::from_store("read the compute host", error))?;
-            names.extend(host.map(|host| (id, host.name.to_string())));
-        }
-        Ok(names)
+        let hosts = self.read().compute_hosts_of_all(&ids).await;
+        let hosts = hosts.map_err(|error| ServiceError::from_store("read the compute hosts", error))?;
+        let named = hosts.into_iter().map(|host| (host.id, host.name.to_string()));
+        Ok(named.collect())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The text of a row: a JSON object written field by field. As a tree of values each row would be some forty allocations, of
-//! which nothing is wanted but the text.
+//! The text of a row: a JSON object written field by field. A tree of values would be an allocation a field, of which
+//! nothing is wanted but the text.
 
 use serde::{Serialize, Serializer};
 use uuid::Uuid;

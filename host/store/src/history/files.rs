@@ -112,8 +112,9 @@ impl Files {
                 .skip(begin)
                 .filter(|segment| segment.first <= until)
             {
-                let frames = frames(&segment.path)?.into_iter().map(|frame| frame.label);
-                labels.extend(frames.filter(|label| label.first <= until));
+                let frames = inner.frames(&segment.path)?;
+                let found = frames.iter().map(|frame| frame.label);
+                labels.extend(found.filter(|label| label.first <= until));
             }
             Ok(labels)
         })
@@ -154,7 +155,7 @@ impl Files {
             let (Some(oldest), Some(newest)) = (segments.first(), segments.last()) else {
                 return Ok(None);
             };
-            let last = frames(&newest.path)?.last().map(|frame| frame.label.last);
+            let last = inner.frames(&newest.path)?.last().map(|frame| frame.label.last);
             Ok(Some((oldest.first, last.unwrap_or(newest.first))))
         })
         .await
@@ -288,11 +289,9 @@ fn newest_end(folder: &Path) -> io::Result<(PathBuf, u64)> {
     ))
 }
 
+/// What can be read of a file.
 fn frames(path: &Path) -> io::Result<Vec<Frame>> {
-    frames_of(&mut File::open(path)?)
-}
-
-fn frames_of(file: &mut File) -> io::Result<Vec<Frame>> {
+    let mut file = File::open(path)?;
     let end = file.metadata()?.len();
     let mut frames = Vec::new();
     let mut at = 0;

@@ -1,5 +1,7 @@
 //! Histories in rows.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use tokio::sync::Mutex;
 use velum_model::id::ZoneId;
 
@@ -98,10 +100,8 @@ impl Rows {
     /// Forgets what is more than the bound, oldest first, but of each zone the newest whole and what follows.
     async fn forget(&self) -> Result<(), StoreError> {
         let mut kept = 0u64;
-        let mut zones: Vec<ZoneId> = Vec::new();
-        // The oldest whole of each zone that stays, where something goes.
-        let mut from: Vec<(ZoneId, u64)> = Vec::new();
-        let mut last: Vec<(ZoneId, u64)> = Vec::new();
+        // Of each zone the oldest whole that stays, and whether something before it goes.
+        let mut zones: HashMap<ZoneId, (u64, bool)> = HashMap::new();
         for row in self.database.fetch_patiently(&SEGMENTS, &[]).await? {
             let mut columns = row.columns("history_part");
             let (zone, first, size): (ZoneId, u64, u64) = (
@@ -110,19 +110,15 @@ impl Rows {
                 columns.take("size")?,
             );
             kept = kept.saturating_add(size);
-            if !zones.contains(&zone) {
-                zones.push(zone);
-                last.push((zone, first));
-            } else if kept <= self.bytes_at_most {
-                if let Some(known) = last.iter_mut().find(|(of, _)| *of == zone) {
-                    known.1 = first;
+            match zones.entry(zone) {
+                Entry::Vacant(new) => {
+                    new.insert((first, false));
                 }
-            } else if let Some(known) = last.iter().find(|(of, _)| *of == zone) {
-                from.push(*known);
+                Entry::Occupied(mut known) if kept <= self.bytes_at_most => known.get_mut().0 = first,
+                Entry::Occupied(mut known) => known.get_mut().1 = true,
             }
         }
-        from.dedup();
-        for (zone, first) in from {
+        for (zone, (first, _)) in zones.into_iter().filter(|(_, (_, goes))| *goes) {
             self.write(&FORGET, &[Value::from(zone), Value::from(first)])
                 .await?;
         }

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use uuid::Uuid;
 use velum_model::{id::*, infrastructure::*, net::AddressRange};
 
-use super::Stored;
+use super::{Reader, Stored};
 use crate::{
     commit::StoreError,
-    db::{Columns, Json, Row, Word},
+    db::{Columns, Json, Row, Value, Word},
 };
 
 /// How each kind of row is read: its columns in the order of its SELECT.
@@ -49,6 +49,18 @@ pub(super) fn named<T: serde::de::DeserializeOwned>(
     column: &'static str,
 ) -> Result<T, StoreError> {
     Ok(columns.take::<Word<T>>(column)?.0)
+}
+
+impl Reader {
+    /// Those of some compute hosts (no more than a page of them) that exist, by name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn compute_hosts_of_all(&self, ids: &[ComputeHostId]) -> Result<Vec<ComputeHost>, StoreError> {
+        let ids = ids.iter().map(|id| Value::from(*id));
+        self.hanging_on("compute_host.id", ids, "compute_host.name, compute_host.id")
+            .await
+    }
 }
 
 stored! {

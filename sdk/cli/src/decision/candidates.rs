@@ -24,29 +24,13 @@ pub struct Candidates {
     pub refused: bool,
 }
 
-/// The largest page.
-const PAGE: u32 = 500;
-
 /// Runs `velum decision candidates`.
 pub async fn run(session: &Session, of: &Candidates) -> Result<(), Failure> {
-    let mut found: Vec<CandidateView> = Vec::new();
-    let mut cursor: Option<String> = None;
-    let more = loop {
-        let left = of.most.limit.saturating_sub(found.len() as u32);
-        if left == 0 {
-            break true;
-        }
-        let filter = Filter::new()
-            .with("limit", left.min(PAGE))
-            .with_some("refused", of.refused.then_some(true))
-            .with_some("cursor", cursor.as_ref());
-        let page = session.client.decisions().candidates(of.id, &filter).await?;
-        found.extend(page.items);
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break false;
-        }
-    };
+    let filter = Filter::new().with_some("refused", of.refused.then_some(true));
+    let decisions = session.client.decisions();
+    let (found, more) = decisions
+        .first_candidates(of.id, &filter, of.most.limit as usize)
+        .await?;
     session.print(&found, || render(&found))?;
     if more {
         session.say(&format!(

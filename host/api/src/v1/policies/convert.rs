@@ -1,11 +1,10 @@
 //! Bodies about policies, checked.
 
-use serde_json::{Map, Value};
 use velum_model::{
     Id,
     plugin::{Digest, Fallback},
 };
-use velum_service::{ChangePolicy, EVALUATED_MAX, NewEvaluation, NewPolicy, NewShadow, PluginChoice};
+use velum_service::{ChangePolicy, NewEvaluation, NewPolicy, NewShadow, PluginChoice};
 use velum_wire::{CreatePolicyBody, EvaluatePolicyBody, ShadowPolicyBody, UpdatePolicyBody};
 
 use crate::{error::Answered, take::Fields};
@@ -90,22 +89,12 @@ pub fn evaluation(body: EvaluatePolicyBody) -> Answered<NewEvaluation> {
             "name an installed placement policy by plugin or by digest",
         );
     }
-    let config = fields.config(
-        "/config",
-        body.config.unwrap_or_else(|| Value::Object(Map::new())),
-    );
-    let last = body.last.unwrap_or(LAST);
-    if !(1..=EVALUATED_MAX).contains(&last) {
-        fields.refuse(
-            "/last",
-            format!("must be between 1 and {EVALUATED_MAX}, not {last}"),
-        );
-    }
+    let config = fields.config("/config", body.config.unwrap_or_default());
     let new = plugin.zip(config).map(|(plugin, config)| NewEvaluation {
         zone: Id::from_uuid(body.zone_id),
         plugin,
         config,
-        last,
+        last: body.last.unwrap_or(LAST),
     });
     fields.answer(new)
 }
