@@ -20,12 +20,14 @@ const PASSIVE: Statement = Statement {
     does: "checkpoint",
     sqlite: "PRAGMA wal_checkpoint(PASSIVE)",
     postgres: "SELECT 0, 0, 0",
+    bound: None,
 };
 /// Copies everything and makes the writer begin the log again.
 const RESTART: Statement = Statement {
     does: "checkpoint and begin the log again",
     sqlite: "PRAGMA wal_checkpoint(RESTART)",
     postgres: "SELECT 0, 0, 0",
+    bound: None,
 };
 
 /// Checkpoints after transactions until the writer is gone; `_ends` closes when that is done.

@@ -94,12 +94,14 @@ const ENGINE_VERSION: Statement = Statement {
     does: "read the version of the database engine",
     sqlite: "SELECT sqlite_version(), 0",
     postgres: "SELECT version(), CAST(current_setting('server_version_num') AS BIGINT)",
+    bound: None,
 };
 const TABLES: Statement = Statement {
     does: "read the names of the tables",
     sqlite: "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*' ORDER BY name",
     postgres: "SELECT CAST(table_name AS TEXT) FROM information_schema.tables
         WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY table_name",
+    bound: None,
 };
 
 /// Every statement of this file.

@@ -20,6 +20,7 @@ const VACUUM: Statement = Statement {
     does: "write the backup",
     sqlite: "VACUUM INTO $1",
     postgres: "SELECT CAST($1 AS TEXT)",
+    bound: None,
 };
 
 /// Every statement of this file.

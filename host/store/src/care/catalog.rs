@@ -22,6 +22,7 @@ const COLUMNS: Statement = Statement {
             AND k.constraint_name = p.constraint_name AND k.table_name = c.table_name AND k.column_name = c.column_name
         WHERE t.table_schema = current_schema() AND t.table_type = 'BASE TABLE'
         ORDER BY c.table_name, c.ordinal_position",
+    bound: None,
 };
 const REFERENCES: Statement = Statement {
     does: "read which tables point to which",
@@ -33,6 +34,7 @@ const REFERENCES: Statement = Statement {
         JOIN information_schema.table_constraints p
             ON p.constraint_schema = f.unique_constraint_schema AND p.constraint_name = f.unique_constraint_name
         WHERE f.constraint_schema = current_schema()",
+    bound: None,
 };
 
 /// Every statement of this file.

@@ -14,11 +14,13 @@ pub(super) const PAGES: Statement = Statement {
     does: "check the pages of the database",
     sqlite: "SELECT quick_check FROM pragma_quick_check",
     postgres: "SELECT 'ok'",
+    bound: None,
 };
 const KEYS: Statement = Statement {
     does: "check what rows point to",
     sqlite: r#"SELECT "table", parent, COUNT(*) FROM pragma_foreign_key_check GROUP BY "table", parent"#,
     postgres: "SELECT '', '', CAST(0 AS BIGINT) WHERE false",
+    bound: None,
 };
 
 /// Every statement of this file.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     commit::StoreError,
     db::{Cell, Connection, Row, describe},
-    encode::bytes,
+    encode::digits,
 };
 
 /// Reads a table on both sides at once. The first difference is an error that names row and column.
@@ -59,7 +59,7 @@ pub(super) async fn compare(
             of,
         });
     }
-    let (here, there) = (bytes(&here.finalize()), bytes(&there.finalize()));
+    let (here, there) = (digits(&here.finalize()), digits(&there.finalize()));
     if here != there || rows != of {
         return Err(StoreError::Unusable(format!(
             "table {name} reads differently on both sides: {here} and {there}"

@@ -11,9 +11,12 @@ use sqlx::{
 };
 
 use super::{
-    Cell, DatabaseAsk, Engine, Mark, Row, Simulation, Statement, Value, line::End, simulated::Pragmas,
+    Bound, Cell, DatabaseAsk, Engine, Mark, Row, Simulation, Statement, Value,
+    line::End,
+    rows::{Execution, Texts},
+    simulated::Pragmas,
 };
-use crate::sql::rest::write_mark;
+use crate::{encode::RowValues, sql::rest::write_mark};
 
 /// A connection, and how many statements it was sent.
 pub(crate) struct Connection {
@@ -30,6 +33,8 @@ pub(crate) struct Connection {
     asks: DatabaseAsk,
     /// How it is set up beyond what all are.
     pragmas: Pragmas,
+    /// What it was sent for rows.
+    texts: Texts,
 }
 
 pub(super) enum Inner {
@@ -49,6 +54,7 @@ impl Connection {
             simulation: Simulation::default(),
             asks: DatabaseAsk::Read,
             pragmas: &[],
+            texts: Texts::default(),
         }
     }
 
@@ -134,6 +140,58 @@ impl Connection {
         };
         let met = self.simulation.meet(self.asks, work);
         in_time((self.patience, &mut self.line), &mut self.is_lost, met).await
+    }
+
+    /// Runs a statement over the rows of a batch and answers its rows.
+    pub(crate) async fn fetch_rows(
+        &mut self,
+        statement: &Statement,
+        rows: Vec<RowValues>,
+        more: &[Value],
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let Some(bound) = self.bound(statement) else {
+            return self.fetch_with(statement, as_json(&rows, more)).await;
+        };
+        let mut answered = Vec::new();
+        for execution in self.texts.executions(bound, rows, more, true)? {
+            answered.extend(self.fetch_text(execution.sql, execution.values).await?);
+        }
+        Ok(answered)
+    }
+
+    /// The same of a statement that answers each row that it changes: how many those are.
+    pub(crate) async fn change_rows(
+        &mut self,
+        statement: &Statement,
+        rows: Vec<RowValues>,
+        more: &[Value],
+    ) -> Result<usize, sqlx::Error> {
+        let Some(bound) = self.bound(statement) else {
+            let answered = self.fetch_with(statement, as_json(&rows, more)).await?;
+            return Ok(answered.len());
+        };
+        let mut changed = 0;
+        for Execution { sql, values } in self.texts.executions(bound, rows, more, false)? {
+            self.statements += 1;
+            let inner = &mut self.inner;
+            let work = async move {
+                match inner {
+                    Inner::Sqlite(connection) => change_sqlite(connection, sql, values).await,
+                    // It is not asked: it has no bound texts.
+                    Inner::Postgres(_) => Ok(0),
+                }
+            };
+            let met = self.simulation.meet(self.asks, work);
+            changed += in_time((self.patience, &mut self.line), &mut self.is_lost, met).await?;
+        }
+        Ok(changed)
+    }
+
+    fn bound<'s>(&self, statement: &'s Statement) -> Option<&'s Bound> {
+        match self.inner {
+            Inner::Sqlite(_) => statement.bound.as_ref(),
+            Inner::Postgres(_) => None,
+        }
     }
 
     /// Runs several statements without values: a migration, the ends of a transaction.
@@ -247,13 +305,16 @@ async fn in_time<T>(
     })
 }
 
-/// Runs a text on a SQLite connection.
-async fn fetch_sqlite(
-    connection: &mut SqliteConnection,
-    text: SqlStr,
-    values: Vec<Value>,
-) -> Result<Vec<Row>, sqlx::Error> {
-    let mut query: Query<'_, sqlx::Sqlite, SqliteArguments> = sqlx::query(text);
+/// The rows of a batch as the first value of a statement.
+fn as_json(rows: &[RowValues], more: &[Value]) -> Vec<Value> {
+    let mut values = vec![Value::from(RowValues::json(rows))];
+    values.extend_from_slice(more);
+    values
+}
+
+/// A text with its values for SQLite.
+fn ask_sqlite<'q>(text: SqlStr, values: Vec<Value>) -> Query<'q, sqlx::Sqlite, SqliteArguments> {
+    let mut query = sqlx::query(text);
     for value in values {
         query = match value {
             Value::Int(value) => query.bind(value),
@@ -262,8 +323,27 @@ async fn fetch_sqlite(
             Value::Uuid(value) => query.bind(value),
         };
     }
-    let rows = query.fetch_all(connection).await?;
+    query
+}
+
+/// Runs a text on a SQLite connection.
+async fn fetch_sqlite(
+    connection: &mut SqliteConnection,
+    text: SqlStr,
+    values: Vec<Value>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let rows = ask_sqlite(text, values).fetch_all(connection).await?;
     rows.iter().map(sqlite_row).collect()
+}
+
+/// The same of a text that answers no rows: how many it changed.
+async fn change_sqlite(
+    connection: &mut SqliteConnection,
+    text: SqlStr,
+    values: Vec<Value>,
+) -> Result<usize, sqlx::Error> {
+    let done = ask_sqlite(text, values).execute(connection).await?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// Runs a text on a PostgreSQL connection.
@@ -297,9 +377,9 @@ fn sqlite_row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     for n in 0..row.len() {
         let (is_null, kind) = {
             let raw = row.try_get_raw(n)?;
-            (raw.is_null(), raw.type_info().name().to_owned())
+            (raw.is_null(), raw.type_info().into_owned())
         };
-        cells.push(match kind.as_str() {
+        cells.push(match kind.name() {
             _ if is_null => Cell::Null,
             "INTEGER" => Cell::Int(row.try_get_unchecked(n)?),
             "TEXT" => Cell::Text(row.try_get_unchecked(n)?),

@@ -8,6 +8,7 @@ mod line;
 mod open;
 mod readers;
 mod refuse;
+mod rows;
 mod simulated;
 
 pub(crate) use asking::Asking;
@@ -17,6 +18,7 @@ pub(crate) use connection::Connection;
 pub use faults::{DatabaseAsk, DatabaseFate, DatabaseFaults};
 pub(crate) use open::{Database, Engine};
 pub(crate) use refuse::{failed, postgres_version};
+pub(crate) use rows::Bound;
 pub(crate) use simulated::Simulation;
 pub use simulated::{Simulated, SimulatedFile};
 
@@ -55,6 +57,8 @@ pub(crate) struct Statement {
     pub(crate) sqlite: &'static str,
     /// Its text for PostgreSQL.
     pub(crate) postgres: &'static str,
+    /// How it takes rows on SQLite, if it does.
+    pub(crate) bound: Option<Bound>,
 }
 
 impl Statement {
@@ -72,6 +76,7 @@ impl Statement {
             does,
             sqlite: text,
             postgres: text,
+            bound: None,
         }
     }
 }
@@ -94,6 +99,16 @@ pub(crate) enum Value {
     Text(Option<String>),
     Blob(Option<Vec<u8>>),
     Uuid(Option<Uuid>),
+}
+
+impl Value {
+    /// Whether it is nothing.
+    pub(crate) const fn is_null(&self) -> bool {
+        matches!(
+            self,
+            Self::Int(None) | Self::Text(None) | Self::Blob(None) | Self::Uuid(None)
+        )
+    }
 }
 
 impl From<i64> for Value {

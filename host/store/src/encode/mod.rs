@@ -1,4 +1,4 @@
-//! What a change looks like as a row of a batch: a JSON object with the columns of the statement that applies it.
+//! What a change looks like as a row of a batch: values under the names of the columns of the statement that applies it.
 
 pub(crate) mod affinity;
 pub(crate) mod claims;
@@ -13,10 +13,10 @@ use serde::Serialize;
 use uuid::Uuid;
 use velum_model::{Timestamp, id::Id};
 
-pub(crate) use row::{Hex, RowText, row};
+pub(crate) use row::{Hex, Hexed, Places, RowValues, row, value};
 
 /// A row of a batch under the id by which its statement answers.
-pub(crate) type Keyed = Option<(Uuid, RowText)>;
+pub(crate) type Keyed = Option<(Uuid, RowValues)>;
 
 /// An id as both databases read it from JSON.
 pub(crate) const fn hex<Of>(id: Id<Of>) -> Hex {
@@ -33,8 +33,13 @@ pub(crate) const fn bare(id: Uuid) -> Hex {
     Hex(id)
 }
 
-/// Bytes as both databases read them from JSON.
-pub(crate) fn bytes(bytes: &[u8]) -> String {
+/// Bytes as both databases read them.
+pub(crate) const fn bytes(bytes: &[u8]) -> Hexed<'_> {
+    Hexed(bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn digits(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

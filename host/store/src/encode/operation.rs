@@ -2,9 +2,9 @@
 
 use velum_model::operation::Operation;
 
-use super::{RowText, bare, hex, row, text};
+use super::{RowValues, bare, hex, row, text};
 
-pub(crate) fn insert(operation: &Operation) -> RowText {
+pub(crate) fn insert(operation: &Operation) -> RowValues {
     row!({
         "id": hex(operation.id), "kind": operation.kind.as_str(), "version": operation.version,
         "shard": hex(operation.shard), "epoch": operation.epoch, "project": hex(operation.project),
@@ -17,7 +17,7 @@ pub(crate) fn insert(operation: &Operation) -> RowText {
     })
 }
 
-pub(crate) fn update(operation: &Operation) -> RowText {
+pub(crate) fn update(operation: &Operation) -> RowValues {
     row!({
         "id": hex(operation.id), "seen": operation.generation, "epoch": operation.epoch,
         "version": operation.version, "state": operation.state.as_str(), "params": text(&operation.params),

@@ -2,7 +2,7 @@
 //! keys, operations, locks, decisions, events.
 
 use super::{batch, insert};
-use crate::db::Statement;
+use crate::db::{Bound, Statement};
 
 /// Writers hold the row of their shard for the transaction, so that a takeover waits for them.
 pub(crate) const EPOCHS: Statement = Statement {
@@ -11,6 +11,10 @@ pub(crate) const EPOCHS: Statement = Statement {
         SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r)",
     postgres: "WITH r AS (SELECT (value->>'id')::uuid AS id FROM jsonb_array_elements($1::jsonb))
         SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r) ORDER BY id FOR SHARE",
+    bound: Some(Bound {
+        columns: &["id"],
+        tail: "SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r)",
+    }),
 };
 batch!(KNOWN_KEYS, "look up idempotency keys", { token id, key text },
     "SELECT i.token, i.key, i.request_hash, i.status, i.location, i.etag, i.body

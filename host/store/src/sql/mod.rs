@@ -1,6 +1,7 @@
-//! The texts. What changes rows takes all rows of a batch in one JSON array (`$1`), which a common table expression `r`
-//! turns into columns; only that expression differs between the databases. So the number of statements does not grow
-//! with the batch, and each statement stands here once.
+//! The texts. What changes rows takes all rows of a batch at once, as a common table expression `r`; only that expression
+//! differs: a JSON array (`$1`) on PostgreSQL, bound values on SQLite (`db/rows.rs`), where a function call for each
+//! column of each row costs more than the row. So the number of statements does not grow with the batch, and each
+//! statement stands here once.
 
 pub(crate) mod affinity;
 pub(crate) mod claims;
@@ -12,7 +13,8 @@ pub(crate) mod plugins;
 pub(crate) mod records;
 pub(crate) mod rest;
 
-// On SQLite each row stays binary JSON on its way: as text it would be parsed again for every column.
+// Who reads on SQLite sends a JSON array too. Each row stays binary JSON on its way: as text it would be parsed again for
+// every column.
 
 /// A statement over the rows of a batch: name, what it does, the columns of `r` with their kinds (`id`, `bytes`, `int`,
 /// `text`), and the rest of the text.
@@ -29,6 +31,10 @@ macro_rules! batch {
                 "1 AS one FROM jsonb_array_elements($1::jsonb)) ",
                 $($tail)*
             ),
+            bound: Some($crate::db::Bound {
+                columns: &[$(stringify!($column)),*],
+                tail: concat!($($tail)*),
+            }),
         };
     };
 }

@@ -9,14 +9,14 @@ use super::{Failure, apply::Transaction};
 use crate::{
     commit::{Change, Refused},
     db::Row,
-    encode::{RowText, hex, row},
+    encode::{RowValues, hex, row},
     sql::affinity as sql,
 };
 
 /// Rows with what each is about (an instance or run, and a group) and whose commit it is of.
 #[derive(Default)]
 struct Pairs {
-    rows: Vec<RowText>,
+    rows: Vec<RowValues>,
     of: Vec<(Uuid, Uuid, usize)>,
 }
 

@@ -9,7 +9,7 @@ use super::{Failure, room::Claims};
 use crate::{
     commit::{Change, Commit, Committed, Refused},
     db::{Connection, Row, Statement, Value},
-    encode::{Keyed, RowText},
+    encode::{Keyed, RowValues},
     told::{HostRoom, PoolRoom},
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Transaction<'t> {
     pub(super) commits: &'t [&'t Commit],
     /// Of each commit: those with the same number are made together or not at all.
     units: &'t [usize],
+    /// Whether statements are asked which rows they changed, not only how many.
+    asks_which: bool,
     pub(super) now: Timestamp,
     pub(super) holder: &'t str,
     pub(super) applied: Applied,
@@ -43,13 +45,11 @@ pub(super) struct Transaction<'t> {
     pub(super) pool_rooms: BTreeMap<Uuid, PoolRoom>,
 }
 
-/// What a row that a statement did not answer means for its commit.
-pub(super) type Missing = Option<fn(&Change) -> Refused>;
-
 impl<'t> Transaction<'t> {
     pub(super) fn new(
         connection: &'t mut Connection,
         (commits, units): (&'t [&'t Commit], &'t [usize]),
+        asks_which: bool,
         now: Timestamp,
         holder: &'t str,
     ) -> Self {
@@ -61,6 +61,7 @@ impl<'t> Transaction<'t> {
             connection,
             commits,
             units,
+            asks_which,
             now,
             holder,
             applied,
@@ -110,33 +111,45 @@ impl<'t> Transaction<'t> {
     pub(super) async fn run(
         &mut self,
         statement: &Statement,
-        rows: Vec<RowText>,
+        rows: Vec<RowValues>,
         more: &[Value],
     ) -> Result<Vec<Row>, Failure> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut values = vec![Value::from(RowText::batch(&rows))];
-        values.extend_from_slice(more);
-        self.connection
-            .fetch_with(statement, values)
-            .await
-            .map_err(|source| Failure::Database {
-                attempt: statement.does,
-                source,
-            })
+        let answered = self.connection.fetch_rows(statement, rows, more).await;
+        answered.map_err(|source| Failure::of(statement, source))
     }
 
-    /// Applies the changes of one kind, all commits' at once. `missing` says what it means when the statement did not
-    /// answer a row; none: nothing.
-    pub(super) async fn each(
+    /// Runs a statement that answers each row which it changes. None: these were all; it is asked which only in a batch that
+    /// is known to miss some, for what is answered costs as much as what is written.
+    pub(super) async fn run_all(
         &mut self,
         statement: &Statement,
-        encode: impl Fn(&Change) -> Keyed + Send,
-        missing: Missing,
-    ) -> Result<Vec<Row>, Failure> {
-        let mut rows = Vec::new();
-        let mut owners: Vec<(Uuid, usize, &'t Change)> = Vec::new();
+        rows: Vec<RowValues>,
+        more: &[Value],
+    ) -> Result<Option<Vec<Row>>, Failure> {
+        let all = rows.len();
+        if self.asks_which {
+            let answered = self.run(statement, rows, more).await?;
+            return Ok((answered.len() < all).then_some(answered));
+        }
+        if all == 0 {
+            return Ok(None);
+        }
+        match self.connection.change_rows(statement, rows, more).await {
+            Ok(changed) if changed == all => Ok(None),
+            Ok(_) => Err(Failure::SomeMissed),
+            Err(source) => Err(Failure::of(statement, source)),
+        }
+    }
+
+    /// The changes of one kind as rows, all commits', with whose each is.
+    fn rows_of(
+        &self,
+        encode: impl Fn(&Change) -> Keyed,
+    ) -> (Vec<RowValues>, Vec<(Uuid, usize, &'t Change)>) {
+        let (mut rows, mut owners) = (Vec::new(), Vec::new());
         for (n, commit) in self.alive() {
             for change in &commit.changes {
                 if let Some((key, row)) = encode(change) {
@@ -145,21 +158,44 @@ impl<'t> Transaction<'t> {
                 }
             }
         }
-        let answered = self.run(statement, rows, &[]).await?;
-        let Some(missing) = missing else {
-            return Ok(answered);
+        (rows, owners)
+    }
+
+    /// Applies the changes of one kind, all commits' at once, and answers what the statement does.
+    pub(super) async fn ask(
+        &mut self,
+        statement: &Statement,
+        encode: impl Fn(&Change) -> Keyed + Send,
+    ) -> Result<Vec<Row>, Failure> {
+        let (rows, _) = self.rows_of(encode);
+        self.run(statement, rows, &[]).await
+    }
+
+    /// The same of a statement that is to change all of them: `missing` says what it means that it did not.
+    pub(super) async fn each(
+        &mut self,
+        statement: &Statement,
+        encode: impl Fn(&Change) -> Keyed + Send,
+        missing: impl Fn(&Change) -> Refused + Send,
+    ) -> Result<(), Failure> {
+        let missed = self.missed(statement, encode).await?;
+        let guilty = missed.into_iter().map(|(_, n, change)| (n, missing(change)));
+        guilty_of(guilty.collect())
+    }
+
+    /// The same, answering those that it did not change: their ids and whose they are.
+    pub(super) async fn missed(
+        &mut self,
+        statement: &Statement,
+        encode: impl Fn(&Change) -> Keyed + Send,
+    ) -> Result<Vec<(Uuid, usize, &'t Change)>, Failure> {
+        let (rows, mut owners) = self.rows_of(encode);
+        let Some(answered) = self.run_all(statement, rows, &[]).await? else {
+            return Ok(Vec::new());
         };
         let there = ids(&answered, statement.does)?;
-        let guilty: Vec<_> = owners
-            .into_iter()
-            .filter(|(key, _, _)| !there.contains(key))
-            .map(|(_, n, change)| (n, missing(change)))
-            .collect();
-        if guilty.is_empty() {
-            Ok(answered)
-        } else {
-            Err(Failure::Guilty(guilty))
-        }
+        owners.retain(|(key, _, _)| !there.contains(key));
+        Ok(owners)
     }
 
     /// Which commit a row of a kind belongs to.
@@ -174,6 +210,15 @@ impl<'t> Transaction<'t> {
     /// Whether any commit has a change of this sort.
     pub(super) fn has(&self, sort: impl Fn(&Change) -> bool) -> bool {
         self.alive().any(|(_, commit)| commit.changes.iter().any(&sort))
+    }
+}
+
+/// Refuses those of whom there are reasons.
+pub(super) fn guilty_of(guilty: Vec<(usize, Refused)>) -> Result<(), Failure> {
+    if guilty.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Guilty(guilty))
     }
 }
 

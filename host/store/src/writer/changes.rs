@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::{
     Failure,
-    apply::{Transaction, ids},
+    apply::{Transaction, guilty_of, ids},
     records::{stale, taken},
 };
 use crate::{
     commit::{Change, Refused},
     db::Value,
-    encode::{RowText, bare, claims, nodes as of_nodes, rest, row},
+    encode::{RowValues, bare, claims, nodes as of_nodes, rest, row},
     sql::{claims as hot, nodes, orphans},
 };
 
@@ -29,7 +29,7 @@ impl Graves {
         self.0.insert((kind, object, peer));
     }
 
-    fn rows(self) -> Vec<RowText> {
+    fn rows(self) -> Vec<RowValues> {
         let row = |(kind, object, peer)| row!({ "kind": kind, "object": bare(object), "peer": bare(peer) });
         self.0.into_iter().map(row).collect()
     }
@@ -81,8 +81,8 @@ impl Transaction<'_> {
         self.write_volumes().await?;
         if self.has(|change| matches!(change, Change::SeeOrphan(_) | Change::ForgetOrphan(_))) {
             // The last sighting of a place that is gone changes nothing.
-            self.each(&orphans::SEE_ORPHAN, rest::see_orphan, None).await?;
-            self.each(&orphans::FORGET_ORPHAN, rest::forget_orphan, None)
+            self.ask(&orphans::SEE_ORPHAN, rest::see_orphan).await?;
+            self.ask(&orphans::FORGET_ORPHAN, rest::forget_orphan)
                 .await?;
         }
         if self.has(|change| matches!(change, Change::Delete { .. })) {
@@ -95,7 +95,7 @@ impl Transaction<'_> {
     async fn release(&mut self) -> Result<(), Failure> {
         let mut gone = Graves::default();
         for row in self
-            .each(&hot::DELETE_PUBLICATION, claims::delete_publication, None)
+            .ask(&hot::DELETE_PUBLICATION, claims::delete_publication)
             .await?
         {
             let mut columns = row.columns("publication");
@@ -105,12 +105,12 @@ impl Transaction<'_> {
                 columns.take("compute_host")?,
             );
         }
-        self.each(&hot::DELETE_ATTACHMENT, claims::detach, None).await?;
-        self.each(&hot::DELETE_NIC, claims::delete_nic, None).await?;
-        self.each(&hot::DELETE_ROOT_ATTACHMENT, claims::delete_volume, None)
+        self.ask(&hot::DELETE_ATTACHMENT, claims::detach).await?;
+        self.ask(&hot::DELETE_NIC, claims::delete_nic).await?;
+        self.ask(&hot::DELETE_ROOT_ATTACHMENT, claims::delete_volume)
             .await?;
         for row in self
-            .each(&hot::DELETE_VOLUME, claims::delete_volume, None)
+            .ask(&hot::DELETE_VOLUME, claims::delete_volume)
             .await?
         {
             let mut columns = row.columns("volume");
@@ -120,7 +120,7 @@ impl Transaction<'_> {
                 .release(columns.take("pool")?, [columns.take("size")?, 0]);
         }
         let mut left = Vec::new();
-        for row in self.each(&hot::DELETE_RUN, claims::delete_run, None).await? {
+        for row in self.ask(&hot::DELETE_RUN, claims::delete_run).await? {
             let mut columns = row.columns("run");
             gone.dig("run", columns.take("id")?, Uuid::nil());
             let (instance, host): (Uuid, Uuid) = (columns.take("instance")?, columns.take("compute_host")?);
@@ -130,7 +130,7 @@ impl Transaction<'_> {
             left.push(row!({ "id": bare(instance), "host": bare(host) }));
         }
         self.run(&hot::INSTANCE_LAST_HOST, left, &[]).await?;
-        for row in self.each(&hot::DELETE_LAYER, claims::delete_layer, None).await? {
+        for row in self.ask(&hot::DELETE_LAYER, claims::delete_layer).await? {
             let mut columns = row.columns("layer");
             gone.dig("volume", columns.take("id")?, Uuid::nil());
             self.claims
@@ -139,19 +139,19 @@ impl Transaction<'_> {
         }
         let now = [Value::from(self.now.micros())];
         self.run(&orphans::INSERT_TOMBSTONE, gone.rows(), &now).await?;
-        self.each(&hot::DELETE_INSTANCE, claims::delete_instance, None)
+        self.ask(&hot::DELETE_INSTANCE, claims::delete_instance)
             .await?;
         Ok(())
     }
 
     /// The authority, tokens, and machines that join: the machine first, which its token points to.
     async fn write_nodes(&mut self) -> Result<(), Failure> {
-        self.each(&nodes::KEEP_AUTHORITY, of_nodes::keep_authority, None)
+        self.ask(&nodes::KEEP_AUTHORITY, of_nodes::keep_authority)
             .await?;
         self.each(
             &nodes::INSERT_NODE_TOKEN,
             of_nodes::insert_node_token,
-            Some(stale),
+            stale,
         )
         .await?;
         if self.has(|change| matches!(change, Change::InsertNodeToken(_))) {
@@ -162,24 +162,24 @@ impl Transaction<'_> {
                 source,
             })?;
         }
-        self.each(&nodes::ENROL_NODE, of_nodes::enrol_node, Some(stale))
+        self.each(&nodes::ENROL_NODE, of_nodes::enrol_node, stale)
             .await?;
-        self.each(&nodes::USE_NODE_TOKEN, of_nodes::use_node_token, Some(stale))
+        self.each(&nodes::USE_NODE_TOKEN, of_nodes::use_node_token, stale)
             .await?;
         Ok(())
     }
 
     /// Instances, runs, NICs.
     async fn write_instances(&mut self) -> Result<(), Failure> {
-        self.each(&hot::INSERT_INSTANCE, claims::insert_instance, Some(taken))
+        self.each(&hot::INSERT_INSTANCE, claims::insert_instance, taken)
             .await?;
-        self.each(&hot::INSTANCE_STATE, claims::instance_state, Some(stale))
+        self.each(&hot::INSTANCE_STATE, claims::instance_state, stale)
             .await?;
-        self.each(&hot::INSTANCE_DECISION, claims::instance_decision, Some(stale))
+        self.each(&hot::INSTANCE_DECISION, claims::instance_decision, stale)
             .await?;
-        self.each(&hot::INSERT_RUN, claims::insert_run, Some(stale))
+        self.each(&hot::INSERT_RUN, claims::insert_run, stale)
             .await?;
-        self.each(&hot::OBSERVE_RUN, claims::observe_run, Some(stale))
+        self.each(&hot::OBSERVE_RUN, claims::observe_run, stale)
             .await?;
         let mut runs = Vec::new();
         for (n, commit) in self.alive() {
@@ -193,30 +193,20 @@ impl Transaction<'_> {
         for (n, host, amounts) in runs {
             self.claims.hosts.claim(n, host, amounts);
         }
-        let there = ids(
-            &self.each(&hot::INSERT_NIC, claims::insert_nic, None).await?,
-            "nic",
-        )?;
-        let owners = self.owners(claims::insert_nic);
-        if there.len() < owners.len() {
-            let macs = ids(
-                &self.each(&hot::MAC_TAKEN, claims::insert_nic, None).await?,
-                "nic",
-            )?;
-            let guilty = owners.into_iter().filter(|(id, _)| !there.contains(id));
-            let refused = |id| {
-                if macs.contains(&id) {
-                    Refused::AddressTaken
-                } else {
-                    Refused::SlotTaken
-                }
+        let missed = self.missed(&hot::INSERT_NIC, claims::insert_nic).await?;
+        if !missed.is_empty() {
+            let macs = ids(&self.ask(&hot::MAC_TAKEN, claims::insert_nic).await?, "nic")?;
+            let refused = |id| match macs.contains(&id) {
+                true => Refused::AddressTaken,
+                false => Refused::SlotTaken,
             };
-            return Err(Failure::Guilty(guilty.map(|(id, n)| (n, refused(id))).collect()));
+            let guilty = missed.into_iter().map(|(id, n, _)| (n, refused(id)));
+            return guilty_of(guilty.collect());
         }
         self.each(
             &hot::CLAIM_ADDRESS,
             claims::claim_address,
-            Some(|_| Refused::AddressTaken),
+            |_| Refused::AddressTaken,
         )
         .await?;
         Ok(())
@@ -225,12 +215,12 @@ impl Transaction<'_> {
     /// Layers, volumes, attachments, publications.
     async fn write_volumes(&mut self) -> Result<(), Failure> {
         let there = ids(
-            &self.each(&hot::INSERT_LAYER, claims::insert_layer, None).await?,
+            &self.ask(&hot::INSERT_LAYER, claims::insert_layer).await?,
             "layer",
         )?;
-        self.each(&hot::LAYER_READY, claims::layer_ready, Some(stale))
+        self.each(&hot::LAYER_READY, claims::layer_ready, stale)
             .await?;
-        self.each(&hot::INSERT_VOLUME, claims::insert_volume, Some(taken))
+        self.each(&hot::INSERT_VOLUME, claims::insert_volume, taken)
             .await?;
         let (mut sizes, mut lost) = (Vec::new(), Vec::new());
         for (n, commit) in self.alive() {
@@ -254,28 +244,21 @@ impl Transaction<'_> {
         self.each(
             &hot::INSERT_ATTACHMENT,
             claims::attach,
-            Some(|_| Refused::SlotTaken),
+            |_| Refused::SlotTaken,
         )
         .await?;
-        self.each(&hot::VOLUME_READY, claims::volume_ready, Some(stale))
+        self.each(&hot::VOLUME_READY, claims::volume_ready, stale)
             .await?;
-        self.each(&hot::VOLUME_STATE, claims::volume_state, Some(stale))
+        self.each(&hot::VOLUME_STATE, claims::volume_state, stale)
             .await?;
-        self.each(&hot::INSERT_PUBLICATION, claims::insert_publication, Some(stale))
+        self.each(&hot::INSERT_PUBLICATION, claims::insert_publication, stale)
             .await?;
-        let ready = self
-            .each(&hot::PUBLICATION_READY, claims::publication_ready, None)
+        let missed = self
+            .missed(&hot::PUBLICATION_READY, claims::publication_ready)
             .await?;
-        let owners = self.owners(claims::publication_ready);
-        let ready = ids(&ready, "publication")?;
-        if ready.len() < owners.len() {
-            let taken = ids(
-                &self
-                    .each(&hot::IDENTITY_TAKEN, claims::publication_ready, None)
-                    .await?,
-                "publication",
-            )?;
-            let guilty = owners.into_iter().filter(|(id, _)| !ready.contains(id));
+        if !missed.is_empty() {
+            let taken = self.ask(&hot::IDENTITY_TAKEN, claims::publication_ready).await?;
+            let taken = ids(&taken, "publication")?;
             let refused = |id: Uuid| match taken.contains(&id) {
                 true => Refused::NameTaken {
                     table: Refused::IDENTITY,
@@ -286,7 +269,8 @@ impl Transaction<'_> {
                     id,
                 },
             };
-            return Err(Failure::Guilty(guilty.map(|(id, n)| (n, refused(id))).collect()));
+            let guilty = missed.into_iter().map(|(id, n, _)| (n, refused(id)));
+            return guilty_of(guilty.collect());
         }
         Ok(())
     }

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::error::{Refused, StoreError, Trouble};
+use crate::{
+    db::Statement,
+    error::{Refused, StoreError, Trouble},
+};
 
 /// Why an attempt to commit a batch failed.
 #[derive(Debug)]
@@ -16,8 +19,20 @@ pub(crate) enum Failure {
         /// What it said.
         source: sqlx::Error,
     },
+    /// A statement changed fewer rows than it was given: it is to be asked which.
+    SomeMissed,
     /// A row did not read.
     Unreadable(StoreError),
+}
+
+impl Failure {
+    /// Of a statement that the database said no to.
+    pub(crate) const fn of(statement: &Statement, source: sqlx::Error) -> Self {
+        Self::Database {
+            attempt: statement.does,
+            source,
+        }
+    }
 }
 
 impl From<StoreError> for Failure {

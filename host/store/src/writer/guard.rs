@@ -10,7 +10,7 @@ use velum_model::{
 
 use super::{
     Failure,
-    apply::{Transaction, ids},
+    apply::{Transaction, guilty_of, ids},
 };
 use crate::{
     commit::{Change, Committed, OperationWrite, Refused, StoredAnswer, Table},
@@ -91,10 +91,9 @@ impl Transaction<'_> {
             }
         }
         let now = [Value::from(self.now.micros())];
-        let inserted = self.run(&INSERT_KEY, rows, &now).await?;
-        if inserted.len() == with_key.len() {
+        let Some(inserted) = self.run_all(&INSERT_KEY, rows, &now).await? else {
             return Ok(());
-        }
+        };
         let mut new = HashSet::new();
         for row in &inserted {
             let mut columns = row.columns("idempotency");
@@ -134,16 +133,16 @@ impl Transaction<'_> {
     /// Writes the operations, takes and releases their locks.
     pub(super) async fn write_operations(&mut self) -> Result<(), Failure> {
         let (mut inserts, mut updates, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-        let mut owners: HashMap<Uuid, usize> = HashMap::new();
+        let (mut new, mut old) = (Vec::new(), Vec::new());
         for (n, commit) in self.alive() {
             match &commit.operation {
                 Some(OperationWrite::Insert { operation, .. }) => {
                     inserts.push(crate::encode::operation::insert(operation));
-                    owners.insert(operation.id.uuid(), n);
+                    new.push((operation.id.uuid(), n));
                 }
                 Some(OperationWrite::Update(operation)) => {
                     updates.push(crate::encode::operation::update(operation));
-                    owners.insert(operation.id.uuid(), n);
+                    old.push((operation.id.uuid(), n));
                     if operation.state.has_ended() {
                         ended.push(row!({ "operation": hex(operation.id) }));
                     }
@@ -151,30 +150,19 @@ impl Transaction<'_> {
                 None => {}
             }
         }
-        if owners.is_empty() {
-            return Ok(());
+        let mut guilty = Vec::new();
+        for (statement, rows, mut owners) in
+            [(&INSERT_OPERATION, inserts, new), (&UPDATE_OPERATION, updates, old)]
+        {
+            let Some(answered) = self.run_all(statement, rows, &[]).await? else {
+                continue;
+            };
+            let there = ids(&answered, "operation")?;
+            owners.retain(|(id, _)| !there.contains(id));
+            let table = "operation";
+            guilty.extend(owners.into_iter().map(|(id, n)| (n, Refused::Stale { table, id })));
         }
-        let mut there = ids(&self.run(&INSERT_OPERATION, inserts, &[]).await?, "operation")?;
-        there.extend(ids(
-            &self.run(&UPDATE_OPERATION, updates, &[]).await?,
-            "operation",
-        )?);
-        let guilty: Vec<_> = owners
-            .iter()
-            .filter(|(id, _)| !there.contains(id))
-            .map(|(id, n)| {
-                (
-                    *n,
-                    Refused::Stale {
-                        table: "operation",
-                        id: *id,
-                    },
-                )
-            })
-            .collect();
-        if !guilty.is_empty() {
-            return Err(Failure::Guilty(guilty));
-        }
+        guilty_of(guilty)?;
         self.run(&RELEASE_LOCKS, ended, &[]).await?;
         self.take_locks().await
     }
@@ -233,7 +221,8 @@ impl Transaction<'_> {
         let cancelled: BTreeSet<OperationId> = holders.into_values().map(|(holder, _)| holder).collect();
         let cancelled = cancelled.into_iter().map(|id| row!({ "id": hex(id) })).collect();
         self.run(&REQUEST_CANCEL, cancelled, &[]).await?;
-        self.run(&INSERT_LOCK, rows, &[]).await?;
+        // Nobody else's lock is in the way by now.
+        self.run_all(&INSERT_LOCK, rows, &[]).await?;
         Ok(())
     }
 
@@ -250,26 +239,15 @@ impl Transaction<'_> {
                 })
             })
             .collect();
-        let count = rows.len();
-        let there = self.run(&INSERT_DECISION, rows, &[]).await?;
-        if there.len() == count {
+        let Some(answered) = self.run_all(&INSERT_DECISION, rows, &[]).await? else {
             return Ok(());
-        }
-        let there = ids(&there, "decision")?;
-        let guilty = self
-            .alive()
-            .filter_map(|(n, commit)| {
-                let id = commit.decision.as_deref()?.id.uuid();
-                (!there.contains(&id)).then_some((
-                    n,
-                    Refused::Stale {
-                        table: "decision",
-                        id,
-                    },
-                ))
-            })
-            .collect();
-        Err(Failure::Guilty(guilty))
+        };
+        let (there, table) = (ids(&answered, "decision")?, "decision");
+        let missed = self.alive().filter_map(|(n, commit)| {
+            let id = commit.decision.as_deref()?.id.uuid();
+            (!there.contains(&id)).then_some((n, Refused::Stale { table, id }))
+        });
+        guilty_of(missed.collect())
     }
 
     /// Numbers and writes the events: dense in each shard.

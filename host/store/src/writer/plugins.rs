@@ -18,32 +18,32 @@ type Encoding = fn(&Change) -> Keyed;
 impl Transaction<'_> {
     /// Publishers, keys, plugins, policies: before all that names them.
     pub(super) async fn write_plugins(&mut self) -> Result<(), Failure> {
-        self.each(&sql::INSERT_PUBLISHER, plugins::insert_publisher, Some(taken))
+        self.each(&sql::INSERT_PUBLISHER, plugins::insert_publisher, taken)
             .await?;
-        self.each(&sql::UPDATE_PUBLISHER, plugins::update_publisher, Some(stale))
+        self.each(&sql::UPDATE_PUBLISHER, plugins::update_publisher, stale)
             .await?;
-        self.each(&sql::INSERT_PUBLISHER_KEY, plugins::insert_key, Some(taken))
+        self.each(&sql::INSERT_PUBLISHER_KEY, plugins::insert_key, taken)
             .await?;
-        self.each(&sql::REVOKE_KEY, plugins::revoke_key, Some(stale))
+        self.each(&sql::REVOKE_KEY, plugins::revoke_key, stale)
             .await?;
-        self.each(&sql::NEW_NAME, plugins::new_name, Some(stale)).await?;
-        self.each(&sql::RAISE_NAME, plugins::raise_name, Some(stale))
+        self.each(&sql::NEW_NAME, plugins::new_name, stale).await?;
+        self.each(&sql::RAISE_NAME, plugins::raise_name, stale)
             .await?;
-        self.each(&sql::INSERT_PLUGIN, plugins::insert_plugin, Some(taken))
+        self.each(&sql::INSERT_PLUGIN, plugins::insert_plugin, taken)
             .await?;
-        self.each(&sql::INSERT_POLICY, plugins::insert_policy, Some(taken))
+        self.each(&sql::INSERT_POLICY, plugins::insert_policy, taken)
             .await?;
-        self.each(&sql::UPDATE_POLICY, plugins::update_policy, Some(stale))
+        self.each(&sql::UPDATE_POLICY, plugins::update_policy, stale)
             .await?;
-        self.each(&sql::INSERT_POLICY_VERSION, plugins::insert_version, Some(stale))
+        self.each(&sql::INSERT_POLICY_VERSION, plugins::insert_version, stale)
             .await?;
-        self.each(&sql::EXPIRE_POLICY_VERSIONS, plugins::old_versions, None)
+        self.ask(&sql::EXPIRE_POLICY_VERSIONS, plugins::old_versions)
             .await?;
-        self.each(&sql::END_SHADOW, plugins::end_shadow, Some(stale))
+        self.each(&sql::END_SHADOW, plugins::end_shadow, stale)
             .await?;
-        self.each(&sql::BEGIN_SHADOW, plugins::begin_shadow, Some(taken))
+        self.each(&sql::BEGIN_SHADOW, plugins::begin_shadow, taken)
             .await?;
-        self.each(&sql::COUNT_SHADOW, plugins::count_shadow, None).await?;
+        self.ask(&sql::COUNT_SHADOW, plugins::count_shadow).await?;
         Ok(())
     }
 
@@ -53,9 +53,9 @@ impl Transaction<'_> {
             self.forget_what_was_before().await?;
         }
         // Of two that are the first at the same time one stays.
-        self.each(&sql::INSERT_ACTIVATION, plugins::insert_activation, None)
+        self.ask(&sql::INSERT_ACTIVATION, plugins::insert_activation)
             .await?;
-        self.each(&sql::UPDATE_ACTIVATION, plugins::update_activation, Some(stale))
+        self.each(&sql::UPDATE_ACTIVATION, plugins::update_activation, stale)
             .await?;
         Ok(())
     }

@@ -44,49 +44,49 @@ impl Transaction<'_> {
         self.each(
             &sql::INSERT_SHARD,
             shard,
-            Some(|change| {
+            |change| {
                 let (table, id) = row_of(change);
                 Refused::Stale { table, id }
-            }),
+            },
         )
         .await?;
-        self.each(&sql::INSERT_ZONE, records::insert_zone, Some(taken))
+        self.each(&sql::INSERT_ZONE, records::insert_zone, taken)
             .await?;
-        self.each(&sql::UPDATE_ZONE, records::update_zone, Some(stale))
+        self.each(&sql::UPDATE_ZONE, records::update_zone, stale)
             .await?;
         self.write_activations().await?;
-        self.each(&sql::INSERT_POD, records::insert_pod, Some(taken))
+        self.each(&sql::INSERT_POD, records::insert_pod, taken)
             .await?;
         self.overlaps(&sql::POD_OVERLAPS, "pod", records::new_pod).await?;
-        self.each(&sql::UPDATE_POD, records::update_pod, Some(stale))
+        self.each(&sql::UPDATE_POD, records::update_pod, stale)
             .await?;
-        self.each(&sql::INSERT_CLUSTER, records::insert_cluster, Some(taken))
+        self.each(&sql::INSERT_CLUSTER, records::insert_cluster, taken)
             .await?;
-        self.each(&sql::UPDATE_CLUSTER, records::update_cluster, Some(stale))
+        self.each(&sql::UPDATE_CLUSTER, records::update_cluster, stale)
             .await?;
         let rooms = self
-            .each(&sql::CLUSTER_ROOM_FOLLOWS, records::changed_cluster, None)
+            .ask(&sql::CLUSTER_ROOM_FOLLOWS, records::changed_cluster)
             .await?;
         self.note_hosts(&rooms)?;
-        self.each(&sql::INSERT_IMAGE_STORE, records::insert_image_store, Some(taken))
+        self.each(&sql::INSERT_IMAGE_STORE, records::insert_image_store, taken)
             .await?;
         self.each(
             &sql::INSERT_NETWORK_OFFERING,
             rest::insert_network_offering,
-            Some(taken),
+            taken,
         )
         .await?;
         self.each(
             &sql::UPDATE_NETWORK_OFFERING,
             rest::update_network_offering,
-            Some(stale),
+            stale,
         )
         .await?;
-        self.each(&sql::INSERT_NETWORK, records::insert_network, Some(taken))
+        self.each(&sql::INSERT_NETWORK, records::insert_network, taken)
             .await?;
-        self.each(&sql::UPDATE_NETWORK, records::update_network, Some(stale))
+        self.each(&sql::UPDATE_NETWORK, records::update_network, stale)
             .await?;
-        self.each(&sql::INSERT_IP_RANGE, records::insert_ip_range, Some(stale))
+        self.each(&sql::INSERT_IP_RANGE, records::insert_ip_range, stale)
             .await?;
         self.overlaps(&sql::RANGE_OUTSIDE, "address range", records::new_ip_range)
             .await?;
@@ -99,44 +99,44 @@ impl Transaction<'_> {
         self.each(
             &sql::INSERT_COMPUTE_HOST,
             records::insert_compute_host,
-            Some(taken),
+            taken,
         )
         .await?;
-        self.each(&sql::INSERT_HOST_ROOM, records::new_compute_host, Some(stale))
+        self.each(&sql::INSERT_HOST_ROOM, records::new_compute_host, stale)
             .await?;
-        self.each(&sql::OBSERVE_COMPUTE_HOST, records::first_observation, None)
+        self.ask(&sql::OBSERVE_COMPUTE_HOST, records::first_observation)
             .await?;
         self.claim_private_addresses().await?;
         self.keep_what_was_before().await?;
         self.each(
             &sql::UPDATE_COMPUTE_HOST,
             records::update_compute_host,
-            Some(stale),
+            stale,
         )
         .await?;
         let rooms = self
-            .each(&sql::HOST_ROOM_FOLLOWS, records::changed_compute_host, None)
+            .ask(&sql::HOST_ROOM_FOLLOWS, records::changed_compute_host)
             .await?;
         self.note_hosts(&rooms)?;
         // An older report changes nothing, and neither does one of a compute host that is gone.
-        self.each(&sql::OBSERVE_COMPUTE_HOST, records::observe_compute_host, None)
+        self.ask(&sql::OBSERVE_COMPUTE_HOST, records::observe_compute_host)
             .await?;
         self.each(
             &sql::INSERT_STORAGE_POOL,
             records::insert_storage_pool,
-            Some(taken),
+            taken,
         )
         .await?;
-        self.each(&sql::INSERT_POOL_ROOM, records::new_storage_pool, Some(stale))
+        self.each(&sql::INSERT_POOL_ROOM, records::new_storage_pool, stale)
             .await?;
         self.each(
             &sql::UPDATE_STORAGE_POOL,
             records::update_storage_pool,
-            Some(stale),
+            stale,
         )
         .await?;
         let rooms = self
-            .each(&sql::POOL_ROOM_FOLLOWS, records::changed_storage_pool, None)
+            .ask(&sql::POOL_ROOM_FOLLOWS, records::changed_storage_pool)
             .await?;
         self.note_pools(&rooms)
     }
@@ -145,7 +145,7 @@ impl Transaction<'_> {
         let owners = self.owners(records::private_address);
         let claimed = ids(
             &self
-                .each(&sql::CLAIM_PRIVATE_ADDRESS, records::private_address, None)
+                .ask(&sql::CLAIM_PRIVATE_ADDRESS, records::private_address)
                 .await?,
             "ip_address",
         )?;
@@ -190,44 +190,44 @@ impl Transaction<'_> {
         self.each(
             &sql::INSERT_COMPUTE_OFFERING,
             rest::insert_compute_offering,
-            Some(taken),
+            taken,
         )
         .await?;
         self.each(
             &sql::UPDATE_COMPUTE_OFFERING,
             rest::update_compute_offering,
-            Some(stale),
+            stale,
         )
         .await?;
         self.each(
             &sql::INSERT_DISK_OFFERING,
             rest::insert_disk_offering,
-            Some(taken),
+            taken,
         )
         .await?;
         self.each(
             &sql::UPDATE_DISK_OFFERING,
             rest::update_disk_offering,
-            Some(stale),
+            stale,
         )
         .await?;
         self.each(
             &of_groups::INSERT_AFFINITY_GROUP,
             affinity::insert_group,
-            Some(taken),
+            taken,
         )
         .await?;
         self.each(
             &of_groups::UPDATE_AFFINITY_GROUP,
             affinity::update_group,
-            Some(stale),
+            stale,
         )
         .await?;
-        self.each(&sql::INSERT_TEMPLATE, records::insert_template, Some(taken))
+        self.each(&sql::INSERT_TEMPLATE, records::insert_template, taken)
             .await?;
-        self.each(&sql::TEMPLATE_RECEIVED, records::template_received, Some(stale))
+        self.each(&sql::TEMPLATE_RECEIVED, records::template_received, stale)
             .await?;
-        self.each(&sql::TEMPLATE_STATE, records::template_state, Some(stale))
+        self.each(&sql::TEMPLATE_STATE, records::template_state, stale)
             .await?;
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Transaction<'_> {
     ) -> Result<(), Failure> {
         let owners = self.owners(new);
         let mut guilty = Vec::new();
-        for row in self.each(statement, new, None).await? {
+        for row in self.ask(statement, new).await? {
             let mut columns = row.columns(table);
             let (id, other): (Uuid, Uuid) = (columns.take("id")?, columns.take("other")?);
             let words: String = columns.take("name")?;
@@ -282,7 +282,7 @@ impl Transaction<'_> {
             self.each(
                 statement,
                 move |change| records::delete(change, table),
-                Some(stale),
+                stale,
             )
             .await?;
         }

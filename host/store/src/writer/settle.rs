@@ -20,6 +20,8 @@ const TRIES: u32 = 8;
 struct Part {
     waiting: Vec<Waiting>,
     tries: u32,
+    /// A statement missed some of its rows.
+    asks_which: bool,
     /// Since when the database is away.
     lost: Option<Lost>,
 }
@@ -29,6 +31,7 @@ impl Part {
         Self {
             waiting,
             tries: 0,
+            asks_which: false,
             lost: None,
         }
     }
@@ -42,7 +45,7 @@ impl Writer {
             if part.waiting.is_empty() {
                 continue;
             }
-            let attempt = self.attempt(&part.waiting).await;
+            let attempt = self.attempt(&part.waiting, part.asks_which).await;
             self.count_statements();
             let failure = match attempt {
                 Attempt::Durable(applied) => {
@@ -75,7 +78,7 @@ impl Writer {
     }
 
     /// One transaction; rolled back unless it is durable.
-    async fn attempt(&mut self, waiting: &[Waiting]) -> Attempt<Applied> {
+    async fn attempt(&mut self, waiting: &[Waiting], asks_which: bool) -> Attempt<Applied> {
         let failed = |source| Failure::Database {
             attempt: "begin a transaction",
             source,
@@ -93,7 +96,8 @@ impl Writer {
         let worked = match connection.begin_marked(&mark).await {
             Err(source) => Err(failed(source)),
             Ok(()) => {
-                let applied = Transaction::new(connection, (&commits, &units), mark.at, &holder)
+                let batch = (&*commits, &*units);
+                let applied = Transaction::new(connection, batch, asks_which, mark.at, &holder)
                     .apply()
                     .await;
                 applied.map(|applied| Applied { since, ..applied })
@@ -129,6 +133,10 @@ impl Writer {
                     ..part
                 }]
             }
+            Failure::SomeMissed => vec![Part {
+                asks_which: true,
+                ..part
+            }],
             Failure::Unreadable(error) => {
                 tracing::error!(%error, "a row of the database does not read");
                 let text = error.to_string();

@@ -256,10 +256,9 @@ impl Instance {
 /// Codes that a descriptor names and no registry does; vendors' own begin at 0x8000.
 fn unknown_codes(descriptor: &PolicyDescriptor) -> Vec<String> {
     /// The last code of each registry (`wit/placement/policy.wit`).
-    const LAST: [(&str, u16); 4] = [
+    const LAST: [(&str, u16); 3] = [
         ("column", registry::COLUMN_LATEST_END),
         ("demand", registry::DEMAND_GIB),
-        ("fact", registry::FACT_KIN),
         ("fact", registry::FACT_SAME_PROJECT_IN_POD),
     ];
     /// Codes from here on belong to vendors.
