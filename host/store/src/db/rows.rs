@@ -32,7 +32,7 @@ impl Bound {
         let rows = vec![one.as_str(); room].join(",");
         let (columns, key) = (self.columns.join(","), self.columns.first().unwrap_or(&"NULL"));
         let mut text = format!(
-            "WITH v({columns}) AS (VALUES {rows}), r AS (SELECT * FROM v WHERE {key} IS NOT NULL) "
+            "WITH v({columns}) AS (VALUES {rows}), r AS (SELECT * FROM v WHERE {key} IS NOT NULL LIMIT {room}) "
         );
         let tail = match self.tail.rfind("RETURNING") {
             Some(end) if !answers => self.tail.get(..end).unwrap_or(self.tail),
@@ -141,7 +141,7 @@ mod tests {
         let (text, more) = BOUND.text(2, true);
         assert_eq!(
             text,
-            "WITH v(id,name) AS (VALUES (?,?),(?,?)), r AS (SELECT * FROM v WHERE id IS NOT NULL) UPDATE t SET name = \
+            "WITH v(id,name) AS (VALUES (?,?),(?,?)), r AS (SELECT * FROM v WHERE id IS NOT NULL LIMIT 2) UPDATE t SET name = \
              r.name, at = ?, was = ?, too = ? FROM r WHERE t.id = r.id RETURNING t.id"
         );
         assert_eq!(more, [3, 2, 3]);
