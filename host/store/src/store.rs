@@ -192,11 +192,7 @@ impl Store {
         let room = Arc::clone(&self.room).try_acquire_many_owned(count);
         let room = room.map_err(|_| StoreError::Busy { waiting: QUEUE })?;
         let (answer, wait) = oneshot::channel();
-        let waiting = Waiting {
-            commits,
-            answer,
-            _room: room,
-        };
+        let waiting = Waiting::new(commits, answer, room);
         match self.writer.try_send(Message::Commit(waiting)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(StoreError::Busy { waiting: QUEUE }),

@@ -30,8 +30,10 @@ const POSTGRES_READERS: usize = 8;
 /// A read of rows takes some 10 ms, the longest (a page of wide ones). What is silent for longer is a network that is gone:
 /// TCP itself would wait for minutes. What counts whole tables asks for more ([`READER_PATIENCE`]).
 const READ: Duration = Duration::from_secs(5);
-/// Every statement of the store, prepared once a connection.
+/// Every statement of the store, prepared once a connection. On SQLite a statement over rows is one for each size of batch
+/// ([`super::rows`]), of which a writer meets some hundreds.
 const STATEMENTS: usize = 512;
+const SQLITE_STATEMENTS: usize = 2048;
 /// Opening a connection to PostgreSQL takes some milliseconds, and half a second through a loaded network; a machine that
 /// is gone does not refuse, it is silent.
 const OPENED_WITHIN: Duration = Duration::from_secs(2);
@@ -146,7 +148,7 @@ fn sqlite(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY)
-        .statement_cache_capacity(STATEMENTS)
+        .statement_cache_capacity(SQLITE_STATEMENTS)
         .disable_statement_logging()
 }
 

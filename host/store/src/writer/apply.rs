@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 use velum_model::{ShardId, Timestamp, operation::Event};
 
-use super::{Failure, room::Claims};
+use super::{Batch, Failure, room::Claims};
 use crate::{
     commit::{Change, Commit, Committed, Refused},
     db::{Connection, Row, Statement, Value},
@@ -33,6 +33,8 @@ pub(super) struct Applied {
 pub(super) struct Transaction<'t> {
     pub(super) connection: &'t mut Connection,
     pub(super) commits: &'t [&'t Commit],
+    /// The decision of each as it is stored.
+    pub(super) decisions: &'t [Option<&'t str>],
     /// Of each commit: those with the same number are made together or not at all.
     units: &'t [usize],
     /// Whether statements are asked which rows they changed, not only how many.
@@ -48,19 +50,20 @@ pub(super) struct Transaction<'t> {
 impl<'t> Transaction<'t> {
     pub(super) fn new(
         connection: &'t mut Connection,
-        (commits, units): (&'t [&'t Commit], &'t [usize]),
+        batch: &'t Batch<'t>,
         asks_which: bool,
         now: Timestamp,
         holder: &'t str,
     ) -> Self {
         let applied = Applied {
-            replies: commits.iter().map(|_| None).collect(),
+            replies: batch.commits.iter().map(|_| None).collect(),
             ..Applied::default()
         };
         Self {
             connection,
-            commits,
-            units,
+            commits: &batch.commits,
+            decisions: &batch.decisions,
+            units: &batch.units,
             asks_which,
             now,
             holder,

@@ -230,13 +230,13 @@ impl Transaction<'_> {
     pub(super) async fn write_decisions(&mut self) -> Result<(), Failure> {
         let rows: Vec<_> = self
             .alive()
-            .filter_map(|(_, commit)| commit.decision.as_deref())
-            .map(|decision| {
-                row!({
+            .filter_map(|(n, commit)| {
+                let (decision, body) = (commit.decision.as_deref()?, self.decisions.get(n)?);
+                Some(row!({
                     "id": hex(decision.id), "project": hex(decision.project), "zone": hex(decision.zone),
-                    "instance": hex(decision.instance), "body": text(decision),
+                    "instance": hex(decision.instance), "body": body,
                     "placed": i64::from(decision.winner.is_some()),
-                })
+                }))
             })
             .collect();
         let Some(answered) = self.run_all(&INSERT_DECISION, rows, &[]).await? else {

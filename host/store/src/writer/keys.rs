@@ -1,14 +1,16 @@
 //! Which rows a commit touches: two that touch the same are never in one batch, so that the first of them is decided
 //! before the second is looked at.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use uuid::Uuid;
 use velum_model::affinity::AffinityKind;
 
 use crate::commit::{Change, Commit, OperationWrite};
 
 /// A row, or what must be unique.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+#[derive(Hash)]
+enum Key {
     /// A row by its id; a lock by its subject.
     Row(Uuid),
     /// An idempotency key.
@@ -19,8 +21,18 @@ pub(super) enum Key {
     Pair(Uuid, Uuid),
 }
 
-/// The keys of a commit.
-pub(super) fn of(commit: &Commit) -> Vec<Key> {
+/// The keys of a commit, each as a number. Two keys that happen to be one number only part two commits that could have
+/// been made together.
+pub(super) fn of(commit: &Commit) -> Vec<u64> {
+    let number = |key: &Key| {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        hasher.finish()
+    };
+    all_of(commit).iter().map(number).collect()
+}
+
+fn all_of(commit: &Commit) -> Vec<Key> {
     let mut keys = Vec::with_capacity(commit.changes.len() + 4);
     if let Some(idempotency) = &commit.idempotency {
         keys.push(Key::Idempotency(

@@ -32,6 +32,7 @@ pub(crate) use guard::{CLOUD, read_answer};
 use crate::{
     commit::{Commit, Committed, StoreError},
     db::{Connection, Database},
+    encode::text,
     epochs::Epochs,
     told::Observer,
 };
@@ -64,21 +65,60 @@ pub(crate) enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// What becomes true together, and who waits for it.
+/// What becomes true together, and who waits for it. What is worked out of it for the writer is worked out by whoever asks:
+/// the writer is one, those are many.
 pub(crate) struct Waiting {
     /// One commit, or several of which all are made or none. Only the first may have an idempotency key.
-    pub(crate) commits: Vec<Commit>,
-    pub(crate) answer: oneshot::Sender<Result<Committed, StoreError>>,
+    commits: Vec<Commit>,
+    /// The decision of each as it is stored.
+    decisions: Vec<Option<String>>,
+    /// What it touches.
+    keys: Vec<u64>,
+    /// Bytes of user data.
+    weight: usize,
+    answer: oneshot::Sender<Result<Committed, StoreError>>,
     /// Its room among those that wait.
-    pub(crate) _room: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Waiting {
-    /// The commits of all, with the place of whose each is.
-    pub(crate) fn flat(all: &[Self]) -> (Vec<&Commit>, Vec<usize>) {
-        let each = all.iter().enumerate();
-        each.flat_map(|(place, waiting)| waiting.commits.iter().map(move |commit| (commit, place)))
-            .unzip()
+    /// Of commits that are made together.
+    pub(crate) fn new(
+        commits: Vec<Commit>,
+        answer: oneshot::Sender<Result<Committed, StoreError>>,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
+        let decision = |commit: &Commit| commit.decision.as_deref().map(text);
+        Self {
+            decisions: commits.iter().map(decision).collect(),
+            keys: commits.iter().flat_map(keys::of).collect(),
+            weight: commits.iter().map(keys::weight).sum(),
+            commits,
+            answer,
+            _room: room,
+        }
+    }
+}
+
+/// The commits of all who wait, one after another.
+struct Batch<'w> {
+    commits: Vec<&'w Commit>,
+    /// The decision of each as it is stored.
+    decisions: Vec<Option<&'w str>>,
+    /// The place of whose each is: those with the same number are made together or not at all.
+    units: Vec<usize>,
+}
+
+impl<'w> Batch<'w> {
+    fn of(all: &'w [Waiting]) -> Self {
+        let units = all.iter().enumerate();
+        let units = units.flat_map(|(place, waiting)| std::iter::repeat_n(place, waiting.commits.len()));
+        let decisions = all.iter().flat_map(|waiting| &waiting.decisions);
+        Self {
+            commits: all.iter().flat_map(|waiting| &waiting.commits).collect(),
+            decisions: decisions.map(Option::as_deref).collect(),
+            units: units.collect(),
+        }
     }
 }
 
@@ -269,18 +309,16 @@ pub(crate) fn was_overtaken(error: &sqlx::Error) -> bool {
 /// Takes the next batch: in order, leaving behind what touches a row that an earlier one touches, and whatever of the
 /// same row comes after that.
 fn take_batch(pending: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut touched: HashSet<keys::Key> = HashSet::new();
+    let mut touched: HashSet<u64> = HashSet::new();
     let (mut batch, mut left) = (Vec::new(), VecDeque::new());
     let (mut commits, mut bytes) = (0, 0);
     while let Some(waiting) = pending.pop_front() {
-        let keys: Vec<keys::Key> = waiting.commits.iter().flat_map(keys::of).collect();
-        let is_free = !keys.iter().any(|key| touched.contains(key));
-        touched.extend(keys);
-        let weight: usize = waiting.commits.iter().map(keys::weight).sum();
-        let fits = commits + waiting.commits.len() <= BATCH && bytes + weight <= BATCH_BYTES;
+        let is_free = !waiting.keys.iter().any(|key| touched.contains(key));
+        touched.extend(&waiting.keys);
+        let fits = commits + waiting.commits.len() <= BATCH && bytes + waiting.weight <= BATCH_BYTES;
         if is_free && (fits || batch.is_empty()) {
             commits += waiting.commits.len();
-            bytes += weight;
+            bytes += waiting.weight;
             batch.push(waiting);
         } else {
             left.push_back(waiting);

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
 use super::{
-    Failure, Waiting, Writer,
+    Batch, Failure, Waiting, Writer,
     apply::{Applied, Transaction},
     failure::{Kind, kind, shared},
     outcome::{Attempt, LEARN, Lost, conclude, not_committed},
@@ -62,8 +62,7 @@ impl Writer {
                         }
                         Some(false) => not_committed(source).into(),
                         None => {
-                            let (commits, _) = Waiting::flat(&part.waiting);
-                            let commits = commits.into_iter().cloned().collect();
+                            let commits = Batch::of(&part.waiting).commits.into_iter().cloned().collect();
                             self.leave(seq, commits, done);
                             fail(part.waiting, LEARN, source);
                             continue;
@@ -92,12 +91,11 @@ impl Writer {
             Ok(connection) => connection,
             Err(source) => return Attempt::Failed(failed(source)),
         };
-        let (commits, units) = Waiting::flat(waiting);
+        let batch = Batch::of(waiting);
         let worked = match connection.begin_marked(&mark).await {
             Err(source) => Err(failed(source)),
             Ok(()) => {
-                let batch = (&*commits, &*units);
-                let applied = Transaction::new(connection, batch, asks_which, mark.at, &holder)
+                let applied = Transaction::new(connection, &batch, asks_which, mark.at, &holder)
                     .apply()
                     .await;
                 applied.map(|applied| Applied { since, ..applied })
@@ -114,7 +112,7 @@ impl Writer {
     async fn divide(&mut self, mut part: Part, failure: Failure) -> Vec<Part> {
         match failure {
             Failure::Guilty(guilty) => {
-                let (_, units) = Waiting::flat(&part.waiting);
+                let units = Batch::of(&part.waiting).units;
                 let mut refusals: Vec<Option<Refused>> = part.waiting.iter().map(|_| None).collect();
                 for (n, refused) in guilty {
                     if let Some(slot) = units.get(n).and_then(|&place| refusals.get_mut(place)) {
@@ -253,13 +251,16 @@ impl Writer {
             for shard in &applied.retired_shards {
                 self.epochs.drop_shard(*shard);
             }
-            self.observer.committed(&CommittedBatch {
+            let batch = CommittedBatch {
                 commits,
                 events: applied.events,
                 compute_hosts: applied.compute_hosts,
                 storage_pools: applied.storage_pools,
-            });
+            };
+            self.observer.committed(&batch);
             self.wrote.send_modify(|count| *count += 1);
+            // To free so many small things takes as long as to write some accepts: not the writer's time.
+            tokio::spawn(async move { drop(batch) });
         }
         replies
     }
