@@ -232,6 +232,47 @@ async fn a_record_is_made_read_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn an_offering_says_which_resources_it_asks_for() {
+    let bench = Bench::new().await;
+    let post = |resources: serde_json::Value| {
+        let body = json!({"name": "gpu", "vcpus": 1, "memory_mib": 256, "resources": resources});
+        ask(Method::POST, "/v1/compute-offerings").json(&body)
+    };
+    for (wrong, pointers) in [
+        (
+            json!({"GPU": 1, "a/b": 1, "gpu": 0}),
+            vec!["/resources/GPU", "/resources/a~1b", "/resources/gpu"],
+        ),
+        (json!({"gpu": (1_u64 << 31) + 1}), vec!["/resources/gpu"]),
+        (json!({"gpu": -1}), vec!["/resources/gpu"]),
+        (json!(["gpu"]), vec!["/resources"]),
+        ((0..9).map(|n| (format!("r{n}"), 1)).collect(), vec!["/resources"]),
+    ] {
+        let answer = bench.send(post(wrong)).await;
+        answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+        let told = answer.json["errors"].as_array().into_iter().flatten();
+        let told: Vec<_> = told.filter_map(|error| error["pointer"].as_str()).collect();
+        assert_eq!(told, pointers, "{}", answer.text);
+    }
+    let made = bench
+        .send(post(json!({"gpu": 2, "hugepages-1g": 1_u64 << 31})))
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let read = bench
+        .send(ask(Method::GET, made.header("location").expect("a place")))
+        .await;
+    assert_eq!(
+        read.json["resources"],
+        json!({"gpu": 2, "hugepages-1g": 1_u64 << 31})
+    );
+    let none = json!({"name": "none", "vcpus": 1, "memory_mib": 256});
+    let made = bench
+        .send(ask(Method::POST, "/v1/compute-offerings").json(&none))
+        .await;
+    assert_eq!(made.json["resources"], json!({}));
+}
+
+#[tokio::test]
 async fn a_key_gets_the_same_answer_again_and_never_another() {
     let bench = Bench::new().await;
     let post = |name: &str| {

@@ -36,6 +36,14 @@ pub enum Refusal {
     Vcpus,
     /// Not enough memory.
     Memory,
+    /// Not enough of a countable resource. How much is free is not said: refusals are counted by what they say, and each host may
+    /// have another amount.
+    Resource {
+        /// The first resource that is short.
+        resource: String,
+        /// How much is asked for.
+        asked: u32,
+    },
     /// No pool that it reaches has the storage tags.
     StorageTags,
     /// No pool that it reaches can be attached to it.
@@ -79,6 +87,7 @@ impl Refusal {
             Self::NicKind => "nic-kind".into(),
             Self::Vcpus => "vcpus".into(),
             Self::Memory => "memory".into(),
+            Self::Resource { resource, .. } => format!("resource:{resource}"),
             Self::StorageTags => "storage-tags".into(),
             Self::StorageReach => "storage-reach".into(),
             Self::StorageSpace => "storage-space".into(),
@@ -103,6 +112,7 @@ impl Refusal {
             Self::NicKind => "cannot plug into the network".into(),
             Self::Vcpus => "not enough vCPUs free".into(),
             Self::Memory => "not enough memory free".into(),
+            Self::Resource { resource, asked } => format!("resource {resource}: {asked} asked, fewer free"),
             Self::StorageTags => "reaches no pool with the storage tags".into(),
             Self::StorageReach => "reaches no pool that it can attach from".into(),
             Self::StorageSpace => "reaches no pool with enough space".into(),
@@ -192,7 +202,7 @@ pub struct Decision {
     pub zone: ZoneId,
     /// For which instance.
     pub instance: InstanceId,
-    /// What was asked, as data (vCPUs, memory, tags, template, …).
+    /// What was asked, as data (vCPUs, memory, resources, tags, template, …).
     pub ask: Value,
     /// Epoch of the inventory that was read.
     pub inventory_epoch: u64,

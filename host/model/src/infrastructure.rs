@@ -12,6 +12,7 @@ use crate::{
     name::Name,
     net::{AddressRange, Link, Mac},
     quantity::{Bytes, ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
+    resource::{HostResource, ResourceName, Resources},
     time::Timestamp,
 };
 
@@ -154,6 +155,8 @@ pub struct ComputeHost {
     pub vcpus_used: u64,
     /// MiB promised.
     pub memory_used: u64,
+    /// Its countable resources. A change of the host names all that it has or had: one that was taken away has a total of 0.
+    pub resources: BTreeMap<ResourceName, HostResource>,
     /// Tags that offerings may ask for.
     pub tags: Vec<Name>,
     /// Numeric attributes that policies may ask for.
@@ -419,6 +422,8 @@ pub struct ComputeOffering {
     pub vcpus: Vcpus,
     /// Memory.
     pub memory: MemoryMib,
+    /// Countable resources of the compute host that an instance is given for itself.
+    pub resources: Resources,
     /// Tags that a compute host must have, all of them.
     pub host_tags: Vec<Name>,
     /// Tags that the pool of the root volume must have.

@@ -21,6 +21,7 @@ use crate::{
     id::*,
     name::Name,
     quantity::{ExpectedLifetime, MemoryMib, Vcpus},
+    resource::Resources,
     time::Timestamp,
 };
 
@@ -258,6 +259,8 @@ pub struct Run {
     pub vcpus: Vcpus,
     /// Memory claimed.
     pub memory: MemoryMib,
+    /// Countable resources claimed.
+    pub resources: Resources,
     /// What was seen last.
     pub observed: ObservedState,
     /// When.

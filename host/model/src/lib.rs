@@ -21,6 +21,7 @@ pub mod page;
 pub mod plugin;
 pub mod port;
 pub mod quantity;
+pub mod resource;
 pub mod shadow;
 pub mod storage;
 pub mod tenancy;

@@ -83,6 +83,12 @@ quantity! {
     ExpectedLifetime(u32), 60, 315_360_000, "seconds"
 }
 
+quantity! {
+    /// How much there is, or is asked, of a countable resource. Whole things of a machine are few; 2^31 counts the smallest pages of
+    /// 8 TiB.
+    ResourceAmount(u32), 1, 1 << 31, "units"
+}
+
 /// 2^30.
 pub const GIB: u64 = 1 << 30;
 

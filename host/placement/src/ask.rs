@@ -7,6 +7,7 @@ use velum_model::{
     id::*,
     port::placement::registry::NO_END,
     quantity::{ExpectedLifetime, MemoryMib, Vcpus},
+    resource::Resources,
 };
 
 /// A machine that looks for a compute host and for pools of the disks that are to be made with it.
@@ -20,6 +21,9 @@ pub struct Ask {
     pub vcpus: Vcpus,
     /// Memory.
     pub memory: MemoryMib,
+    /// Countable resources of the compute host.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub resources: Resources,
     /// Architecture (`port::hypervisor::registry`); none = any.
     #[serde(default)]
     pub arch: Option<u16>,

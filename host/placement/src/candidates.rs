@@ -80,6 +80,7 @@ impl Candidates {
         let shape = &self.shape;
         shape.vcpus == ask.vcpus
             && shape.memory == ask.memory
+            && shape.resources == ask.resources
             && shape.disks == ask.disks
             && shape.host_tags == ask.host_tags
             && shape.nic_kinds == ask.nic_kinds

@@ -261,7 +261,7 @@ impl Evaluation {
         let owed = following.owed.take();
         let mut here = Vec::new();
         let goes_on = match (update, following.has_run) {
-            (Update::Run(_) | Update::Member { .. }, false) => {
+            (Update::Run(_) | Update::RunWith { .. }, false) => {
                 following.has_run = true;
                 here.extend(following.run(update));
                 true
@@ -307,9 +307,9 @@ impl Following {
         let host = self.choice.as_ref()?.host;
         match claimed {
             Update::Run(claim) => Some(Update::Run(RunClaim { host, ..*claim })),
-            Update::Member { claim, groups } => Some(Update::Member {
+            Update::RunWith { claim, extras } => Some(Update::RunWith {
                 claim: RunClaim { host, ..*claim },
-                groups: groups.clone(),
+                extras: extras.clone(),
             }),
             _ => None,
         }

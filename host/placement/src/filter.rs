@@ -13,7 +13,7 @@ use crate::{
 
 /// Grows when the filters, their order or the order among equals change: a replay of an older decision is then not expected to
 /// agree.
-pub const FILTER_VERSION: u32 = 3;
+pub const FILTER_VERSION: u32 = 4;
 
 /// What the filters left, and why the rest is not there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,10 +53,10 @@ impl Stage {
 }
 
 /// Applies the filters to every compute host. The order is that of [`Refusal`]: disabled, maintenance, not up, dedicated to
-/// another project, architecture, tags (in the order asked), NIC kinds, vCPUs, memory, then for each new disk the pools in reach
-/// (scope and intent, tags, attachment kinds, space with the layer that is not there yet), existing volumes,
-/// required affinity groups (in the order asked), exclusion. The first that refuses counts. Whoever decides often keeps what is found here
-/// ([`crate::Placer`]); this looks at everything anew.
+/// another project, architecture, tags (in the order asked), NIC kinds, vCPUs, memory, countable resources (in the order of their
+/// names), then for each new disk the pools in reach (scope and intent, tags, attachment kinds, space with the layer that is not there
+/// yet), existing volumes, required affinity groups (in the order asked), exclusion. The first that refuses counts. Whoever decides often
+/// keeps what is found here ([`crate::Placer`]); this looks at everything anew.
 #[must_use]
 pub fn filter(inventory: &Inventory, ask: &Ask) -> Filtered {
     let mut found = Filtered::default();
@@ -109,7 +109,14 @@ pub(crate) fn by_itself(
     if hosts.free_vcpus(row) < u64::from(ask.vcpus.get()) {
         return Some(Refusal::Vcpus);
     }
-    (hosts.free_memory(row) < ask.memory.get()).then_some(Refusal::Memory)
+    if hosts.free_memory(row) < ask.memory.get() {
+        return Some(Refusal::Memory);
+    }
+    let (name, asked) = hosts.resources.short_of(&ask.resources, row)?;
+    Some(Refusal::Resource {
+        resource: name.to_string(),
+        asked,
+    })
 }
 
 /// What ties the instance to or keeps it from certain hosts.

@@ -10,7 +10,7 @@ use crate::{
 
 /// Grows when a snapshot or an update becomes another in its written form, which does not describe itself: parts of an older
 /// format are then not read any more. A test compares the form of one of each.
-pub const HISTORY_FORMAT: u8 = 1;
+pub const HISTORY_FORMAT: u8 = 2;
 
 /// A part of a zone's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use velum_model::{
 
 use crate::{
     ends::Ends,
+    resources::ResourceColumns,
     row::{Row, RowMask},
     update::{HostRow, Part, RunClaim},
 };
@@ -26,6 +27,7 @@ pub(crate) struct Hosts {
     pub(crate) memory_limit: Vec<u64>,
     pub(crate) memory_used: Vec<u64>,
     pub(crate) runs: Vec<u32>,
+    pub(crate) resources: ResourceColumns,
     ends: Vec<Ends>,
     /// Rows of the same pod and cluster share a number; 0 is none.
     pod: Numbers<PodId>,
@@ -254,6 +256,7 @@ impl Hosts {
             overcommit.0.ceiling(u64::from(host.vcpus)),
         );
         set(&mut self.memory_limit, row, overcommit.1.ceiling(host.memory_mib));
+        self.resources.state(row, &host.resources);
         set(&mut self.records, row, Some(host));
         self.follow_tenant(row);
         (row, grew)
@@ -354,6 +357,7 @@ impl Hosts {
             by_row.remove(&row);
         }
         set(&mut self.records, row, None);
+        self.resources.forget(row);
         self.dedicated.remove(&Part::ComputeHost(id));
         self.follow_tenant(row);
         set(&mut self.runs, row, 0);
@@ -411,6 +415,12 @@ impl Hosts {
             registry::COLUMN_FREE_MEMORY_MIB => self.free_memory(row),
             registry::COLUMN_TOTAL_VCPUS => at(&self.vcpus_limit),
             registry::COLUMN_TOTAL_MEMORY_MIB => at(&self.memory_limit),
+            registry::COLUMN_FREE_RESOURCE => {
+                column.resource().map_or(0, |name| self.resources.free(name, row))
+            }
+            registry::COLUMN_TOTAL_RESOURCE => column
+                .resource()
+                .map_or(0, |name| self.resources.limit(name, row)),
             registry::COLUMN_RUNS => u64::from(self.runs.get(row as usize).copied().unwrap_or(0)),
             registry::COLUMN_LATEST_END => u64::from(self.ends.get(row as usize).map_or(0, Ends::latest)),
             registry::COLUMN_POD => host.map_or(0, |h| u64::from(self.pod.get(&h.pod))),

@@ -2,22 +2,26 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
 use velum_model::{
     id::*,
     infrastructure::{HostState, PoolScope},
     port::placement::{Column, registry},
     quantity::Overcommit,
+    resource::Resources,
 };
 
 use crate::{
     changed::{Changed, ROWS_A_CHANGE},
-    hosts::{Hosts, HostsKept, Way, set},
+    hosts::{Hosts, Way, set},
     members::Members,
-    pools::{Pools, PoolsKept},
+    pools::Pools,
     row::Row,
-    update::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim},
+    update::{HostRow, LayerClaim, Part, PoolRow, RunClaim, RunExtras, Update, VolumeClaim},
 };
+
+mod snapshot;
+
+pub use snapshot::Snapshot;
 
 /// The inventory of one zone.
 ///
@@ -31,23 +35,11 @@ pub struct Inventory {
     clusters: HashMap<ClusterId, (Overcommit, Overcommit)>,
     runs: HashMap<RunId, RunClaim>,
     pub(crate) members: Members,
+    /// Countable resources that runs hold; those that hold none are left out.
+    held: HashMap<RunId, Resources>,
     volumes: HashMap<VolumeId, VolumeClaim>,
     layers: HashMap<LayerId, (StoragePoolId, TemplateId)>,
     changed: Changed,
-}
-
-/// Everything of an inventory that cannot be recounted: what a later replay begins with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// Its epoch.
-    pub epoch: u64,
-    clusters: Vec<(ClusterId, Overcommit, Overcommit)>,
-    hosts: HostsKept,
-    pools: PoolsKept,
-    runs: Vec<RunClaim>,
-    members: Vec<(RunId, Vec<AffinityGroupId>)>,
-    volumes: Vec<VolumeClaim>,
-    layers: Vec<LayerClaim>,
 }
 
 impl Inventory {
@@ -125,6 +117,19 @@ impl Inventory {
             *self.hosts.vcpus_used.get(row)?,
             *self.hosts.memory_used.get(row)?,
         ))
+    }
+
+    /// How much of a countable resource is promised on a compute host, and may be in all.
+    #[must_use]
+    pub fn resource_of(&self, id: ComputeHostId, name: &str) -> Option<(u64, u64)> {
+        let (row, resources) = (self.hosts.row(id)?, &self.hosts.resources);
+        Some((resources.used(name, row), resources.limit(name, row)))
+    }
+
+    /// Countable resources that a run holds.
+    #[must_use]
+    pub fn held_by(&self, run: RunId) -> Option<&Resources> {
+        self.held.get(&run)
     }
 
     /// vCPUs and MiB that may still be promised on a compute host.
@@ -226,6 +231,7 @@ impl Inventory {
                 let row = self.hosts.row(id);
                 for (&run, _) in self.runs.iter().filter(|(_, claim)| claim.host == id) {
                     self.members.remove(run, row);
+                    self.held.remove(&run);
                 }
                 self.runs.retain(|_, claim| claim.host != id);
                 let row = self.hosts.remove(id);
@@ -242,12 +248,15 @@ impl Inventory {
                 is_gone
             }
             Update::Dedicated { part, to } => self.dedicate(part, to),
-            Update::Run(claim) => self.claim_run(claim, &[]),
-            Update::Member { claim, groups } => self.claim_run(claim, &groups),
+            Update::Run(claim) => self.claim_run(claim, RunExtras::default()),
+            Update::RunWith { claim, extras } => self.claim_run(claim, *extras),
             Update::RunGone(id) => match self.runs.remove(&id) {
                 Some(claim) => {
                     let row = self.hosts.count(&claim, Way::Out);
                     self.members.remove(id, row);
+                    if let (Some(held), Some(row)) = (self.held.remove(&id), row) {
+                        self.hosts.resources.count(row, &held, Way::Out);
+                    }
                     self.note(registry::ROW_COMPUTE_HOST, row)
                 }
                 None => false,
@@ -355,14 +364,15 @@ impl Inventory {
         true
     }
 
-    fn claim_run(&mut self, claim: RunClaim, groups: &[AffinityGroupId]) -> bool {
+    fn claim_run(&mut self, claim: RunClaim, extras: RunExtras) -> bool {
+        let RunExtras { groups, resources } = extras;
         if let Some(known) = self.runs.get(&claim.run) {
             // It was read without its groups, which came later.
             let row = self.hosts.row(known.host);
             let are_new = !groups.is_empty() && self.members.groups(claim.run).is_empty();
             return match row.filter(|_| are_new) {
                 Some(row) => {
-                    self.members.put(claim.run, row, groups);
+                    self.members.put(claim.run, row, &groups);
                     self.note(registry::ROW_COMPUTE_HOST, Some(row))
                 }
                 None => false,
@@ -371,7 +381,11 @@ impl Inventory {
         let row = self.hosts.count(&claim, Way::In);
         if let Some(row) = row {
             self.runs.insert(claim.run, claim);
-            self.members.put(claim.run, row, groups);
+            self.members.put(claim.run, row, &groups);
+            if !resources.is_empty() {
+                self.hosts.resources.count(row, &resources, Way::In);
+                self.held.insert(claim.run, resources);
+            }
         }
         self.note(registry::ROW_COMPUTE_HOST, row)
     }
@@ -422,58 +436,6 @@ impl Inventory {
             }
             None => false,
         }
-    }
-
-    /// What a replay begins with. Lists are in the order of their ids, so that equal inventories have equal
-    /// snapshots.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let mut clusters: Vec<_> = self
-            .clusters
-            .iter()
-            .map(|(&id, &(cpu, memory))| (id, cpu, memory))
-            .collect();
-        clusters.sort_unstable_by_key(|&(id, ..)| id);
-        let mut runs: Vec<_> = self.runs.values().copied().collect();
-        runs.sort_unstable_by_key(|claim| claim.run);
-        let mut volumes: Vec<_> = self.volumes.values().copied().collect();
-        volumes.sort_unstable_by_key(|claim| claim.volume);
-        let mut layers: Vec<_> = self.pools.layers.values().copied().collect();
-        layers.sort_unstable_by_key(|claim| claim.layer);
-        Snapshot {
-            epoch: self.epoch,
-            clusters,
-            hosts: self.hosts.keep(),
-            pools: self.pools.keep(),
-            runs,
-            members: self.members.keep(),
-            volumes,
-            layers,
-        }
-    }
-
-    /// The inventory that a snapshot was taken of.
-    #[must_use]
-    pub fn from_snapshot(snapshot: Snapshot) -> Self {
-        let mut inventory = Self::default();
-        for (id, cpu, memory) in snapshot.clusters {
-            inventory.clusters.insert(id, (cpu, memory));
-        }
-        inventory.hosts = Hosts::rebuild(snapshot.hosts, |cluster| inventory.overcommit(cluster));
-        inventory.pools = Pools::rebuild(snapshot.pools);
-        let mut members: HashMap<RunId, Vec<AffinityGroupId>> = snapshot.members.into_iter().collect();
-        for run in snapshot.runs {
-            let groups = members.remove(&run.run).unwrap_or_default();
-            inventory.claim_run(run, &groups);
-        }
-        for volume in snapshot.volumes {
-            inventory.claim_volume(volume);
-        }
-        for layer in snapshot.layers {
-            inventory.claim_layer(layer);
-        }
-        inventory.epoch = snapshot.epoch;
-        inventory.under_epoch(snapshot.epoch)
     }
 }
 

@@ -7,6 +7,7 @@ use velum_model::{
     decision::{Refusal, Tier},
     id::ComputeHostId,
     port::placement::{Column, registry},
+    resource::ResourceName,
 };
 
 use crate::{
@@ -43,6 +44,8 @@ pub struct Candidate {
     pub vcpus: (u64, u64),
     /// MiB of memory that could still be promised, and in all.
     pub memory_mib: (u64, u64),
+    /// Of each countable resource that is there or was asked for: how much could still be promised, and in all.
+    pub resources: BTreeMap<ResourceName, (u64, u64)>,
     /// Runs there.
     pub runs: u32,
     /// Runs of the same project there.
@@ -115,6 +118,7 @@ struct Facts<'a> {
     with_template: HashSet<Row>,
     kin: HashMap<Row, u32>,
     tiers: Tiers<'a>,
+    ask: &'a Ask,
 }
 
 impl<'a> Facts<'a> {
@@ -124,6 +128,7 @@ impl<'a> Facts<'a> {
         Self {
             kin: ties.kin().into_iter().collect(),
             tiers: Tiers::of(inventory, ask, &ties),
+            ask,
             of_project: inventory.hosts.runs_of(ask.project).into_iter().collect(),
             with_template: cached(inventory, Question::Hosts(ask), &rows)
                 .into_iter()
@@ -146,6 +151,14 @@ impl Candidate {
             };
             hosts.value(&column, row)
         };
+        let names = host.resources.keys().chain(facts.ask.resources.keys());
+        let resources = names.map(|name| {
+            let of = name.as_str();
+            (
+                name.clone(),
+                (hosts.resources.free(of, row), hosts.resources.limit(of, row)),
+            )
+        });
         Some(Self {
             compute_host: host.id,
             tier: facts.tiers.tier(row),
@@ -159,6 +172,7 @@ impl Candidate {
             says,
             vcpus: (hosts.free_vcpus(row), at(&hosts.vcpus_limit)),
             memory_mib: (hosts.free_memory(row), at(&hosts.memory_limit)),
+            resources: resources.collect(),
             runs: hosts.runs.get(row as usize).copied().unwrap_or(0),
             row,
         })

@@ -241,7 +241,7 @@ impl Loaded {
         let descriptor = self.policy.descriptor();
         let rows = sample(inventory, question, seed, rows, descriptor.max_rows);
         let ask = PolicyAsk {
-            demand: descriptor.demands.iter().map(|&d| question.demand(d)).collect(),
+            demand: question.demands(descriptor),
             attrs: question.attrs(descriptor),
             facts: facts(inventory, question, descriptor, &rows),
             seed: if descriptor.row_local { 0 } else { seed },
@@ -287,7 +287,23 @@ impl Question<'_> {
         }
     }
 
-    pub(crate) fn demand(self, demand: u16) -> u32 {
+    /// How much of what a policy wants to know is asked for, in the order in which it names it.
+    pub(crate) fn demands(self, descriptor: &PolicyDescriptor) -> Vec<u32> {
+        let demand = |&code: &u16| match descriptor.resource_of(code) {
+            Some(name) => self.resource(name),
+            None => self.demand(code),
+        };
+        descriptor.demands.iter().map(demand).collect()
+    }
+
+    fn resource(self, name: &str) -> u32 {
+        match self {
+            Self::Hosts(ask) => ask.resources.get(name).map_or(0, |amount| amount.get()),
+            Self::Pools(_) => 0,
+        }
+    }
+
+    fn demand(self, demand: u16) -> u32 {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         match (self, demand) {
             (Self::Hosts(ask), registry::DEMAND_VCPUS) => ask.vcpus.get(),

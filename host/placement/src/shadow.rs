@@ -95,7 +95,7 @@ impl ShadowAsk {
             count,
             values: inventory.values(kind, &wants.columns, &all),
             ask: PolicyAsk {
-                demand: wants.demands.iter().map(|&d| question.demand(d)).collect(),
+                demand: question.demands(wants),
                 attrs: question.attrs(wants),
                 facts: facts(inventory, question, wants, &rows),
                 seed: if wants.row_local { 0 } else { seed },

@@ -9,7 +9,8 @@ use velum_model::{
     id::*,
     infrastructure::{ComputeHost, HostState, Intent, PoolScope, StoragePool},
     instance::Run,
-    quantity::Overcommit,
+    quantity::{Overcommit, ResourceAmount},
+    resource::Resources,
     storage::{Layer, Volume},
 };
 
@@ -50,12 +51,12 @@ pub enum Update {
     PoolGone(StoragePoolId),
     /// A run claims its compute host.
     Run(RunClaim),
-    /// A run of an instance that is in affinity groups claims its compute host.
-    Member {
+    /// A run that has more than vCPUs and memory claims its compute host.
+    RunWith {
         /// Its claim.
         claim: RunClaim,
-        /// The groups, in no order.
-        groups: Vec<AffinityGroupId>,
+        /// What it has beside.
+        extras: Box<RunExtras>,
     },
     /// A run ended.
     RunGone(RunId),
@@ -96,6 +97,8 @@ pub struct HostRow {
     pub vcpus: u32,
     /// MiB that are there.
     pub memory_mib: u64,
+    /// Countable resources that are there.
+    pub resources: Resources,
     /// Architecture.
     pub arch: u16,
     /// NIC kinds of its driver.
@@ -114,7 +117,13 @@ pub struct HostRow {
 
 impl From<&ComputeHost> for HostRow {
     fn from(host: &ComputeHost) -> Self {
+        // One that was taken away has no amount.
+        let resources = host
+            .resources
+            .iter()
+            .filter_map(|(name, of)| Some((name.clone(), ResourceAmount::new(of.total).ok()?)));
         Self {
+            resources: resources.collect(),
             id: host.id,
             pod: host.pod,
             cluster: host.cluster,
@@ -217,6 +226,38 @@ impl RunClaim {
             vcpus: run.vcpus.get(),
             memory_mib: run.memory.get(),
             expected_end: run.expected_end_at.map(Timestamp::minute),
+        }
+    }
+}
+
+/// What few runs have: apart from their claims, of which there may be a million.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunExtras {
+    /// The affinity groups of its instance, in no order.
+    pub groups: Vec<AffinityGroupId>,
+    /// Countable resources that it holds.
+    pub resources: Resources,
+}
+
+impl RunExtras {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        self.groups.is_empty() && self.resources.is_empty()
+    }
+}
+
+impl Update {
+    /// The claim of a run that has these.
+    #[must_use]
+    pub fn run(claim: RunClaim, extras: RunExtras) -> Self {
+        if extras.are_none() {
+            Self::Run(claim)
+        } else {
+            Self::RunWith {
+                claim,
+                extras: Box::new(extras),
+            }
         }
     }
 }

@@ -103,6 +103,51 @@ fn a_full_rack_says_why_each_host_was_refused() {
 }
 
 #[test]
+fn a_resource_that_is_short_is_named_and_told_host_by_host() {
+    let mut hosts: Vec<HostRow> = (1..=3).map(host).collect();
+    hosts[0].resources = some_of(&[("gpu", 1)]);
+    hosts[1].resources = some_of(&[("gpu", 4), ("hugepages-1g", 8)]);
+    let inventory = zone(&hosts, &[pool(1)]);
+    let ask = Ask {
+        resources: some_of(&[("gpu", 2)]),
+        ..ask(1)
+    };
+    let decision = decide(&inventory, &ask, &mut Ranker::built_in());
+    assert_eq!(decision.winner.map(|winner| winner.compute_host), Some(id(1, 2)));
+    let refused: Vec<_> = decision
+        .refused
+        .iter()
+        .map(|of| (of.reason.as_str(), of.words.as_str(), of.hosts))
+        .collect();
+    assert_eq!(
+        refused,
+        [("resource:gpu", "resource gpu: 2 asked, fewer free", 2)]
+    );
+    let rankers = (&mut Ranker::built_in(), &mut Ranker::built_in());
+    let (_, candidates) = look(&inventory, &ask, 42, rankers);
+    let of = |host: HostId, name: &str| {
+        let candidate = candidates.iter().find(|of| of.compute_host == host);
+        candidate.and_then(|of| of.resources.get(name).copied())
+    };
+    assert_eq!(
+        [1, 2, 3].map(|n| of(id(1, n), "gpu")),
+        [Some((1, 1)), Some((4, 4)), Some((0, 0))]
+    );
+    assert_eq!(of(id(1, 2), "hugepages-1g"), Some((8, 8)));
+    // It is in the stored ask: the decision can be made again.
+    assert_eq!(decision.ask["resources"]["gpu"], 2);
+    assert!(
+        replay(
+            &inventory,
+            &decision,
+            &mut Ranker::built_in(),
+            &mut Ranker::built_in()
+        )
+        .is_ok()
+    );
+}
+
+#[test]
 fn a_policy_that_fails_is_replaced_and_the_decision_says_so() {
     let label = |fallback| PolicyLabel {
         name: "flaky".into(),
@@ -212,8 +257,8 @@ fn a_policy_that_asks_is_told_where_the_affinity_groups_members_are() {
         memory_mib: 2048,
         expected_end: None,
     };
-    let groups = vec![near.ties[0].group];
-    inventory.apply(Update::Member { claim, groups });
+    let extras = Box::new(extras(&near));
+    inventory.apply(Update::RunWith { claim, extras });
     let mut built_in = Ranker::built_in();
     for seed in 0..8 {
         let outcome = choose(&inventory, &near, seed, &mut keeping(), &mut built_in);

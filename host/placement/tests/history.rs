@@ -63,12 +63,7 @@ impl Recorded {
         claim(&mut after, ask, choice, number);
         // The same claims one by one, as a planner makes them.
         let run = *after.run(id(7, number)).expect("claimed");
-        self.apply(if ask.ties.is_empty() {
-            Update::Run(run)
-        } else {
-            let groups = ask.ties.iter().map(|tie| tie.group).collect();
-            Update::Member { claim: run, groups }
-        });
+        self.apply(Update::run(run, extras(ask)));
         for (n, (disk, pool)) in ask.disks.iter().zip(&choice.pools).enumerate() {
             let number = number * 8 + n as u128;
             self.apply(Update::Volume(*after.volume(id(8, number)).expect("claimed")));
@@ -239,6 +234,7 @@ fn tagged() -> HostRow {
     HostRow {
         tags: vec![name("ssd")],
         attributes: [(name("power"), 5)].into(),
+        resources: some_of(&[("gpu", 4), ("hugepages-1g", 300)]),
         intent: Intent::Maintenance,
         observed: HostState::Unknown,
         ..host(2)
@@ -255,13 +251,16 @@ fn every_update() -> Vec<Update> {
         memory_mib: 512,
         expected_end: Some(77),
     };
-    let member = Update::Member {
+    let member = Update::RunWith {
         claim: RunClaim {
             run: id(7, 2),
             expected_end: None,
             ..claim
         },
-        groups: vec![id(14, 1)],
+        extras: Box::new(RunExtras {
+            groups: vec![id(14, 1)],
+            resources: some_of(&[("gpu", 1)]),
+        }),
     };
     let layer = LayerClaim {
         layer: id(9, 1),

@@ -10,7 +10,8 @@ use velum_model::{
     decision::{Refusal, Tier},
     id::{AffinityGroupId, ProjectId, RunId},
     infrastructure::{HostState, Intent, PoolScope},
-    port::placement::{Column, registry},
+    port::placement::{Column, PlacementPolicy as _, registry},
+    resource::ResourceName,
 };
 use velum_placement::*;
 use zone::*;
@@ -20,6 +21,7 @@ use zone::*;
 struct Books {
     vcpus: HashMap<HostId, u64>,
     memory: HashMap<HostId, u64>,
+    resources: HashMap<(HostId, ResourceName), u64>,
     bytes: HashMap<velum_model::StoragePoolId, u64>,
     layers: Vec<(velum_model::StoragePoolId, velum_model::TemplateId)>,
     members: Vec<(RunId, HostRow, Vec<AffinityGroupId>)>,
@@ -32,6 +34,9 @@ impl Books {
         self.members.push((run, host.clone(), groups));
         *self.vcpus.entry(choice.host).or_default() += u64::from(ask.vcpus.get());
         *self.memory.entry(choice.host).or_default() += ask.memory.get();
+        for (name, amount) in &ask.resources {
+            *self.resources.entry((choice.host, name.clone())).or_default() += u64::from(*amount);
+        }
         for (disk, pool) in ask.disks.iter().zip(&choice.pools) {
             *self.bytes.entry(pool.pool).or_default() += pool.bytes;
             if let Some(of) = disk
@@ -127,6 +132,18 @@ fn oracle(host: &HostRow, pools: &[PoolRow], ask: &Ask, books: &Books) -> Option
     }
     if used(&books.memory) + ask.memory.get() > host.memory_mib {
         return Some(Refusal::Memory);
+    }
+    for (name, amount) in &ask.resources {
+        let there = host.resources.get(name).map_or(0, |amount| u64::from(*amount));
+        let used = books
+            .resources
+            .get(&(host.id, name.clone()))
+            .copied()
+            .unwrap_or(0);
+        if used + u64::from(*amount) > there {
+            let (resource, asked) = (name.to_string(), amount.get());
+            return Some(Refusal::Resource { resource, asked });
+        }
     }
     for disk in &ask.disks {
         if let Some(refusal) = oracle_of_pools(host, pools, disk, books) {
@@ -269,6 +286,12 @@ let kept = choose(&inventory, ask, seed, &mut row_local(), &mut rank_pools);
                 prop_assert_eq!(memory, books.memory.get(&host.id).copied().unwrap_or(0));
                 prop_assert!(vcpus <= u64::from(host.vcpus) * factor);
                 prop_assert!(memory <= host.memory_mib);
+                for name in ["gpu", "hugepages-1g"].map(resource) {
+                    let there = host.resources.get(&name).map_or(0, |amount| u64::from(*amount));
+                    let used = books.resources.get(&(host.id, name.clone())).copied().unwrap_or(0);
+                    prop_assert!(used <= there);
+                    prop_assert_eq!(inventory.resource_of(host.id, name.as_str()), Some((used, there)));
+                }
             }
             for pool in &pools {
                 let used = books.bytes.get(&pool.id).copied().unwrap_or(0);
@@ -428,7 +451,8 @@ let kept = choose(&inventory, ask, seed, &mut row_local(), &mut rank_pools);
             inventory.apply(Update::HostGone(host.id));
         }
         let kept = serde_json::to_string(&inventory.snapshot()).expect("written");
-        let are_none = kept.contains(r#""members":[]"#) && kept.contains(r#""dedicated":[]"#);
+        let lists = [r#""members":[]"#, r#""held":[]"#, r#""dedicated":[]"#];
+        let are_none = lists.iter().all(|list| kept.contains(list));
         prop_assert!(are_none, "{}", kept);
     }
 }
@@ -482,6 +506,68 @@ fn a_pod_counts_what_the_project_runs_on_hosts_that_are_no_candidates() {
 }
 
 #[test]
+fn a_resource_that_is_taken_away_is_held_until_its_run_goes() {
+    let with = |gpus| HostRow {
+        resources: some_of(&[("gpu", gpus)]),
+        ..host(1)
+    };
+    let mut inventory = zone(&[with(2), host(2)], &[pool(1)]);
+    let wants = |gpus| Ask {
+        resources: some_of(&[("gpu", gpus)]),
+        ..ask(1)
+    };
+    let place = |inventory: &Inventory, gpus| {
+        let (mut hosts, mut pools) = (Ranker::built_in(), Ranker::built_in());
+        choose(inventory, &wants(gpus), 1, &mut hosts, &mut pools)
+    };
+    let short = |asked| Refusal::Resource {
+        resource: "gpu".into(),
+        asked,
+    };
+    let choice = place(&inventory, 2).choice.expect("it fits");
+    assert_eq!(choice.host, id(1, 1));
+    claim(&mut inventory, &wants(2), &choice, 1);
+    assert_eq!(place(&inventory, 1).refused, [(short(1), 2)]);
+    // None is stated any more, then fewer than are held, then enough.
+    for (stated, fits) in [(0, false), (2, false), (3, true)] {
+        inventory.apply(Update::Host(Box::new(with(stated))));
+        assert_eq!(inventory.resource_of(id(1, 1), "gpu"), Some((2, stated)));
+        assert_eq!(place(&inventory, 1).choice.is_some(), fits, "{stated}");
+        assert_eq!(
+            Inventory::from_snapshot(inventory.snapshot()).snapshot(),
+            inventory.snapshot()
+        );
+    }
+    inventory.apply(Update::RunGone(id(7, 1)));
+    assert_eq!(inventory.resource_of(id(1, 1), "gpu"), Some((0, 3)));
+    // What is gone leaves nothing to whoever gets its row.
+    claim(&mut inventory, &wants(2), &choice, 2);
+    inventory.apply(Update::HostGone(id(1, 1)));
+    inventory.apply(Update::Host(Box::new(host(3))));
+    assert_eq!(inventory.host_row(id(1, 3)), Some(0));
+    assert_eq!(inventory.resource_of(id(1, 3), "gpu"), Some((0, 0)));
+    assert_eq!(place(&inventory, 4).refused, [(short(4), 2)]);
+}
+
+#[test]
+fn a_demand_is_that_of_the_resource_whose_column_it_points_to() {
+    let column = |id, name: Option<&str>| Column {
+        id,
+        name: name.map(str::to_owned),
+        scale: 0,
+    };
+    let mut descriptor = Keeping::default().descriptor().clone();
+    descriptor.columns = vec![
+        column(registry::COLUMN_ATTRIBUTE, Some("gpu")),
+        column(registry::COLUMN_TOTAL_RESOURCE, Some("gpu")),
+        column(registry::COLUMN_RUNS, None),
+    ];
+    let of = |place| descriptor.resource_of(registry::DEMAND_RESOURCES + place);
+    assert_eq!([0, 1, 2, 3].map(of), [None, Some("gpu"), None, None]);
+    assert_eq!(descriptor.resource_of(registry::DEMAND_VCPUS), None);
+}
+
+#[test]
 fn the_latest_end_of_a_row_is_that_of_the_runs_that_are_left() {
     let mut inventory = zone(&[host(1)], &[]);
     let latest = |inventory: &Inventory| {
@@ -520,7 +606,15 @@ fn values(inventory: &Inventory) -> Vec<u32> {
         name: None,
         scale: 0,
     };
-    let columns: Vec<Column> = (1..=10).map(column).collect();
+    let resource = |(id, name): (u16, &str)| Column {
+        name: Some(name.to_owned()),
+        ..column(id)
+    };
+    let both = [registry::COLUMN_FREE_RESOURCE, registry::COLUMN_TOTAL_RESOURCE];
+    let resources = both
+        .into_iter()
+        .flat_map(|id| [(id, "gpu"), (id, "hugepages-1g")]);
+    let columns: Vec<Column> = (1..=10).map(column).chain(resources.map(resource)).collect();
     let hosts: Vec<Row> = (0..inventory.rows(registry::ROW_COMPUTE_HOST)).collect();
     let pools: Vec<Row> = (0..inventory.rows(registry::ROW_STORAGE_POOL)).collect();
     let mut values = inventory.values(registry::ROW_COMPUTE_HOST, &columns, &hosts);

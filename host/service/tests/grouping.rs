@@ -15,7 +15,6 @@ use velum_model::{
     affinity::{AffinityGroup, AffinityKind, AffinityLevel, AffinityStrength, AffinityTie},
     decision::Tier,
     id::ComputeHostId,
-    instance::InstanceState,
     tenancy::BUILT_IN_PROJECT,
 };
 use velum_operation::{Replan as _, ReplanAsk};
@@ -55,47 +54,6 @@ impl Cloud {
         let new = self.member_of(text, groups);
         let answered = self.services.instance_create(&self.caller, new, None).await?;
         Ok(fresh(answered).resource)
-    }
-
-    /// Stops an instance that was brought up, as the engine would.
-    async fn stop(&self, made: &InstanceDetail) {
-        let stopping = self
-            .services
-            .instance_stop(&self.caller, made.instance.id, 0, None)
-            .await;
-        stopping.expect("accepted");
-        let run = made.instance.run.as_ref().expect("placed").id;
-        let changes = vec![
-            Change::DeleteRun(run),
-            Change::InstanceState {
-                id: made.instance.id,
-                from: vec![InstanceState::Stopping],
-                to: InstanceState::Stopped,
-            },
-        ];
-        self.end_operation(made, changes).await;
-    }
-
-    /// Takes an instance away, as the engine would.
-    async fn destroy(&self, made: &InstanceDetail) {
-        let id = made.instance.id;
-        let now = self
-            .services
-            .instance_detail(&self.caller, id)
-            .await
-            .expect("there");
-        let destroying = self.services.instance_destroy(&self.caller, id, None, None).await;
-        destroying.expect("accepted");
-        let mut changes: Vec<Change> = now
-            .instance
-            .run
-            .iter()
-            .map(|run| Change::DeleteRun(run.id))
-            .collect();
-        changes.extend(now.nics.iter().map(|nic| Change::DeleteNic(nic.id)));
-        changes.extend(now.volumes.iter().map(|volume| Change::DeleteVolume(volume.id)));
-        changes.push(Change::DeleteInstance(id));
-        self.end_operation(made, changes).await;
     }
 
     /// Members are listed, counted and filtered by.

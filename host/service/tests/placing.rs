@@ -10,9 +10,16 @@ mod cloud;
 use cloud::*;
 use futures::future::join_all;
 use velum_model::{
-    decision::Decision, id::PolicyId, instance::InstanceState, plugin::Fallback,
-    port::placement::PolicyFailure, storage::TemplateState,
+    decision::Decision,
+    id::{ComputeHostId, PolicyId},
+    infrastructure::ComputeOffering,
+    instance::InstanceState,
+    plugin::Fallback,
+    port::placement::PolicyFailure,
+    resource::HostResource,
+    storage::TemplateState,
 };
+use velum_operation::{Replan as _, ReplanAsk};
 use velum_service::*;
 use velum_store::{Change, Commit, StoredAnswer};
 
@@ -515,4 +522,229 @@ async fn a_planner_that_starts_anew_knows_every_claim() {
     }
     assert_eq!(placed, 3);
     assert_eq!(store.audit().await.expect("audited"), []);
+}
+
+impl Cloud {
+    /// States what a compute host has of resources, in place of what it had.
+    async fn state(&self, host: ComputeHostId, amounts: &[(&str, u64)]) {
+        let change = ChangeComputeHost {
+            resources: Some(resources(amounts)),
+            ..ChangeComputeHost::default()
+        };
+        let changed = self
+            .services
+            .compute_host_change(&self.caller, host, None, change)
+            .await;
+        changed.expect("changed");
+    }
+
+    /// (total, used) of a resource of a compute host.
+    async fn amounts(&self, host: ComputeHostId, name: &str) -> Option<(u64, u64)> {
+        let host = self.services.compute_host_get(&self.caller, host).await;
+        let HostResource { total, used } = *host.expect("there").resources.get(name)?;
+        Some((total, used))
+    }
+
+    /// An offering like the usual one that asks for resources.
+    async fn offering_with(&self, text: &str, amounts: &[(&str, u64)]) -> ComputeOffering {
+        let new = NewComputeOffering {
+            name: name(text),
+            vcpus: self.offering.vcpus,
+            memory: self.offering.memory,
+            resources: resources(amounts),
+            host_tags: Vec::new(),
+            storage_tags: Vec::new(),
+            policy: None,
+            expected_lifetime: None,
+        };
+        let made = self
+            .services
+            .compute_offering_create(&self.caller, new, None)
+            .await;
+        fresh(made.expect("an offering"))
+    }
+
+    async fn create_of(
+        &self,
+        offering: &ComputeOffering,
+        text: &str,
+    ) -> Result<InstanceDetail, ServiceError> {
+        let new = NewInstance {
+            offering: offering.id,
+            ..self.new_instance(text)
+        };
+        let answered = self.services.instance_create(&self.caller, new, None).await?;
+        Ok(fresh(answered).resource)
+    }
+}
+
+/// What a refusal for lack of room says, the most frequent reason first.
+fn reasons(refused: &ServiceError) -> Vec<(&str, &str, u32)> {
+    let ServiceError::NoCapacity { decision } = refused else {
+        panic!("{refused:?}");
+    };
+    let refused = decision.refused.iter();
+    refused
+        .map(|of| (of.reason.as_str(), of.words.as_str(), of.hosts))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_gpu_goes_to_one_of_two_who_race_for_it() {
+    const NONE_LEFT: (&str, &str, u32) = ("resource:gpu", "resource gpu: 1 asked, fewer free", 4);
+    let cloud = Cloud::of(ROOMY).await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    let host = cloud.hosts[2].id;
+    cloud.state(host, &[("gpu", 1), ("hugepages-1g", 16)]).await;
+    let offering = cloud
+        .offering_with("gpu", &[("gpu", 1), ("hugepages-1g", 4)])
+        .await;
+    let both = tokio::join!(
+        cloud.create_of(&offering, "one"),
+        cloud.create_of(&offering, "other")
+    );
+    let ((Ok(placed), Err(refused)) | (Err(refused), Ok(placed))) = both else {
+        panic!("{both:?}");
+    };
+    assert_eq!(reasons(&refused), [NONE_LEFT]);
+    let run = placed.instance.run.clone().expect("placed");
+    assert_eq!((run.compute_host, &run.resources), (host, &offering.resources));
+    assert_eq!(cloud.amounts(host, "gpu").await, Some((1, 1)));
+    assert_eq!(cloud.amounts(host, "hugepages-1g").await, Some((16, 4)));
+    cloud.audit().await;
+    // Others are placed as ever, and a dry run says what a create would.
+    cloud.create("plain").await.expect("it asks for none");
+    let dry = NewInstance {
+        offering: offering.id,
+        ..cloud.new_instance("dry")
+    };
+    let decision = services.instance_dry_run(caller, dry).await.expect("decided");
+    assert_eq!(
+        (decision.winner, decision.refused[0].reason.as_str()),
+        (None, NONE_LEFT.0)
+    );
+    // There is nowhere else for it to go, until there is.
+    let elsewhere = ReplanAsk {
+        instance: placed.instance.id,
+        failed_run: run.id,
+        excluded: vec![host],
+        unmade_root: None,
+    };
+    assert!(services.elsewhere(elsewhere.clone()).await.is_none());
+    cloud
+        .state(cloud.hosts[0].id, &[("gpu", 1), ("hugepages-1g", 4)])
+        .await;
+    let moved = services.elsewhere(elsewhere).await.expect("there is another");
+    assert_eq!(
+        (moved.run.compute_host, &moved.run.resources),
+        (cloud.hosts[0].id, &run.resources)
+    );
+    let commit = Commit {
+        fence: Some((
+            cloud.zone.shard,
+            cloud.store.epoch(cloud.zone.shard).expect("owned"),
+        )),
+        changes: moved.changes.clone(),
+        decision: Some(moved.decision.clone()),
+        ..Commit::default()
+    };
+    cloud.store.commit(commit).await.expect("committed");
+    assert_eq!(cloud.amounts(host, "gpu").await, Some((1, 0)));
+    assert_eq!(cloud.amounts(cloud.hosts[0].id, "gpu").await, Some((1, 1)));
+    cloud.audit().await;
+    // A destroy gives it back.
+    cloud.destroy(&placed).await;
+    assert_eq!(cloud.amounts(cloud.hosts[0].id, "gpu").await, Some((1, 0)));
+    for again in ["one", "other"] {
+        cloud.create_of(&offering, again).await.expect("placed");
+    }
+    assert_eq!(
+        reasons(&cloud.create_of(&offering, "third").await.expect_err("full")),
+        [NONE_LEFT]
+    );
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gpu_is_held_from_start_to_stop_and_may_be_taken_away_meanwhile() {
+    let cloud = Cloud::of(ROOMY).await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    let host = cloud.hosts[1].id;
+    cloud.state(host, &[("gpu", 2)]).await;
+    let offering = cloud.offering_with("gpu", &[("gpu", 1)]).await;
+    let mut made = Vec::new();
+    for text in ["one", "two"] {
+        let one = cloud.create_of(&offering, text).await.expect("placed");
+        cloud.bring_up(&one).await;
+        made.push(one);
+    }
+    // The operator takes them away: who has one keeps it, and nobody gets another.
+    cloud.state(host, &[]).await;
+    assert_eq!(cloud.amounts(host, "gpu").await, Some((0, 2)));
+    cloud.stop(&made[0]).await;
+    assert_eq!(cloud.amounts(host, "gpu").await, Some((0, 1)));
+    let start = || services.instance_start(caller, made[0].instance.id, None);
+    let refused = start().await.expect_err("there is none");
+    assert_eq!(
+        reasons(&refused),
+        [("resource:gpu", "resource gpu: 1 asked, fewer free", 4)]
+    );
+    cloud.audit().await;
+    cloud.state(host, &[("gpu", 2)]).await;
+    let started = fresh(start().await.expect("there is one again"));
+    let run = started.resource.instance.run.expect("placed");
+    assert_eq!(
+        (run.compute_host, run.resources),
+        (host, resources(&[("gpu", 1)]))
+    );
+    assert_eq!(cloud.amounts(host, "gpu").await, Some((2, 2)));
+    cloud.audit().await;
+    for (many, field) in [(17, "/resources"), (16, "")] {
+        let names: Vec<String> = (0..many).map(|n| format!("r{n}")).collect();
+        let amounts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        let change = ChangeComputeHost {
+            resources: Some(resources(&amounts)),
+            ..ChangeComputeHost::default()
+        };
+        let changed = services
+            .compute_host_change(caller, cloud.hosts[0].id, None, change)
+            .await;
+        match changed {
+            Ok(_) => assert_eq!(field, ""),
+            Err(error) => assert!(format!("{error:?}").contains(field), "{error:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_for_a_gpu_that_is_gone_is_refused_and_made_again() {
+    let cloud = Cloud::of(ROOMY).await;
+    let offering = cloud.offering_with("gpu", &[("gpu", 1)]).await;
+    for host in &cloud.hosts[..2] {
+        cloud.state(host.id, &[("gpu", 1)]).await;
+    }
+    // As another server would have taken it away: the planner does not hear of it.
+    let mut database = cloud.database().await;
+    let taken = sqlx::query(
+        "UPDATE compute_host_resource SET amount_limit = 0, amount_ceiling = 0 WHERE compute_host = $1",
+    )
+    .bind(cloud.hosts[0].id.uuid().as_bytes().to_vec())
+    .execute(&mut database)
+    .await;
+    assert_eq!(taken.expect("taken").rows_affected(), 1);
+    let made = cloud.create_of(&offering, "web").await.expect("placed");
+    assert_eq!(made.instance.run.expect("placed").compute_host, cloud.hosts[1].id);
+    let refused = cloud.create_of(&offering, "none").await.expect_err("no more");
+    assert_eq!(reasons(&refused)[0].0, "resource:gpu");
+    cloud.audit().await;
+    // A planner that starts anew reads what runs hold.
+    let again = NewInstance {
+        offering: offering.id,
+        ..cloud.new_instance("again")
+    };
+    cloud.services.stop();
+    cloud.store.close().await;
+    let (_, services, _) = open(cloud.directory()).await;
+    let refused = services.instance_create(&cloud.caller, again, None).await;
+    assert_eq!(reasons(&refused.expect_err("no more"))[0].0, "resource:gpu");
 }

@@ -22,7 +22,7 @@ use velum_model::{
     trust::{PluginName, Publisher, PublisherKey, Revocation},
 };
 
-/// A change of rows. Inserts make their claims: a run claims its compute host's vCPUs and memory, a volume and a layer
+/// A change of rows. Inserts make their claims: a run claims its compute host's vCPUs, memory and resources, a volume and a layer
 /// their bytes of the pool, a NIC its address; deletes release them. Every `generation` is the one that was read: a
 /// row that has moved on since makes the commit [`Refused::Stale`].
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +41,8 @@ pub enum Change {
     UpdateCluster(Cluster),
     /// A new compute host; claims its private address if it has one.
     InsertComputeHost(Box<ComputeHost>),
-    /// Name, capacity, tags, attributes, intent, config, whom it is dedicated to; the ceilings follow. Driver and abilities: operations that were
-    /// accepted before keep the driver that it had.
+    /// Name, capacity, resources, tags, attributes, intent, config, whom it is dedicated to; the ceilings follow. Driver and abilities:
+    /// operations that were accepted before keep the driver that it had. A resource that it does not name stays.
     UpdateComputeHost(Box<ComputeHost>),
     /// What was seen of a compute host. Carries no generation: observation is a row of its own; only a report with a
     /// later time is believed.

@@ -71,6 +71,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0010_decisions.sql"),
         postgres: include_str!("../migrations/postgres/0010_decisions.sql"),
     },
+    Migration {
+        version: 11,
+        sqlite: include_str!("../migrations/sqlite/0011_resources.sql"),
+        postgres: include_str!("../migrations/postgres/0011_resources.sql"),
+    },
 ];
 
 /// The first release of SQLite without the bug that lost pages of the WAL when it was reset.

@@ -77,6 +77,9 @@ pub struct ComputeHostView {
     pub vcpus_used: u64,
     /// MiB promised.
     pub memory_used_mib: u64,
+    /// Its countable resources, by name. One that was taken away is there with a total of 0 as long as guests have some of it.
+    #[serde(default)]
+    pub resources: BTreeMap<String, HostResourceView>,
     /// Tags that offerings may ask for.
     pub tags: Vec<String>,
     /// Numeric attributes that policies may ask for.
@@ -100,6 +103,15 @@ pub struct ComputeHostView {
     /// When it was made.
     #[schema(format = DateTime)]
     pub created_at: String,
+}
+
+/// A countable resource of a compute host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HostResourceView {
+    /// How much there is: no more is promised.
+    pub total: u64,
+    /// How much is promised.
+    pub used: u64,
 }
 
 /// What a compute host's driver can do there.
@@ -150,6 +162,11 @@ pub struct CreateComputeHostBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 16777216)]
     pub memory_mib: Option<u64>,
+    /// Countable resources for guests, at most 16: GPUs, vGPUs of a profile, huge pages of a size, … A name has 1 to 63 characters out of
+    /// a-z, 0-9, '.' and '-', the first a letter or a digit; an amount is 1 to 2147483648.
+    #[serde(default)]
+    #[schema(example = json!({"gpu": 4}))]
+    pub resources: BTreeMap<String, u64>,
     /// Tags that offerings may ask for.
     #[serde(default)]
     #[schema(max_items = 64)]
@@ -179,6 +196,9 @@ pub struct UpdateComputeHostBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 16, maximum = 16777216)]
     pub memory_mib: Option<u64>,
+    /// Replaces the countable resources. What guests have of those that go, or of which there are fewer, stays theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<BTreeMap<String, u64>>,
     /// Replaces the tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 64)]

@@ -1,5 +1,7 @@
 //! Compute offerings: shapes of instances.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -15,6 +17,9 @@ pub struct ComputeOfferingView {
     pub vcpus: u32,
     /// Memory, MiB.
     pub memory_mib: u64,
+    /// Countable resources of the compute host that an instance has for itself, by name.
+    #[serde(default)]
+    pub resources: BTreeMap<String, u64>,
     /// Tags that a compute host must have, all of them.
     pub host_tags: Vec<String>,
     /// Tags that the pool of the root volume must have.
@@ -43,6 +48,10 @@ pub struct CreateComputeOfferingBody {
     /// Memory, MiB.
     #[schema(minimum = 16, maximum = 16777216)]
     pub memory_mib: u64,
+    /// Countable resources of the compute host that an instance has for itself, at most 8: only compute hosts with as much free take it.
+    #[serde(default)]
+    #[schema(example = json!({"gpu": 1}))]
+    pub resources: BTreeMap<String, u64>,
     /// Tags that a compute host must have, all of them.
     #[serde(default)]
     #[schema(max_items = 64)]

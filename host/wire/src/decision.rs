@@ -138,7 +138,7 @@ pub struct CandidateView {
     /// Members of the instance's preferred anti-affinity groups that are too near, and preferred affinity groups whose members are
     /// elsewhere: fewer come first.
     pub unmet: u32,
-    /// Why it was refused. Stable: `memory`, `vcpus`, `tag:ssd`, `policy:7`, …
+    /// Why it was refused. Stable: `memory`, `vcpus`, `resource:gpu`, `tag:ssd`, `policy:7`, …
     pub reason: Option<String>,
     /// The same in words.
     pub words: Option<String>,
@@ -150,6 +150,9 @@ pub struct CandidateView {
     pub free_memory_mib: u64,
     /// Memory that may be promised there in all.
     pub total_memory_mib: u64,
+    /// Countable resources that it has, and those that were asked for.
+    #[serde(default)]
+    pub resources: BTreeMap<String, CandidateResourceView>,
     /// Runs that were there.
     pub runs: u32,
     /// Runs of the same project that were there.
@@ -167,6 +170,15 @@ pub struct CandidateView {
     pub cluster: u32,
     /// Its numeric attributes.
     pub attributes: BTreeMap<String, u32>,
+}
+
+/// A countable resource of a compute host as a decision saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CandidateResourceView {
+    /// How much could still be promised there.
+    pub free: u64,
+    /// How much may be promised there in all.
+    pub total: u64,
 }
 
 /// Who is to make a decision once more; what is left out is as it was then.

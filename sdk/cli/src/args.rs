@@ -20,6 +20,24 @@ pub fn attribute(text: &str) -> Result<(String, Option<u32>), String> {
     Ok((name.to_owned(), Some(number)))
 }
 
+/// Reads `gpu=4`.
+pub fn resource(text: &str) -> Result<(String, u64), String> {
+    match resource_change(text)? {
+        (name, Some(amount)) => Ok((name, amount)),
+        (name, None) => Err(format!("say how much of {name}: {name}=1")),
+    }
+}
+
+/// Reads `gpu=4`; `gpu=` takes the resource away.
+pub fn resource_change(text: &str) -> Result<(String, Option<u64>), String> {
+    let (name, amount) = text.split_once('=').ok_or("give a resource as NAME=NUMBER")?;
+    if amount.is_empty() {
+        return Ok((name.to_owned(), None));
+    }
+    let number = amount.parse().map_err(|_| format!("'{amount}' is no amount"))?;
+    Ok((name.to_owned(), Some(number)))
+}
+
 /// Reads JSON, or a file that holds JSON (`@FILE`).
 pub fn json(text: &str) -> Result<Value, Failure> {
     let text = match text.strip_prefix('@') {
@@ -83,7 +101,11 @@ impl MarkChanges {
     }
 }
 
-fn changed(mut present: BTreeMap<String, u32>, changes: &[(String, Option<u32>)]) -> BTreeMap<String, u32> {
+/// What is present, with values set or taken away.
+pub fn changed<V: Copy>(
+    mut present: BTreeMap<String, V>,
+    changes: &[(String, Option<V>)],
+) -> BTreeMap<String, V> {
     for (name, value) in changes {
         match value {
             Some(value) => present.insert(name.clone(), *value),
@@ -145,6 +167,21 @@ mod tests {
         let present = BTreeMap::from([("rack".to_owned(), 1), ("price".to_owned(), 2)]);
         let after = BTreeMap::from([("power".to_owned(), 3), ("price".to_owned(), 2)]);
         assert_eq!(change.attributes(present), Some(after));
+    }
+
+    #[test]
+    fn a_resource_has_an_amount_or_goes() {
+        assert_eq!(resource("gpu=4"), Ok(("gpu".into(), 4)));
+        assert_eq!(resource_change("gpu="), Ok(("gpu".into(), None)));
+        for bad in ["gpu", "gpu=", "gpu=-1", "gpu=x"] {
+            assert!(resource(bad).is_err(), "{bad}");
+        }
+        let present = BTreeMap::from([("gpu".to_owned(), 4), ("fpga".to_owned(), 1)]);
+        let changes = [("gpu".to_owned(), Some(2)), ("fpga".to_owned(), None)];
+        assert_eq!(
+            changed(present, &changes),
+            BTreeMap::from([("gpu".to_owned(), 2)])
+        );
     }
 
     #[test]

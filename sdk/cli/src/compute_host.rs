@@ -1,11 +1,15 @@
 //! `velum compute-host`: machines that run guests.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand, ValueEnum};
 use velum_client::{Clusters, ComputeHosts, Filter};
-use velum_wire::{CreateComputeHostBody, SettableIntent, UpdateComputeHostBody};
+use velum_wire::{ComputeHostView, CreateComputeHostBody, SettableIntent, UpdateComputeHostBody};
 
 use crate::{
-    args::{MarkChanges, Marks, Tenant, json, json_or_empty, parse_tenant},
+    args::{
+        MarkChanges, Marks, Tenant, changed, json, json_or_empty, parse_tenant, resource, resource_change,
+    },
     failure::Failure,
     kind::{self, One, Rows, Shown},
     session::{NO_WAIT, Session, Wait},
@@ -23,6 +27,7 @@ impl Shown for ComputeHosts {
         column("SEEN", "observed", Kind::State),
         column("VCPUS", "vcpus_used/vcpus_ceiling", Kind::Text),
         column("MEMORY", "memory_used_mib/memory_ceiling_mib", Kind::Mib),
+        column("RESOURCES", "resources", Kind::UsedOfTotal),
         text("TAGS", "tags"),
         text("ID", "id"),
     ];
@@ -37,7 +42,7 @@ pub enum Command {
     Show(One),
     /// Registers a compute host: its driver is asked what is there.
     Create(Create),
-    /// Changes a compute host: name, size, tags, attributes, whether it takes new guests and whose.
+    /// Changes a compute host: name, size, resources, tags, attributes, whether it takes new guests and whose.
     Update(Update),
     /// Removes a compute host that runs nothing.
     Delete(One),
@@ -89,6 +94,9 @@ pub struct Create {
     /// Memory for guests, like 64GiB [default: what the driver finds].
     #[arg(long, value_name = "SIZE", value_parser = parse_mib)]
     pub memory: Option<u64>,
+    /// How much it has of a countable resource, like gpu=4 (repeat for more).
+    #[arg(long = "resource", value_name = "NAME=NUMBER", value_parser = resource)]
+    pub resources: Vec<(String, u64)>,
     #[command(flatten)]
     pub marks: Marks,
 }
@@ -131,6 +139,9 @@ pub struct Update {
     /// Memory for guests, like 64GiB.
     #[arg(long, value_name = "SIZE", value_parser = parse_mib)]
     pub memory: Option<u64>,
+    /// Sets how much it has of a countable resource, or takes it away with nothing after the '=' (repeat for more).
+    #[arg(long = "resource", value_name = "NAME=[NUMBER]", value_parser = resource_change)]
+    pub resources: Vec<(String, Option<u64>)>,
     /// Whether it takes new guests.
     #[arg(long, value_enum)]
     pub intent: Option<Intent>,
@@ -183,6 +194,7 @@ async fn create(session: &Session, new: Create) -> Result<(), Failure> {
         private_address: new.private_address,
         vcpus: new.vcpus,
         memory_mib: new.memory,
+        resources: new.resources.into_iter().collect(),
         attributes: new.marks.attributes(),
         tags: new.marks.tags,
     };
@@ -194,6 +206,12 @@ async fn create(session: &Session, new: Create) -> Result<(), Failure> {
     .await
 }
 
+/// What it has of resources. What was taken away while guests have it is not stated again.
+fn stated(host: &ComputeHostView) -> BTreeMap<String, u64> {
+    let there = host.resources.iter().filter(|(_, of)| of.total > 0);
+    there.map(|(name, of)| (name.clone(), of.total)).collect()
+}
+
 async fn update(session: &Session, change: Update) -> Result<(), Failure> {
     let hosts = session.client.compute_hosts();
     let id = kind::resolve::<ComputeHosts>(session, &change.one.name, &Filter::new()).await?;
@@ -203,12 +221,13 @@ async fn update(session: &Session, change: Update) -> Result<(), Failure> {
         config: change.config.as_deref().map(json).transpose()?,
         vcpus: change.vcpus,
         memory_mib: change.memory,
+        resources: (!change.resources.is_empty()).then(|| changed(stated(&present.value), &change.resources)),
         tags: change.marks.tags(present.value.tags),
         attributes: change.marks.attributes(present.value.attributes),
         intent: change.intent.map(Into::into),
         dedicated_to: change.dedicated_to.map(|to| to.0),
     };
-    // Tags and attributes are replaced as a whole: only on top of what was read.
+    // Resources, tags and attributes are replaced as a whole: only on top of what was read.
     let answer = hosts.update(id, &body, present.etag.as_deref()).await?;
     kind::answered::<ComputeHosts>(session, answer, NO_WAIT).await
 }

@@ -5,6 +5,7 @@ use velum_client::{ComputeOfferings, Filter};
 use velum_wire::{CreateComputeOfferingBody, UpdateComputeOfferingBody};
 
 use crate::{
+    args::resource,
     failure::Failure,
     kind::{self, One, Rows, Shown},
     policy::Policies,
@@ -20,6 +21,7 @@ impl Shown for ComputeOfferings {
         text("NAME", "name"),
         text("VCPUS", "vcpus"),
         column("MEMORY", "memory_mib", Kind::Mib),
+        text("RESOURCES", "resources"),
         text("HOST TAGS", "host_tags"),
         text("STORAGE TAGS", "storage_tags"),
         column("POLICY", "policy_id", Kind::Of("policies")),
@@ -54,6 +56,9 @@ pub struct Create {
     /// Memory, like 512MiB or 4GiB.
     #[arg(long, value_name = "SIZE", value_parser = parse_mib)]
     pub memory: u64,
+    /// How much of a countable resource of the compute host an instance has for itself, like gpu=1 (repeat for more).
+    #[arg(long = "resource", value_name = "NAME=NUMBER", value_parser = resource)]
+    pub resources: Vec<(String, u64)>,
     /// A tag that the compute host must have (repeat for more).
     #[arg(long, value_name = "TAG")]
     pub host_tag: Vec<String>,
@@ -112,6 +117,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
                 name: new.name,
                 vcpus: new.vcpus,
                 memory_mib: new.memory,
+                resources: new.resources.into_iter().collect(),
                 host_tags: new.host_tag,
                 storage_tags: new.storage_tag,
                 policy_id: kind::resolve_some::<Policies>(session, new.policy.as_deref(), &Filter::new())

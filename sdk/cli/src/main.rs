@@ -190,4 +190,26 @@ mod tests {
     fn the_command_line_is_consistent() {
         Velum::command().debug_assert();
     }
+
+    #[test]
+    fn resources_are_said_one_by_one() {
+        let parse = |words: &str| Velum::try_parse_from(words.split(' ')).map(|velum| velum.command);
+        let made = parse(
+            "velum compute-offering create a --vcpus 1 --memory 1GiB --resource gpu=1 --resource nic=2",
+        );
+        let Ok(Command::ComputeOffering(compute_offering::Command::Create(new))) = made else {
+            panic!("{made:?}");
+        };
+        assert_eq!(new.resources, [("gpu".to_owned(), 1), ("nic".to_owned(), 2)]);
+        let changed = parse("velum compute-host update a --resource gpu=4 --resource nic=");
+        let Ok(Command::ComputeHost(compute_host::Command::Update(change))) = changed else {
+            panic!("{changed:?}");
+        };
+        assert_eq!(
+            change.resources,
+            [("gpu".to_owned(), Some(4)), ("nic".to_owned(), None)]
+        );
+        let nothing = parse("velum compute-host create a --cluster b --resource gpu=");
+        assert!(nothing.is_err(), "{nothing:?}");
+    }
 }

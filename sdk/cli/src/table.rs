@@ -29,6 +29,8 @@ pub enum Kind {
     Digest,
     /// Thousandths, as a ratio.
     Permille,
+    /// A map of what there is of each and how much of it is used.
+    UsedOfTotal,
 }
 
 /// One column of a list.
@@ -88,9 +90,18 @@ pub fn word(value: &Value, kind: Kind, names: &Names) -> String {
         (Value::Number(n), Kind::Permille) => n
             .as_f64()
             .map_or_else(|| n.to_string(), |n| format!("{}", n / 1000.0)),
+        (Value::Object(each), Kind::UsedOfTotal) if !each.is_empty() => used_of_total(each),
         (value, _) => flat(value),
     };
     plain(&text)
+}
+
+/// `gpu 1 of 4, hugepages-1g 0 of 16`
+fn used_of_total(each: &serde_json::Map<String, Value>) -> String {
+    let one = |(name, of): (&String, &Value)| {
+        format!("{name} {} of {}", flat(at(of, "used")), flat(at(of, "total")))
+    };
+    each.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `2026-11-22T15:47:07.123456Z` to the second.
@@ -205,6 +216,7 @@ mod tests {
         let row = json!({
             "name": "a\u{1b}[2Jb", "zone": "1", "at": "2026-11-22T15:47:07.123Z", "memory": 512, "size": 10u64 << 30,
             "tags": ["ssd", "gpu"], "attributes": {"power": 3}, "none": null, "run": {"host": "h"},
+            "resources": {"gpu": {"total": 4, "used": 1}, "nic": {"total": 2, "used": 0}}, "nothing": {},
         });
         let columns = [
             text("NAME", "name"),
@@ -217,6 +229,8 @@ mod tests {
             text("NONE", "none"),
             text("HOST", "run.host"),
             text("GONE", "no.where"),
+            column("RESOURCES", "resources", Kind::UsedOfTotal),
+            column("NOTHING", "nothing", Kind::UsedOfTotal),
         ];
         let expected = [
             "ab",
@@ -228,6 +242,8 @@ mod tests {
             "power=3",
             "-",
             "h",
+            "-",
+            "gpu 1 of 4, nic 0 of 2",
             "-",
         ];
         assert_eq!(cells(&row, &columns, &names), expected);

@@ -124,6 +124,7 @@ class World:
             "endpoint": self.sim,
             "tags": ["ssd"],
             "attributes": {"power_w": 300},
+            "resources": {"gpu": 4},
         }
 
     def _storage_pools_create(self):

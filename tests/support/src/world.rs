@@ -262,10 +262,7 @@ async fn offering(client: &Client, options: &WorldOptions) -> anyhow::Result<Uui
             name: format!("small-{}", options.zone),
             vcpus: options.vcpus,
             memory_mib: options.memory_mib,
-            host_tags: Vec::new(),
-            storage_tags: Vec::new(),
-            policy_id: None,
-            expected_lifetime_s: None,
+            ..CreateComputeOfferingBody::default()
         })
         .await
         .context("compute offering")?;

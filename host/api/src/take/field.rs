@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt::Display, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use serde_json::Value;
-use velum_model::{Name, quantity::QuantityError};
+use velum_model::{
+    Name,
+    quantity::{QuantityError, ResourceAmount},
+    resource::{ResourceName, Resources},
+};
 use velum_wire::FieldProblem;
 
 use crate::error::{Answered, Refused};
@@ -136,7 +140,7 @@ impl Fields {
         given
             .into_iter()
             .map(|(key, value)| {
-                let at = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                let at = below(pointer, &key);
                 self.name(&at, key).map(|name| (name, value))
             })
             .collect()
@@ -149,6 +153,35 @@ impl Fields {
         given: Option<BTreeMap<String, u32>>,
     ) -> Option<BTreeMap<Name, u32>> {
         given.and_then(|given| self.attributes(pointer, given))
+    }
+
+    /// Amounts of countable resources, at most `max` of them. Every one that is wrong is told.
+    pub fn resources(
+        &mut self,
+        pointer: &str,
+        given: BTreeMap<String, u64>,
+        max: usize,
+    ) -> Option<Resources> {
+        if given.len() > max {
+            self.refuse(
+                pointer,
+                format!("has {} entries; at most {max} are taken", given.len()),
+            );
+            return None;
+        }
+        let mut resources = Some(Resources::new());
+        for (key, value) in given {
+            let at = below(pointer, &key);
+            let amount = self.quantity::<ResourceAmount>(&at, value);
+            let name = self.noted(&at, ResourceName::new(key));
+            resources = resources
+                .zip(name.zip(amount))
+                .map(|(mut known, (name, amount))| {
+                    known.insert(name, amount);
+                    known
+                });
+        }
+        resources
     }
 
     /// An IPv4 address.
@@ -240,6 +273,11 @@ impl Fields {
     }
 }
 
+/// The pointer to a key of a map.
+fn below(pointer: &str, key: &str) -> String {
+    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
 /// Whether a text or a key somewhere in a value has a NUL character. As deep as the parser lets a body be.
 fn has_nul(value: &Value) -> bool {
     match value {
@@ -267,6 +305,14 @@ mod tests {
         let _ = fields.cidr("/cidr", "10.0.0.1/24");
         let _ = fields.config("/config", serde_json::json!({"a": [{"b\0": 1}]}));
         let _ = fields.names("/tags", vec!["ssd".into(), "ssd".into()]);
+        let wrong = BTreeMap::from([
+            ("GPU".to_owned(), 1),
+            ("gpu".to_owned(), 0),
+            ("a/b".to_owned(), 1),
+        ]);
+        assert_eq!(fields.resources("/resources", wrong, 3), None);
+        let many = (0..9).map(|n| (format!("r{n}"), 1)).collect();
+        assert_eq!(fields.resources("/many", many, 8), None);
         let refused = format!("{:?}", fields.answer(Some(())).expect_err("wrong fields"));
         for words in [
             "/name",
@@ -274,9 +320,16 @@ mod tests {
             "write 10.0.0.0/24",
             "/config: has a text with a NUL character",
             "/tags/1: ssd is there twice",
+            "/resources/GPU: a resource's name has 1 to 63 characters",
+            "/resources/gpu: must be between 1 and 2147483648 units, not 0",
+            "/resources/a~1b: a resource's name",
+            "/many: has 9 entries; at most 8 are taken",
         ] {
             assert!(refused.contains(words), "{words} in {refused}");
         }
         assert!(!refused.contains("/vcpus"), "{refused}");
+        let fine = BTreeMap::from([("gpu".to_owned(), 1 << 31)]);
+        let taken = Fields::new().resources("/resources", fine, 1).expect("fine");
+        assert_eq!(taken.get("gpu").map(|amount| amount.get()), Some(1 << 31));
     }
 }

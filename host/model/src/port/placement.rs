@@ -32,6 +32,10 @@ pub mod registry {
     /// Column: the latest minute, since 1970, at which a run of the row is expected to end; 0 without runs,
     /// [`NO_END`] with one of which nobody said when.
     pub const COLUMN_LATEST_END: u16 = 10;
+    /// Column: how much of a countable resource, named in the declaration, may still be promised. A row without it has 0.
+    pub const COLUMN_FREE_RESOURCE: u16 = 11;
+    /// Column: how much of a countable resource, named in the declaration, may be promised in all.
+    pub const COLUMN_TOTAL_RESOURCE: u16 = 12;
     /// Demand: vCPUs.
     pub const DEMAND_VCPUS: u16 = 1;
     /// Demand: MiB of memory.
@@ -43,6 +47,11 @@ pub mod registry {
     pub const DEMAND_ATTRS: u16 = 0x100;
     /// The last code of those.
     pub const DEMAND_ATTRS_LAST: u16 = 0x1ff;
+    /// A demand from here on wants how much is asked of a countable resource: that of the column whose place among the columns
+    /// follows on this one.
+    pub const DEMAND_RESOURCES: u16 = 0x200;
+    /// The last code of those.
+    pub const DEMAND_RESOURCES_LAST: u16 = 0x2ff;
     /// Attribute of an ask: the minute since 1970 in which it is decided.
     pub const ATTR_NOW: u16 = 1;
     /// Attribute of an ask: the minute since 1970 at which the machine is expected to end; absent when nobody said.
@@ -68,10 +77,23 @@ pub mod registry {
 pub struct Column {
     /// See [`registry`].
     pub id: u16,
-    /// Name of the attribute for [`registry::COLUMN_ATTRIBUTE`].
+    /// Name of the attribute for [`registry::COLUMN_ATTRIBUTE`], of the resource for [`registry::COLUMN_FREE_RESOURCE`] and
+    /// [`registry::COLUMN_TOTAL_RESOURCE`].
     pub name: Option<String>,
     /// Power of ten that the policy wants the value multiplied by.
     pub scale: i8,
+}
+
+impl Column {
+    /// Name of the resource that it is about, if it is about one.
+    #[must_use]
+    pub fn resource(&self) -> Option<&str> {
+        let is_one = matches!(
+            self.id,
+            registry::COLUMN_FREE_RESOURCE | registry::COLUMN_TOTAL_RESOURCE
+        );
+        self.name.as_deref().filter(|_| is_one)
+    }
 }
 
 /// What a policy is.
@@ -95,6 +117,17 @@ pub struct PolicyDescriptor {
     pub refusals: Vec<(u16, String)>,
     /// JSON Schema of its configuration.
     pub config_schema: String,
+}
+
+impl PolicyDescriptor {
+    /// The resource of which a demand wants to know how much is asked, by the column that it points to; none when it is another
+    /// demand, or points to no such column.
+    #[must_use]
+    pub fn resource_of(&self, demand: u16) -> Option<&str> {
+        let resources = registry::DEMAND_RESOURCES..=registry::DEMAND_RESOURCES_LAST;
+        let place = Some(demand).filter(|code| resources.contains(code))? - registry::DEMAND_RESOURCES;
+        self.columns.get(usize::from(place))?.resource()
+    }
 }
 
 /// A sparse fact of one request.

@@ -351,6 +351,7 @@ impl Cloud {
                 name: name("small"),
                 vcpus: Vcpus::new(1).expect("vCPUs"),
                 memory: MemoryMib::new(128).expect("memory"),
+                resources: BTreeMap::new(),
                 host_tags: Vec::new(),
                 storage_tags: Vec::new(),
                 policy: None,
@@ -428,6 +429,7 @@ impl Cloud {
             memory_ceiling: 65_536,
             vcpus_used: 0,
             memory_used: 0,
+            resources: BTreeMap::new(),
             tags: Vec::new(),
             attributes: BTreeMap::new(),
             abilities: HostAbilities {
@@ -634,6 +636,7 @@ impl Cloud {
             role: RunRole::Active,
             vcpus: Vcpus::new(1).expect("vCPUs"),
             memory: MemoryMib::new(128).expect("memory"),
+            resources: BTreeMap::new(),
             observed: ObservedState::Unknown,
             observed_at: None,
             created_at: self.clock.now(),

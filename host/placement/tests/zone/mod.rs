@@ -15,7 +15,8 @@ use velum_model::{
     id::*,
     infrastructure::{HostState, Intent, PoolScope},
     port::placement::{Column, PlacementPolicy, PolicyAsk, PolicyDescriptor, PolicyFailure, registry},
-    quantity::{ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
+    quantity::{ExpectedLifetime, MemoryMib, Overcommit, ResourceAmount, Vcpus},
+    resource::{ResourceName, Resources},
 };
 use velum_placement::*;
 
@@ -26,6 +27,16 @@ pub fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
+pub fn resource(text: &str) -> ResourceName {
+    ResourceName::new(text).expect("a name")
+}
+/// Amounts of resources; of none of which there are 0.
+pub fn some_of(amounts: &[(&str, u64)]) -> Resources {
+    let some = amounts.iter().filter(|(_, amount)| *amount > 0);
+    some.map(|&(name, amount)| (resource(name), ResourceAmount::new(amount).expect("in range")))
+        .collect()
+}
+
 pub fn host(number: u128) -> HostRow {
     HostRow {
         id: id(1, number),
@@ -33,6 +44,7 @@ pub fn host(number: u128) -> HostRow {
         cluster: id(3, 0),
         vcpus: 8,
         memory_mib: 8192,
+        resources: Resources::new(),
         arch: 1,
         nic_kinds: vec![1],
         attachment_kinds: vec![1],
@@ -64,6 +76,7 @@ pub fn ask(number: u128) -> Ask {
         project: id(6, 0),
         vcpus: Vcpus::new(2).expect("in range"),
         memory: MemoryMib::new(2048).expect("in range"),
+        resources: Resources::new(),
         arch: None,
         expected_lifetime: None,
         now_minute: 1_000,
@@ -93,6 +106,14 @@ pub fn zone(hosts: &[HostRow], pools: &[PoolRow]) -> Inventory {
     inventory
 }
 
+/// What a run of an ask has beside vCPUs and memory.
+pub fn extras(ask: &Ask) -> RunExtras {
+    RunExtras {
+        groups: ask.ties.iter().map(|tie| tie.group).collect(),
+        resources: ask.resources.clone(),
+    }
+}
+
 /// Claims an outcome under `number`.
 pub fn claim(inventory: &mut Inventory, ask: &Ask, choice: &Choice, number: u128) {
     let claim = RunClaim {
@@ -103,12 +124,7 @@ pub fn claim(inventory: &mut Inventory, ask: &Ask, choice: &Choice, number: u128
         memory_mib: ask.memory.get(),
         expected_end: ask.expected_end(),
     };
-    inventory.apply(if ask.ties.is_empty() {
-        Update::Run(claim)
-    } else {
-        let groups = ask.ties.iter().map(|tie| tie.group).collect();
-        Update::Member { claim, groups }
-    });
+    inventory.apply(Update::run(claim, extras(ask)));
     for (n, (disk, pool)) in ask.disks.iter().zip(&choice.pools).enumerate() {
         let number = number * 8 + n as u128;
         inventory.apply(Update::Volume(VolumeClaim {
@@ -169,20 +185,26 @@ fn states() -> impl Strategy<Value = HostState> {
 fn kinds() -> impl Strategy<Value = Vec<u16>> {
     prop::sample::subsequence(vec![1u16, 2, 3], 1..=2)
 }
+/// Of two resources, often none of either.
+fn resources(at_most: u64) -> impl Strategy<Value = Resources> {
+    let amount = || prop_oneof![2 => Just(0), 1 => 1..=at_most];
+    (amount(), amount()).prop_map(|(gpus, pages)| some_of(&[("gpu", gpus), ("hugepages-1g", pages)]))
+}
 fn tags() -> impl Strategy<Value = Vec<Name>> {
     prop::sample::subsequence(vec![name("fast"), name("gpu"), name("ssd")], 0..=2)
 }
 
 prop_compose! {
     pub fn hosts()(rows in prop::collection::vec(
-        (0u128..3, 1u32..16, 1u64..16, 1u16..=2, kinds(), kinds(), tags(), intents(), states(), 0u32..5), 1..10,
+        (0u128..3, 1u32..16, 1u64..16, 1u16..=2, kinds(), kinds(), tags(), intents(), states(), 0u32..5, resources(4)), 1..10,
     )) -> Vec<HostRow> {
-        rows.into_iter().enumerate().map(|(n, (cluster, vcpus, gib, arch, nics, attach, tags, intent, observed, power))| {
+        rows.into_iter().enumerate().map(|(n, (cluster, vcpus, gib, arch, nics, attach, tags, intent, observed, power, resources))| {
             HostRow {
                 pod: id(2, cluster / 2),
                 cluster: id(3, cluster),
                 vcpus,
                 memory_mib: gib * 1024,
+                resources,
                 arch,
                 nic_kinds: nics,
                 attachment_kinds: attach,
@@ -236,15 +258,16 @@ prop_compose! {
     pub fn asks()(are_small in prop::bool::ANY, rows in prop::collection::vec(
         (1u64..6, 1u64..6, prop::option::of(1u16..=2), tags(), kinds(), prop::collection::vec(disk(), 0..3),
          prop::collection::vec(1u128..6, 0..2), prop::collection::vec(1u128..10, 0..2), 0u128..3,
-         prop::sample::subsequence((0u128..8).collect::<Vec<_>>(), 0..=2), prop::option::of(60u64..20_000)), 1..24,
+         prop::sample::subsequence((0u128..8).collect::<Vec<_>>(), 0..=2), (prop::option::of(60u64..20_000), resources(2))), 1..24,
     )) -> Vec<Ask> {
-        let mut asks: Vec<Ask> = rows.into_iter().enumerate().map(|(n, (vcpus, gib, arch, tags, nics, disks, pinned, excluded, project, groups, life))| Ask {
+        let mut asks: Vec<Ask> = rows.into_iter().enumerate().map(|(n, (vcpus, gib, arch, tags, nics, disks, pinned, excluded, project, groups, (life, resources)))| Ask {
             project: id(6, project),
             ties: groups.into_iter().map(tie).collect(),
             expected_lifetime: life.map(|seconds| ExpectedLifetime::new(seconds).expect("in range")),
             now_minute: 1_000 + n as u32 / 3,
             vcpus: Vcpus::new(vcpus).expect("in range"),
             memory: MemoryMib::new(gib * 1024).expect("in range"),
+            resources,
             arch,
             host_tags: tags.into_iter().take(1).collect(),
             nic_kinds: nics.into_iter().take(1).collect(),
@@ -378,7 +401,7 @@ impl PlacementPolicy for Keeping {
                 + 3 * near(row, 1)
                 + 5 * near(row, 2)
                 - near(row, 0).min(1)
-                + ask.demand[0]
+                + ask.demand.iter().sum::<u32>()
         };
         Ok(rows.iter().map(score).collect())
     }
@@ -399,9 +422,15 @@ pub fn keeping() -> Ranker {
     Ranker::of(label, Box::new(Keeping::default()))
 }
 
-/// The same, but that it looks at a row's own columns and at nothing else.
+/// The same, but that it looks at a row's own columns and at nothing else, among them at a resource, and at how much of it is asked.
 pub fn row_local() -> Ranker {
     let mut policy = Keeping::default();
+    policy.descriptor.columns[2] = Column {
+        id: registry::COLUMN_FREE_RESOURCE,
+        name: Some("gpu".into()),
+        scale: 0,
+    };
+    policy.descriptor.demands.push(registry::DEMAND_RESOURCES + 2);
     policy.descriptor.facts.clear();
     policy.descriptor.row_local = true;
     let label = PolicyLabel {
@@ -455,7 +484,7 @@ pub struct Change {
 }
 
 pub fn changes() -> impl Strategy<Value = Change> {
-    (0u8..13, 0usize..10).prop_map(|(kind, which)| Change { kind, which })
+    (0u8..14, 0usize..10).prop_map(|(kind, which)| Change { kind, which })
 }
 
 impl Change {
@@ -510,6 +539,10 @@ impl Change {
             }),
             8 => pool.map_or_else(Vec::new, |pool| vec![Update::PoolGone(pool.id)]),
             9 => vec![twofold()],
+            13 => vec![Update::Host(Box::new(HostRow {
+                resources: some_of(&[("gpu", self.which as u64 % 4), ("hugepages-1g", step as u64 % 3)]),
+                ..host.clone()
+            }))],
             of => {
                 let part = match of {
                     10 => Part::Pod(host.pod),

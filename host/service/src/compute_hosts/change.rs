@@ -1,6 +1,11 @@
 //! `PATCH /v1/compute-hosts/{id}`
 
-use velum_model::{ComputeHostId, infrastructure::ComputeHost, tenancy::Caller};
+use velum_model::{
+    ComputeHostId,
+    infrastructure::ComputeHost,
+    resource::{HOST_RESOURCES_MAX, restated},
+    tenancy::Caller,
+};
 use velum_store::{Change, Commit};
 
 use super::{
@@ -10,7 +15,7 @@ use super::{
 use crate::{
     error::ServiceError,
     services::Services,
-    targets::{check_attributes, intent, tidy_tags},
+    targets::{check_attributes, check_resources, intent, tidy_tags},
     write::{expect, lost_a_race, no_tenant, own_event},
 };
 
@@ -38,6 +43,9 @@ impl Services {
         }
         if let Some(attributes) = &change.attributes {
             check_attributes(attributes)?;
+        }
+        if let Some(resources) = &change.resources {
+            check_resources(resources, HOST_RESOURCES_MAX)?;
         }
         let mut tries = 0;
         loop {
@@ -74,6 +82,9 @@ impl Services {
         host.intent = intent(change.enabled, host.intent);
         host.vcpus = change.vcpus.unwrap_or(host.vcpus);
         host.memory = change.memory.unwrap_or(host.memory);
+        if let Some(stated) = &change.resources {
+            host.resources = restated(&host.resources, stated);
+        }
         // Never below what is promised (law 2).
         let vcpus = cluster.cpu_overcommit.ceiling(u64::from(host.vcpus.get()));
         host.vcpus_ceiling = vcpus.max(host.vcpus_used);

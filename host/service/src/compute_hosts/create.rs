@@ -1,5 +1,7 @@
 //! `POST /v1/compute-hosts`
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use velum_model::{
     ComputeHostId,
@@ -10,6 +12,7 @@ use velum_model::{
         target::{Target, TargetKind},
     },
     quantity::{MemoryMib, Vcpus},
+    resource::{HOST_RESOURCES_MAX, restated},
     tenancy::Caller,
 };
 use velum_store::{Change, Commit, Refused, StoreError};
@@ -22,7 +25,7 @@ use crate::{
     error::ServiceError,
     request::{Answered, Keyed},
     services::Services,
-    targets::{check_addresses, check_attributes, probe, tidy_tags, unanswered},
+    targets::{check_addresses, check_attributes, check_resources, probe, tidy_tags, unanswered},
     write::{administer, no_such, own_event},
 };
 
@@ -50,6 +53,7 @@ impl Services {
         }
         check_addresses(new.node.as_deref(), new.endpoint.as_deref())?;
         check_attributes(&new.attributes)?;
+        check_resources(&new.resources, HOST_RESOURCES_MAX)?;
         let cluster = self.read().cluster(new.cluster).await;
         let cluster = cluster
             .map_err(|error| ServiceError::from_store("read the cluster", error))?
@@ -136,6 +140,7 @@ impl Services {
             memory_ceiling: cluster.memory_overcommit.ceiling(memory.get()),
             vcpus_used: 0,
             memory_used: 0,
+            resources: restated(&BTreeMap::new(), &new.resources),
             tags: tidy_tags(new.tags, "/tags")?,
             attributes: new.attributes,
             abilities: found.abilities,

@@ -13,6 +13,7 @@ use velum_model::{
     Name,
     id::{ClusterId, ProjectId},
     quantity::{MemoryMib, Vcpus},
+    resource::Resources,
 };
 
 pub(crate) use address::PrivateAddresses;
@@ -37,6 +38,8 @@ pub struct NewComputeHost {
     pub vcpus: Option<Vcpus>,
     /// Memory for guests; none = what the probe finds.
     pub memory: Option<MemoryMib>,
+    /// Countable resources for guests.
+    pub resources: Resources,
     /// Tags that offerings may ask for.
     pub tags: Vec<Name>,
     /// Numeric attributes that policies may ask for.
@@ -60,6 +63,8 @@ pub struct ChangeComputeHost {
     pub vcpus: Option<Vcpus>,
     /// Memory for guests.
     pub memory: Option<MemoryMib>,
+    /// Other countable resources, in place of all. What guests have of those that go stays theirs.
+    pub resources: Option<Resources>,
     /// The project that it is kept for from now on, or none. What runs there stays.
     pub dedicated_to: Option<Option<ProjectId>>,
 }

@@ -35,6 +35,8 @@ pub(super) fn ask_for(instance: &Instance, offering: &ComputeOffering, nic_kinds
         project: instance.project,
         vcpus: instance.vcpus,
         memory: instance.memory,
+        // An offering keeps its shape, and instances keep it.
+        resources: offering.resources.clone(),
         arch: None,
         expected_lifetime: instance.expected_lifetime,
         // The planner's to say: an ask waits for its turn.
@@ -95,6 +97,7 @@ impl Services {
             role: RunRole::Active,
             vcpus: instance.vcpus,
             memory: instance.memory,
+            resources: plan.resources.clone(),
             observed: ObservedState::Unknown,
             observed_at: None,
             created_at: self.now(),

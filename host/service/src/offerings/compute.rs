@@ -4,6 +4,7 @@ use velum_model::{
     ComputeOfferingId,
     infrastructure::ComputeOffering,
     port::placement::registry,
+    resource::OFFERING_RESOURCES_MAX,
     tenancy::{BUILT_IN_PROJECT, Caller},
 };
 use velum_store::{Change, Commit, Table};
@@ -13,7 +14,7 @@ use crate::{
     error::ServiceError,
     request::{Answered, Keyed},
     services::Services,
-    targets::tidy_tags,
+    targets::{check_resources, tidy_tags},
     write::{Removal, administer, expect, lost_a_race, own_event},
 };
 
@@ -32,6 +33,7 @@ impl Services {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
+        check_resources(&new.resources, OFFERING_RESOURCES_MAX)?;
         self.check_ranks(new.policy, registry::ROW_COMPUTE_HOST, "/policy_id")
             .await?;
         let offering = ComputeOffering {
@@ -39,6 +41,7 @@ impl Services {
             name: new.name,
             vcpus: new.vcpus,
             memory: new.memory,
+            resources: new.resources,
             host_tags: tidy_tags(new.host_tags, "/host_tags")?,
             storage_tags: tidy_tags(new.storage_tags, "/storage_tags")?,
             policy: new.policy,

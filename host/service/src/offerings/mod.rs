@@ -9,6 +9,7 @@ use velum_model::{
     id::PolicyId,
     infrastructure::NetworkOfferingUse,
     quantity::{Bytes, ExpectedLifetime, MemoryMib, Vcpus},
+    resource::Resources,
 };
 
 /// A compute offering to be made.
@@ -20,6 +21,8 @@ pub struct NewComputeOffering {
     pub vcpus: Vcpus,
     /// Memory.
     pub memory: MemoryMib,
+    /// Countable resources of the compute host.
+    pub resources: Resources,
     /// Tags that a compute host must have, all of them.
     pub host_tags: Vec<Name>,
     /// Tags that the pool of the root volume must have, all of them.

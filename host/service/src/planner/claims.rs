@@ -1,9 +1,11 @@
 //! What a plan claims.
 
 use uuid::Uuid;
-use velum_placement::{Choice, LayerClaim, PoolChoice, RunClaim, TemplateAsk, Update, VolumeClaim};
+use velum_placement::{
+    Choice, LayerClaim, PoolChoice, RunClaim, RunExtras, TemplateAsk, Update, VolumeClaim,
+};
 
-use super::{DiskIds, PlanAsk, digest::run_in};
+use super::{DiskIds, PlanAsk};
 
 /// The volume that stands in for one that moves with the run `run`: it is derived, so that both sides know it.
 pub(crate) fn stand_in(run: Uuid) -> Uuid {
@@ -20,8 +22,11 @@ pub(super) fn claims_for(ask: &PlanAsk, choice: &Choice) -> Vec<Update> {
         memory_mib: ask.ask.memory.get(),
         expected_end: ask.ask.expected_end(),
     };
-    let groups = ask.ask.ties.iter().map(|tie| tie.group).collect();
-    let mut claims = vec![run_in(claim, groups)];
+    let extras = RunExtras {
+        groups: ask.ask.ties.iter().map(|tie| tie.group).collect(),
+        resources: ask.ask.resources.clone(),
+    };
+    let mut claims = vec![Update::run(claim, extras)];
     for ((disk, ids), pool) in ask.ask.disks.iter().zip(&ask.disks).zip(&choice.pools) {
         claims.extend(of_disk(disk.template, *ids, *pool));
     }

@@ -9,7 +9,7 @@ use velum_model::{
     plugin::{Policy, PolicyShadow},
     tenancy::BUILT_IN_PROJECT,
 };
-use velum_placement::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim};
+use velum_placement::{HostRow, LayerClaim, Part, PoolRow, RunClaim, RunExtras, Update, VolumeClaim};
 use velum_store::{Change, Commit, CommittedBatch, OperationWrite, Table};
 
 /// One batch, in commit order.
@@ -138,15 +138,6 @@ fn dedicated(part: Part, to: Option<ProjectId>) -> Update {
     Update::Dedicated { part, to }
 }
 
-/// The claim of a run whose instance is in these groups.
-pub(crate) fn run_in(claim: RunClaim, groups: Vec<AffinityGroupId>) -> Update {
-    if groups.is_empty() {
-        Update::Run(claim)
-    } else {
-        Update::Member { claim, groups }
-    }
-}
-
 /// The groups in which a new run takes its places.
 fn groups_of(commit: &Commit, id: RunId) -> Vec<AffinityGroupId> {
     let ties = commit.changes.iter().find_map(|change| match change {
@@ -159,7 +150,11 @@ fn groups_of(commit: &Commit, id: RunId) -> Vec<AffinityGroupId> {
 fn claims(change: &Change, commit: &Commit, owner: ProjectId) -> [Option<Note>; 2] {
     let update = match change {
         Change::InsertRun(run) => {
-            let claim = run_in(RunClaim::of(run, owner), groups_of(commit, run.id));
+            let extras = RunExtras {
+                groups: groups_of(commit, run.id),
+                resources: run.resources.clone(),
+            };
+            let claim = Update::run(RunClaim::of(run, owner), extras);
             return [Some(Note::Anywhere(claim)), Some(Note::Confirmed(run.id.uuid()))];
         }
         Change::InsertVolume(volume) => {

@@ -6,6 +6,7 @@ use velum_model::{
     infrastructure::{Cluster, Pod, Zone},
     page::{Page, Paged},
     plugin::{Policy, PolicyShadow},
+    resource::Resources,
 };
 use velum_placement::{HostRow, LayerClaim, Part, PoolRow, RunClaim, Update, VolumeClaim};
 use velum_store::{
@@ -22,6 +23,8 @@ pub(crate) struct Loaded {
     pub clusters: Vec<Cluster>,
     pub inventory: ZoneInventory,
     pub runs: Vec<RunClaim>,
+    /// Countable resources of those that hold any.
+    pub held: Vec<(RunId, Resources)>,
     /// Runs of instances that are in affinity groups, with each.
     pub members: Vec<(RunId, AffinityGroupId)>,
     pub volumes: Vec<VolumeClaim>,
@@ -81,6 +84,11 @@ pub(crate) async fn read(reader: &Reader, id: ZoneId, first_epoch: u64) -> Resul
         clusters,
         inventory,
         runs: runs.iter().map(run_claim).collect(),
+        held: runs
+            .into_iter()
+            .filter(|run| !run.resources.is_empty())
+            .map(|run| (run.id, run.resources))
+            .collect(),
         members,
         volumes: volumes.iter().map(volume_claim).collect(),
         nics,

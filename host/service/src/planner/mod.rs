@@ -27,6 +27,7 @@ use velum_model::{
     decision::{Decision, RefusalCount},
     id::*,
     port::{placement::PolicyFailure, plugins::Plugins},
+    resource::Resources,
     time::{Clock, Timestamp},
 };
 use velum_placement::{Ask, Choice, DiskAsk, PoolChoice};
@@ -82,6 +83,8 @@ pub(crate) struct Plan {
     pub wants_layer: Vec<bool>,
     /// When the run is expected to end, as the policy was told; none = nobody said.
     pub expected_end_at: Option<Timestamp>,
+    /// Countable resources that the run holds there.
+    pub resources: Resources,
     /// Why.
     pub decision: Box<Decision>,
 }

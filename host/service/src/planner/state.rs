@@ -9,17 +9,18 @@ use velum_model::{
     id::*,
     infrastructure::{IpRange, IpRangeUse},
     plugin::Fallback,
+    resource::Resources,
 };
 use velum_placement::{
     AddressBook, Circumstances, Detail, DiskAsk, LayerClaim, NoAddress, Outcome, Placer, PoolChoice,
-    Positions, RunClaim, Update, VolumeClaim, Wanted, choose_pool, explain, pool_refusals,
+    Positions, RunClaim, RunExtras, Update, VolumeClaim, Wanted, choose_pool, explain, pool_refusals,
 };
 use velum_store::{NicRow, Table};
 
 use super::{
     NoPlan, Plan, PlanAsk, PlannerParts, VolumePlan,
     claims::{claims_for, stand_in},
-    digest::{News, Note, run_in},
+    digest::{News, Note},
     inbox::{Inbox, Order, Work},
     load::{Loaded, inventory_of},
     policy::Policies,
@@ -207,7 +208,7 @@ impl State {
         };
         for claim in tentative.claims {
             let inverse = match claim {
-                Update::Run(claim) | Update::Member { claim, .. } => Update::RunGone(claim.run),
+                Update::Run(claim) | Update::RunWith { claim, .. } => Update::RunGone(claim.run),
                 Update::Volume(claim) => Update::VolumeGone(claim.volume),
                 Update::Layer(claim) if self.is_only_planned(&claim) => Update::LayerGone(claim.layer),
                 _ => continue,
@@ -243,7 +244,7 @@ impl State {
         for update in inventory_of(&loaded.pods, &loaded.clusters, &loaded.inventory) {
             self.inventory.apply(update);
         }
-        self.put_runs(loaded.runs, loaded.members);
+        self.put_runs(loaded.runs, loaded.members, loaded.held);
         for claim in loaded.volumes {
             self.inventory.apply(Update::Volume(claim));
         }
@@ -288,7 +289,6 @@ impl State {
         self.inventory.begin();
     }
 
-    /// Runs as they were read, each with its groups.
     fn put_nics(&mut self, nics: &[NicRow], ranges: &[(IpRange, Vec<Ipv4Addr>)]) {
         for nic in nics {
             let of_network = IpRangeUse::Public(nic.network);
@@ -300,14 +300,23 @@ impl State {
         }
     }
 
-    fn put_runs(&mut self, runs: Vec<RunClaim>, members: Vec<(RunId, AffinityGroupId)>) {
-        let mut groups: HashMap<RunId, Vec<AffinityGroupId>> = HashMap::new();
+    /// Runs as they were read, each with its groups and what it holds.
+    fn put_runs(
+        &mut self,
+        runs: Vec<RunClaim>,
+        members: Vec<(RunId, AffinityGroupId)>,
+        held: Vec<(RunId, Resources)>,
+    ) {
+        let mut extras: HashMap<RunId, RunExtras> = HashMap::new();
         for (run, group) in members {
-            groups.entry(run).or_default().push(group);
+            extras.entry(run).or_default().groups.push(group);
+        }
+        for (run, resources) in held {
+            extras.entry(run).or_default().resources = resources;
         }
         for claim in runs {
-            let of = groups.remove(&claim.run).unwrap_or_default();
-            self.inventory.apply(run_in(claim, of));
+            let of = extras.remove(&claim.run).unwrap_or_default();
+            self.inventory.apply(Update::run(claim, of));
         }
     }
 
@@ -372,6 +381,7 @@ impl State {
             addresses,
             wants_layer,
             expected_end_at: ask.ask.expected_end().map(Timestamp::of_minute),
+            resources: ask.ask.resources.clone(),
             decision,
         })
     }

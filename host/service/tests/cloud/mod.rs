@@ -11,10 +11,12 @@ use velum_model::{
     decision::Decision,
     id::*,
     infrastructure::*,
+    instance::InstanceState,
     net::{Link, LinkKind},
     page::Page,
     plugin::{Fallback, Policy},
-    quantity::{Bytes, MemoryMib, Overcommit, Vcpus},
+    quantity::{Bytes, MemoryMib, Overcommit, ResourceAmount, Vcpus},
+    resource::{ResourceName, Resources},
     storage::{ImageFormat, Template, TemplateState},
     tenancy::{Caller, Scope},
 };
@@ -49,6 +51,15 @@ pub struct Size {
 
 pub fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
+}
+
+/// Amounts of countable resources.
+pub fn resources(amounts: &[(&str, u64)]) -> Resources {
+    let resource = |&(name, amount): &(&str, u64)| {
+        let name = ResourceName::new(name).expect("a name");
+        (name, ResourceAmount::new(amount).expect("in range"))
+    };
+    amounts.iter().map(resource).collect()
 }
 
 pub fn fresh<T>(answered: Answered<T>) -> T {
@@ -181,12 +192,18 @@ impl Cloud {
         }
     }
 
+    /// A connection to its database that no service knows of.
+    pub async fn database(&self) -> sqlx::SqliteConnection {
+        use sqlx::Connection as _;
+        let url = format!("sqlite:{}", self.directory.path().join("velum.db").display());
+        sqlx::SqliteConnection::connect(&url).await.expect("a connection")
+    }
+
     /// Somebody of another project, which nothing makes yet.
     pub async fn tenant(&self, number: u128) -> Caller {
-        use sqlx::{Connection as _, SqliteConnection};
+        use sqlx::Connection as _;
         let project = ProjectId::from_uuid(uuid::Uuid::from_u128(number));
-        let url = format!("sqlite:{}", self.directory.path().join("velum.db").display());
-        let mut connection = SqliteConnection::connect(&url).await.expect("a connection");
+        let mut connection = self.database().await;
         sqlx::query("INSERT INTO project (id, name, created_at) VALUES ($1, $2, 0)")
             .bind(project.uuid().as_bytes().to_vec())
             .bind(format!("project-{number}"))
@@ -254,6 +271,47 @@ impl Cloud {
             parent: None,
         }));
         self.end_operation(instance, changes).await;
+    }
+
+    /// Stops an instance that was brought up, as the engine would.
+    pub async fn stop(&self, made: &InstanceDetail) {
+        let stopping = self
+            .services
+            .instance_stop(&self.caller, made.instance.id, 0, None)
+            .await;
+        stopping.expect("accepted");
+        let run = made.instance.run.as_ref().expect("placed").id;
+        let changes = vec![
+            Change::DeleteRun(run),
+            Change::InstanceState {
+                id: made.instance.id,
+                from: vec![InstanceState::Stopping],
+                to: InstanceState::Stopped,
+            },
+        ];
+        self.end_operation(made, changes).await;
+    }
+
+    /// Takes an instance away, as the engine would.
+    pub async fn destroy(&self, made: &InstanceDetail) {
+        let id = made.instance.id;
+        let now = self
+            .services
+            .instance_detail(&self.caller, id)
+            .await
+            .expect("there");
+        let destroying = self.services.instance_destroy(&self.caller, id, None, None).await;
+        destroying.expect("accepted");
+        let mut changes: Vec<Change> = now
+            .instance
+            .run
+            .iter()
+            .map(|run| Change::DeleteRun(run.id))
+            .collect();
+        changes.extend(now.nics.iter().map(|nic| Change::DeleteNic(nic.id)));
+        changes.extend(now.volumes.iter().map(|volume| Change::DeleteVolume(volume.id)));
+        changes.push(Change::DeleteInstance(id));
+        self.end_operation(made, changes).await;
     }
 
     /// Ends whatever holds an instance, with these changes.
@@ -330,6 +388,7 @@ async fn offering(services: &Services, caller: &Caller) -> ComputeOffering {
         name: name("small"),
         vcpus: Vcpus::new(1).expect("in range"),
         memory: MemoryMib::new(256).expect("in range"),
+        resources: BTreeMap::new(),
         host_tags: Vec::new(),
         storage_tags: Vec::new(),
         policy: None,
@@ -353,6 +412,7 @@ pub fn new_host(cluster: &Cluster, text: &str, memory_mib: u64) -> NewComputeHos
         private_address: None,
         vcpus: None,
         memory: Some(MemoryMib::new(memory_mib).expect("in range")),
+        resources: BTreeMap::new(),
         tags: Vec::new(),
         attributes: BTreeMap::new(),
     }

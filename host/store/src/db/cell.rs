@@ -11,6 +11,7 @@ use velum_model::{
     net::Mac,
     plugin::Digest,
     quantity::{Bytes, ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
+    resource::{ResourceName, Resources},
 };
 
 use crate::commit::StoreError;
@@ -175,6 +176,17 @@ impl<T: FromCell> FromCell for Option<T> {
 impl FromCell for Name {
     fn from_cell(cell: &Cell) -> Result<Self, String> {
         Self::new(String::from_cell(cell)?).map_err(|e| e.to_string())
+    }
+}
+impl FromCell for ResourceName {
+    fn from_cell(cell: &Cell) -> Result<Self, String> {
+        Self::new(String::from_cell(cell)?).map_err(|e| e.to_string())
+    }
+}
+/// Those of what has none are null.
+impl FromCell for Resources {
+    fn from_cell(cell: &Cell) -> Result<Self, String> {
+        Ok(Option::<Json<Self>>::from_cell(cell)?.map_or_else(Self::new, |json| json.0))
     }
 }
 impl FromCell for Digest {

@@ -2,7 +2,7 @@
 
 use velum_model::net::Mac;
 
-use super::{Keyed, bytes, hex, hex_option, only, row, text};
+use super::{Keyed, bytes, hex, hex_option, only, resources, row, text};
 use crate::{commit::Change, db::word};
 
 /// A MAC address as a number.
@@ -64,6 +64,7 @@ pub(crate) fn insert_run(change: &Change) -> Keyed {
         "id": hex(run.id), "instance": hex(run.instance), "compute_host": hex(run.compute_host),
         "generation": run.generation, "role": word(&run.role), "vcpus": run.vcpus, "memory": run.memory,
         "created_at": run.created_at, "expected_end_at": run.expected_end_at,
+        "resources": resources(&run.resources),
     });
     Some((run.id.uuid(), row))
 }

@@ -11,7 +11,7 @@ mod row;
 
 use serde::Serialize;
 use uuid::Uuid;
-use velum_model::{Timestamp, id::Id};
+use velum_model::{Timestamp, id::Id, resource::Resources};
 
 pub(crate) use row::{Hex, Hexed, Places, RowValues, row, value};
 
@@ -56,6 +56,11 @@ pub(crate) fn digits(bytes: &[u8]) -> String {
 /// and does not read back as one.
 pub(crate) fn text<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into())
+}
+
+/// Countable resources as they are stored; none of those that have none.
+pub(crate) fn resources(resources: &Resources) -> Option<String> {
+    (!resources.is_empty()).then(|| text(resources))
 }
 
 /// A row that is only an id.

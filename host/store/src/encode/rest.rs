@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use velum_model::orphan::OrphanPlace;
 
-use super::{Keyed, bare, hex, hex_option, only, row, text};
+use super::{Keyed, bare, hex, hex_option, only, resources, row, text};
 use crate::{commit::Change, db::word};
 
 pub(crate) fn see_orphan(change: &Change) -> Keyed {
@@ -37,6 +37,7 @@ pub(crate) fn insert_compute_offering(change: &Change) -> Keyed {
     };
     let row = row!({
         "id": hex(offering.id), "name": offering.name, "vcpus": offering.vcpus, "memory": offering.memory,
+        "resources": resources(&offering.resources),
         "host_tags": text(&offering.host_tags), "storage_tags": text(&offering.storage_tags),
         "policy": hex_option(offering.policy), "expected_lifetime_s": offering.expected_lifetime,
         "generation": offering.generation, "created_at": offering.created_at,

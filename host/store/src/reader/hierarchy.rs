@@ -1,9 +1,14 @@
 //! How the hierarchy is read: zones to address ranges, offerings.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use uuid::Uuid;
-use velum_model::{id::*, infrastructure::*, net::AddressRange};
+use velum_model::{
+    id::*,
+    infrastructure::*,
+    net::AddressRange,
+    resource::{HostResource, ResourceName},
+};
 
 use super::{Reader, Stored};
 use crate::{
@@ -49,6 +54,17 @@ pub(super) fn named<T: serde::de::DeserializeOwned>(
     column: &'static str,
 ) -> Result<T, StoreError> {
     Ok(columns.take::<Word<T>>(column)?.0)
+}
+
+/// Total and used amounts by name, which the statement puts together.
+fn host_resources(columns: &mut Columns<'_>) -> Result<BTreeMap<ResourceName, HostResource>, StoreError> {
+    let found: Option<Json<BTreeMap<ResourceName, (u64, u64)>>> = columns.take("resources")?;
+    let resource = |(name, (total, used))| (name, HostResource { total, used });
+    Ok(found
+        .into_iter()
+        .flat_map(|found| found.0)
+        .map(resource)
+        .collect())
 }
 
 impl Reader {
@@ -112,6 +128,9 @@ stored! {
         compute_host.private_address, compute_host.vcpus, compute_host.memory, room.vcpus_ceiling,
         room.memory_ceiling, room.vcpus_used, room.memory_used, compute_host.tags, compute_host.attributes,
         compute_host.abilities, compute_host.intent, compute_host.dedicated_to, seen.state, seen.boot_id, seen.seen_at,
+        (SELECT '{' || string_agg('\"' || o.name || '\":[' || CAST(o.amount_limit AS TEXT) || ',' || CAST(o.amount_used AS TEXT)
+            || ']', ',') || '}' FROM compute_host_resource o
+         WHERE o.compute_host = compute_host.id AND (o.amount_limit > 0 OR o.amount_used > 0)),
         (SELECT MAX(b.until) FROM plugin_before b WHERE b.place = compute_host.id),
         compute_host.generation, compute_host.created_at
      FROM compute_host JOIN compute_host_room room ON room.id = compute_host.id
@@ -141,6 +160,7 @@ stored! {
         observed: c.take::<Option<Word<HostState>>>("state")?.map_or(HostState::Unknown, |state| state.0),
         boot_id: c.take("boot_id")?,
         observed_at: c.take("seen_at")?,
+        resources: host_resources(c)?,
         driven_since: c.take("until")?,
         generation: c.take("generation")?,
         created_at: c.take("created_at")?,
@@ -237,13 +257,14 @@ stored! {
     };
     ComputeOffering, "compute_offering",
     "SELECT compute_offering.id, compute_offering.name, compute_offering.vcpus, compute_offering.memory,
-        compute_offering.host_tags, compute_offering.storage_tags, compute_offering.policy,
+        compute_offering.resources, compute_offering.host_tags, compute_offering.storage_tags, compute_offering.policy,
         compute_offering.expected_lifetime_s, compute_offering.generation, compute_offering.created_at FROM compute_offering",
     |c| ComputeOffering {
         id: c.take("id")?,
         name: c.take("name")?,
         vcpus: c.take("vcpus")?,
         memory: c.take("memory")?,
+        resources: c.take("resources")?,
         host_tags: json(c, "host_tags")?,
         storage_tags: json(c, "storage_tags")?,
         policy: c.take("policy")?,

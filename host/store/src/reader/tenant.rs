@@ -37,6 +37,7 @@ fn run(columns: &mut Columns<'_>) -> Result<Option<Run>, StoreError> {
         role: named::<RunRole>(columns, "run.role")?,
         vcpus: columns.take("run.vcpus")?,
         memory: columns.take("run.memory")?,
+        resources: columns.take("run.resources")?,
         created_at: columns.take("run.created_at")?,
         expected_end_at: columns.take("run.expected_end_at")?,
         observed: columns
@@ -106,8 +107,8 @@ stored! {
     "SELECT instance.id, instance.zone, instance.project, instance.name, instance.offering, instance.template,
         instance.vcpus, instance.memory, instance.user_data, instance.expected_lifetime_s, instance.state,
         instance.last_host, instance.decision, instance.generation, instance.created_at, run.id, run.instance,
-        run.compute_host, run.generation, run.role, run.vcpus, run.memory, run.created_at, run.expected_end_at,
-        seen.state, seen.seen_at
+        run.compute_host, run.generation, run.role, run.vcpus, run.memory, run.resources, run.created_at,
+        run.expected_end_at, seen.state, seen.seen_at
      FROM instance LEFT JOIN run ON run.instance = instance.id AND run.role = 'active'
      LEFT JOIN run_seen seen ON seen.id = run.id",
     |c| Instance {
@@ -130,7 +131,7 @@ stored! {
     };
     Run, "run",
     "SELECT run.id, run.instance, run.compute_host, run.generation, run.role, run.vcpus, run.memory,
-        run.created_at, run.expected_end_at, seen.state, seen.seen_at
+        run.resources, run.created_at, run.expected_end_at, seen.state, seen.seen_at
      FROM run LEFT JOIN run_seen seen ON seen.id = run.id",
     |c| run(c)?.ok_or_else(|| unknown("run", "id", "null"))?;
     Volume, "volume",

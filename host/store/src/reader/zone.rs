@@ -6,6 +6,7 @@ use velum_model::{
     Timestamp,
     id::*,
     quantity::{Bytes, MemoryMib, Vcpus},
+    resource::Resources,
 };
 
 use super::Reader;
@@ -18,7 +19,7 @@ use crate::{
 const PAGE: u32 = 10_000;
 
 /// What a run holds of its compute host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRow {
     /// Which run.
     pub id: RunId,
@@ -30,6 +31,8 @@ pub struct RunRow {
     pub vcpus: Vcpus,
     /// Memory.
     pub memory: MemoryMib,
+    /// Countable resources.
+    pub resources: Resources,
     /// When it is expected to end, if anybody said.
     pub expected_end_at: Option<Timestamp>,
 }
@@ -58,7 +61,7 @@ pub struct NicRow {
 
 const RUNS: Statement = Statement::common(
     "read the runs of a zone",
-    "SELECT r.id, r.compute_host, i.project, r.vcpus, r.memory, r.expected_end_at
+    "SELECT r.id, r.compute_host, i.project, r.vcpus, r.memory, r.resources, r.expected_end_at
      FROM run r JOIN instance i ON i.id = r.instance WHERE i.zone = $1 AND r.id > $2 ORDER BY r.id LIMIT $3",
 );
 const VOLUMES: Statement = Statement::common(
@@ -88,6 +91,7 @@ impl Reader {
                 project: columns.take("project")?,
                 vcpus: columns.take("vcpus")?,
                 memory: columns.take("memory")?,
+                resources: columns.take("resources")?,
                 expected_end_at: columns.take("expected_end_at")?,
             })
         };

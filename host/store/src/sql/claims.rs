@@ -1,4 +1,4 @@
-//! The hot rows: instances, runs, NICs, volumes, layers, publications, and the counters of the room that they claim.
+//! The hot rows: instances, runs, NICs, volumes, layers, publications, and the counters of the room and the resources that they claim.
 
 use super::{batch, insert};
 #[cfg(test)]
@@ -21,7 +21,7 @@ batch!(DELETE_INSTANCE, "delete from instance", { id id },
 
 insert!(INSERT_RUN, "run", {
     id id, instance id, compute_host id, generation int, role text, vcpus int, memory int, created_at int,
-    expected_end_at int
+    expected_end_at int, resources text
 });
 batch!(OBSERVE_RUN, "record what was seen of a run", { id id, state text, seen_at int },
     "INSERT INTO run_seen (id, state, seen_at)
@@ -31,7 +31,7 @@ batch!(OBSERVE_RUN, "record what was seen of a run", { id id, state text, seen_a
         seen_at = CASE WHEN excluded.seen_at >= run_seen.seen_at THEN excluded.seen_at ELSE run_seen.seen_at END
      RETURNING id");
 batch!(DELETE_RUN, "delete from run", { id id },
-    "DELETE FROM run WHERE id IN (SELECT id FROM r) RETURNING id, instance, compute_host, vcpus, memory");
+    "DELETE FROM run WHERE id IN (SELECT id FROM r) RETURNING id, instance, compute_host, vcpus, memory, resources");
 
 insert!(INSERT_NIC, "nic", {
     id id, instance id, network id, project id, slot int, mac int, address int, created_at int
@@ -102,6 +102,14 @@ batch!(HOST_ROOM, "claim room on compute hosts",
         AND (r.vcpus_claimed = 0 OR vcpus_used - r.vcpus_released + r.vcpus_claimed <= vcpus_limit)
         AND (r.memory_claimed = 0 OR memory_used - r.memory_released + r.memory_claimed <= memory_limit)
      RETURNING id, vcpus_used, vcpus_ceiling, memory_used, memory_ceiling");
+batch!(RESOURCE_ROOM, "claim resources of compute hosts", { compute_host id, name text, claimed int, released int },
+    "UPDATE compute_host_resource SET
+        amount_used = amount_used - r.released + r.claimed,
+        amount_ceiling = CASE WHEN amount_used - r.released + r.claimed > amount_limit
+            THEN amount_used - r.released + r.claimed ELSE amount_limit END
+     FROM r WHERE compute_host_resource.compute_host = r.compute_host AND compute_host_resource.name = r.name
+        AND (r.claimed = 0 OR amount_used - r.released + r.claimed <= amount_limit)
+     RETURNING compute_host_resource.compute_host, compute_host_resource.name");
 batch!(POOL_ROOM, "claim room on storage pools", { pool id, bytes_claimed int, bytes_released int },
     "UPDATE storage_pool_room SET
         bytes_used = bytes_used - r.bytes_released + r.bytes_claimed,
@@ -113,6 +121,9 @@ batch!(POOL_ROOM, "claim room on storage pools", { pool id, bytes_claimed int, b
 batch!(HOST_LIMITS, "look at the room of compute hosts", { id id },
     "SELECT h.id, h.vcpus_limit, h.vcpus_used, h.memory_limit, h.memory_used
      FROM r JOIN compute_host_room h ON h.id = r.id");
+batch!(RESOURCE_LIMITS, "look at the resources of compute hosts", { compute_host id, name text },
+    "SELECT o.compute_host, o.name, o.amount_limit, o.amount_used
+     FROM r JOIN compute_host_resource o ON o.compute_host = r.compute_host AND o.name = r.name");
 batch!(POOL_LIMITS, "look at the room of storage pools", { id id },
     "SELECT p.id, p.bytes_limit, p.bytes_used FROM r JOIN storage_pool_room p ON p.id = r.id");
 
@@ -146,7 +157,9 @@ pub(crate) const ALL: &[&Statement] = &[
     &IDENTITY_TAKEN,
     &DELETE_PUBLICATION,
     &HOST_ROOM,
+    &RESOURCE_ROOM,
     &POOL_ROOM,
     &HOST_LIMITS,
+    &RESOURCE_LIMITS,
     &POOL_LIMITS,
 ];

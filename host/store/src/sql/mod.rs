@@ -148,6 +148,7 @@ pub(crate) fn registry() -> Vec<&'static crate::db::Statement> {
         nodes::ALL,
         plugins::ALL,
         crate::audit::ALL,
+        crate::audit::OWN,
         crate::migrate::ALL,
         crate::history::ALL,
     ]

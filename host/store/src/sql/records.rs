@@ -51,7 +51,7 @@ insert!(INSERT_IP_RANGE, "ip_range", {
     id id, zone id, network id, pod id, first_address int, last_address int, generation int, created_at int
 });
 insert!(INSERT_COMPUTE_OFFERING, "compute_offering", {
-    id id, name text, vcpus int, memory int, host_tags text, storage_tags text, policy id,
+    id id, name text, vcpus int, memory int, resources text, host_tags text, storage_tags text, policy id,
     expected_lifetime_s int, generation int, created_at int
 });
 update!(UPDATE_COMPUTE_OFFERING, "compute_offering", {
@@ -106,6 +106,16 @@ batch!(CLUSTER_ROOM_FOLLOWS, "change the room of a cluster's compute hosts", { i
         FROM r JOIN cluster c ON c.id = r.id JOIN compute_host h ON h.cluster = c.id) AS n
      WHERE compute_host_room.id = n.host
      RETURNING id, vcpus_used, vcpus_ceiling, memory_used, memory_ceiling");
+// What is promised stays, and the ceiling is never below it.
+batch!(STATE_RESOURCES, "state the resources of compute hosts", { compute_host id, name text, amount int },
+    "INSERT INTO compute_host_resource (compute_host, name, amount_limit, amount_ceiling, amount_used)
+     SELECT r.compute_host, r.name, r.amount, r.amount, 0 FROM r WHERE true
+     ON CONFLICT (compute_host, name) DO UPDATE SET amount_limit = excluded.amount_limit,
+        amount_ceiling = CASE WHEN excluded.amount_limit > compute_host_resource.amount_used
+            THEN excluded.amount_limit ELSE compute_host_resource.amount_used END");
+batch!(FORGET_RESOURCES, "forget resources that nobody has any more", { id id },
+    "DELETE FROM compute_host_resource
+     WHERE compute_host IN (SELECT id FROM r) AND amount_limit = 0 AND amount_used = 0");
 batch!(CLAIM_PRIVATE_ADDRESS, "claim private addresses", { host id, address_id id, project id },
     "INSERT INTO ip_address (ip_range, address, id, project, nic, compute_host, created_at)
      SELECT i.id, h.private_address, r.address_id, r.project, NULL, h.id, h.created_at
@@ -203,6 +213,8 @@ pub(crate) const ALL: &[&Statement] = &[
     &INSERT_HOST_ROOM,
     &HOST_ROOM_FOLLOWS,
     &CLUSTER_ROOM_FOLLOWS,
+    &STATE_RESOURCES,
+    &FORGET_RESOURCES,
     &CLAIM_PRIVATE_ADDRESS,
     &PRIVATE_ADDRESS_HELD,
     &OBSERVE_COMPUTE_HOST,

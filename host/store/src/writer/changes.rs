@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use uuid::Uuid;
+use velum_model::resource::Resources;
 
 use super::{
     Failure,
@@ -127,6 +128,10 @@ impl Transaction<'_> {
             self.claims
                 .hosts
                 .release(host, [columns.take("vcpus")?, columns.take("memory")?]);
+            for (name, amount) in columns.take::<Resources>("resources")? {
+                let amount = u64::from(amount);
+                self.claims.resources.release((host, name), [amount, 0]);
+            }
             left.push(row!({ "id": bare(instance), "host": bare(host) }));
         }
         self.run(&hot::INSTANCE_LAST_HOST, left, &[]).await?;
@@ -177,22 +182,9 @@ impl Transaction<'_> {
             .await?;
         self.each(&hot::INSTANCE_DECISION, claims::instance_decision, stale)
             .await?;
-        self.each(&hot::INSERT_RUN, claims::insert_run, stale)
-            .await?;
-        self.each(&hot::OBSERVE_RUN, claims::observe_run, stale)
-            .await?;
-        let mut runs = Vec::new();
-        for (n, commit) in self.alive() {
-            for change in &commit.changes {
-                if let Change::InsertRun(run) = change {
-                    let amounts = [u64::from(run.vcpus), u64::from(run.memory)];
-                    runs.push((n, run.compute_host.uuid(), amounts));
-                }
-            }
-        }
-        for (n, host, amounts) in runs {
-            self.claims.hosts.claim(n, host, amounts);
-        }
+        self.each(&hot::INSERT_RUN, claims::insert_run, stale).await?;
+        self.each(&hot::OBSERVE_RUN, claims::observe_run, stale).await?;
+        self.claim_for_runs();
         let missed = self.missed(&hot::INSERT_NIC, claims::insert_nic).await?;
         if !missed.is_empty() {
             let macs = ids(&self.ask(&hot::MAC_TAKEN, claims::insert_nic).await?, "nic")?;
@@ -210,6 +202,27 @@ impl Transaction<'_> {
         )
         .await?;
         Ok(())
+    }
+
+    /// Notes what new runs claim of their compute hosts.
+    fn claim_for_runs(&mut self) {
+        let mut runs = Vec::new();
+        for (n, commit) in self.alive() {
+            let changes = commit.changes.iter();
+            runs.extend(changes.filter_map(|change| match change {
+                Change::InsertRun(run) => Some((n, run)),
+                _ => None,
+            }));
+        }
+        for (n, run) in runs {
+            let host = run.compute_host.uuid();
+            let amounts = [u64::from(run.vcpus), u64::from(run.memory)];
+            self.claims.hosts.claim(n, host, amounts);
+            for (name, amount) in &run.resources {
+                let of = (host, name.clone());
+                self.claims.resources.claim(n, of, [u64::from(*amount), 0]);
+            }
+        }
     }
 
     /// Layers, volumes, attachments, publications.

@@ -10,6 +10,7 @@ mod keys;
 pub(crate) mod outcome;
 mod plugins;
 mod records;
+mod resources;
 mod room;
 mod rows;
 mod settle;

@@ -118,6 +118,7 @@ impl Transaction<'_> {
             .ask(&sql::HOST_ROOM_FOLLOWS, records::changed_compute_host)
             .await?;
         self.note_hosts(&rooms)?;
+        self.state_resources().await?;
         // An older report changes nothing, and neither does one of a compute host that is gone.
         self.ask(&sql::OBSERVE_COMPUTE_HOST, records::observe_compute_host)
             .await?;

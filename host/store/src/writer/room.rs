@@ -1,9 +1,12 @@
 //! Room: what a batch claims and releases of compute hosts and pools, added up, guarded, applied in the order of ids.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
 
 use uuid::Uuid;
-use velum_model::{ComputeHostId, StoragePoolId};
+use velum_model::{ComputeHostId, StoragePoolId, resource::ResourceName};
 
 use super::{Failure, apply::Transaction};
 use crate::{
@@ -14,50 +17,70 @@ use crate::{
     told::{HostRoom, PoolRoom},
 };
 
-/// Two amounts of a compute host (vCPUs, MiB); of a pool only the first (bytes).
+/// Two amounts of a compute host (vCPUs, MiB); of a pool (bytes) and of a resource only the first.
 pub(super) type Amounts = [u64; 2];
 
+/// Of each amount: its limit, and how much is used.
+pub(super) type Limits = [(u64, u64); 2];
+
+/// Of an amount that a row does not have, or of which it is known that it fits.
+pub(super) const NO_LIMIT: (u64, u64) = (u64::MAX, 0);
+
+/// Claimed, released.
+pub(super) type Sum = (Amounts, Amounts);
+
 /// Of one kind of row.
-#[derive(Default)]
-pub(super) struct Side {
+pub(super) struct Side<K = Uuid> {
     /// Claims in the order of their commits: whose, of what, how much.
-    claimed: Vec<(usize, Uuid, Amounts)>,
-    released: BTreeMap<Uuid, Amounts>,
+    claimed: Vec<(usize, K, Amounts)>,
+    released: BTreeMap<K, Amounts>,
 }
+
+/// A resource of a compute host.
+pub(super) type Resource = (Uuid, ResourceName);
 
 /// All that a batch claims and releases.
 #[derive(Default)]
 pub(super) struct Claims {
     pub(super) hosts: Side,
+    pub(super) resources: Side<Resource>,
     pub(super) pools: Side,
 }
 
-impl Side {
-    pub(super) fn claim(&mut self, owner: usize, of: Uuid, amounts: Amounts) {
+impl<K> Default for Side<K> {
+    fn default() -> Self {
+        Self {
+            claimed: Vec::new(),
+            released: BTreeMap::new(),
+        }
+    }
+}
+
+impl<K: Clone + Ord + Hash> Side<K> {
+    pub(super) fn claim(&mut self, owner: usize, of: K, amounts: Amounts) {
         self.claimed.push((owner, of, amounts));
     }
 
-    pub(super) fn release(&mut self, of: Uuid, amounts: Amounts) {
+    pub(super) fn release(&mut self, of: K, amounts: Amounts) {
         add(self.released.entry(of).or_default(), amounts);
     }
 
-    /// (claimed, released) of each row.
-    fn sums(&self) -> BTreeMap<Uuid, (Amounts, Amounts)> {
-        let mut sums: BTreeMap<Uuid, (Amounts, Amounts)> = BTreeMap::new();
+    /// What is claimed and released of each row.
+    pub(super) fn sums(&self) -> BTreeMap<K, Sum> {
+        let mut sums: BTreeMap<K, Sum> = BTreeMap::new();
         for (_, of, amounts) in &self.claimed {
-            add(&mut sums.entry(*of).or_default().0, *amounts);
+            add(&mut sums.entry(of.clone()).or_default().0, *amounts);
         }
         for (of, amounts) in &self.released {
-            add(&mut sums.entry(*of).or_default().1, *amounts);
+            add(&mut sums.entry(of.clone()).or_default().1, *amounts);
         }
         sums
     }
 
-    /// Whose claims do not fit, the first come the first served. `limits` has (limit, used) of each amount; what has
-    /// none does not exist.
-    fn too_many(&self, limits: &HashMap<Uuid, [(u64, u64); 2]>) -> Vec<(usize, Uuid)> {
-        let mut guilty: Vec<(usize, Uuid)> = Vec::new();
-        let mut taken: HashMap<Uuid, Amounts> = HashMap::new();
+    /// Whose claims do not fit, the first come the first served. What has no `limits` does not exist.
+    pub(super) fn too_many(&self, limits: &HashMap<K, Limits>) -> Vec<(usize, K)> {
+        let mut guilty: Vec<(usize, K)> = Vec::new();
+        let mut taken: HashMap<K, Amounts> = HashMap::new();
         for (owner, of, amounts) in &self.claimed {
             if guilty.iter().any(|(n, _)| n == owner) {
                 continue;
@@ -72,9 +95,9 @@ impl Side {
                 )
             });
             if fits {
-                add(taken.entry(*of).or_default(), *amounts);
+                add(taken.entry(of.clone()).or_default(), *amounts);
             } else {
-                guilty.push((*owner, *of));
+                guilty.push((*owner, of.clone()));
             }
         }
         guilty
@@ -91,6 +114,7 @@ impl Transaction<'_> {
     /// Changes the counters. They are shared by many: so they come last.
     pub(super) async fn claim_room(&mut self) -> Result<(), Failure> {
         self.claim_hosts().await?;
+        self.claim_resources().await?;
         self.claim_pools().await
     }
 
@@ -121,7 +145,7 @@ impl Transaction<'_> {
             limits.insert(
                 id,
                 if changed.contains(&id) {
-                    [(u64::MAX, 0); 2]
+                    [NO_LIMIT; 2]
                 } else {
                     [vcpus, memory]
                 },
@@ -156,9 +180,9 @@ impl Transaction<'_> {
             limits.insert(
                 id,
                 if changed.contains(&id) {
-                    [(u64::MAX, 0); 2]
+                    [NO_LIMIT; 2]
                 } else {
-                    [bytes, (u64::MAX, 0)]
+                    [bytes, NO_LIMIT]
                 },
             );
         }
@@ -206,7 +230,12 @@ fn host_room(row: &Row) -> Result<HostRoom, StoreError> {
     })
 }
 
-fn guilty(table: &'static str, guilty: Vec<(usize, Uuid)>, statement: &crate::db::Statement) -> Failure {
+/// The failure of those whose claims do not fit.
+pub(super) fn guilty(
+    table: &'static str,
+    guilty: Vec<(usize, Uuid)>,
+    statement: &crate::db::Statement,
+) -> Failure {
     if guilty.is_empty() {
         // The guard refused what adds up: another writer was in between.
         let source = sqlx::Error::Protocol("a counter changed under the writer".into());

@@ -64,6 +64,9 @@ suite! {
     claims::an_instance_has_one_active_and_one_incoming_run;
     claims::the_number_of_statements_does_not_grow_with_the_batch;
     claims::sums_never_exceed_ceilings_whatever_comes;
+    resources::what_there_is_of_a_resource_goes_to_whoever_comes_first;
+    resources::a_resource_that_is_taken_away_is_held_until_its_runs_go;
+    resources::who_wants_no_resources_costs_no_statement;
     writer::a_known_key_gets_the_same_answer_for_a_day;
     writer::what_is_committed_together_is_there_or_nothing_of_it;
     writer::one_key_answers_for_all_that_is_committed_together;

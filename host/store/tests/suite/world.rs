@@ -22,7 +22,8 @@ use velum_model::{
     operation::*,
     plugin::{Digest, Fallback, Manifest, Plugin, Policy, World as PluginWorld},
     port::storage::Attachment,
-    quantity::{Bytes, ExpectedLifetime, MemoryMib, Overcommit, Vcpus},
+    quantity::{Bytes, ExpectedLifetime, MemoryMib, Overcommit, ResourceAmount, Vcpus},
+    resource::{HostResource, ResourceName, Resources, restated},
     storage::*,
     tenancy::BUILT_IN_PROJECT,
     time::{Clock, Timestamp},
@@ -95,6 +96,17 @@ pub fn vcpus(n: u64) -> Vcpus {
 }
 pub fn memory(n: u64) -> MemoryMib {
     MemoryMib::new(n).expect("memory")
+}
+pub fn resources(amounts: &[(&str, u64)]) -> Resources {
+    let resource = |&(name, amount): &(&str, u64)| {
+        let name = ResourceName::new(name).expect("a name");
+        (name, ResourceAmount::new(amount).expect("an amount"))
+    };
+    amounts.iter().map(resource).collect()
+}
+/// What a compute host has of resources that nobody holds.
+pub fn having(amounts: &[(&str, u64)]) -> BTreeMap<ResourceName, HostResource> {
+    restated(&BTreeMap::new(), &resources(amounts))
 }
 pub fn bytes(n: u64) -> Bytes {
     Bytes::new(n).expect("bytes")
@@ -224,6 +236,7 @@ impl World {
             name: name("small"),
             vcpus: vcpus(1),
             memory: memory(512),
+            resources: resources(&[("hugepages-1g", 4)]),
             host_tags: vec![name("ssd")],
             storage_tags: vec![],
             policy: None,
@@ -309,6 +322,7 @@ impl World {
             memory_ceiling: mib,
             vcpus_used: 0,
             memory_used: 0,
+            resources: BTreeMap::new(),
             tags: vec![name("ssd"), name("x86")],
             attributes: BTreeMap::from([(name("watts"), 250)]),
             abilities: HostAbilities {
@@ -364,6 +378,7 @@ impl World {
             role: RunRole::Active,
             vcpus: instance.vcpus,
             memory: instance.memory,
+            resources: Resources::new(),
             observed: ObservedState::Unknown,
             observed_at: None,
             created_at: self.clock.now(),

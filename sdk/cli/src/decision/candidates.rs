@@ -12,6 +12,9 @@ use crate::{
     text::plain,
 };
 
+/// Behind memory.
+const RESOURCES_AT: usize = 4;
+
 /// Which decision, and which of its candidates.
 #[derive(clap::Args, Debug)]
 pub struct Candidates {
@@ -42,6 +45,8 @@ pub async fn run(session: &Session, of: &Candidates) -> Result<(), Failure> {
 }
 
 fn render(candidates: &[CandidateView]) -> String {
+    // Most zones have no countable resources, and nothing to say of them.
+    let has_resources = candidates.iter().any(|of| !of.resources.is_empty());
     let rows = candidates.iter().map(|of| {
         let verdict = match (of.verdict, &of.words, &of.reason) {
             (Verdict::Ranked, ..) if of.shared => {
@@ -58,27 +63,37 @@ fn render(candidates: &[CandidateView]) -> String {
                 plain(reason.as_deref().unwrap_or_default())
             ),
         };
-        vec![
+        let resources = of
+            .resources
+            .iter()
+            .map(|(name, of)| format!("{} {} of {}", plain(name), of.free, of.total))
+            .collect::<Vec<_>>();
+        let mut cells = vec![
             plain(&host(of.compute_host_name.as_ref(), of.compute_host_id)),
             of.score.map_or_else(|| "-".to_owned(), |score| score.to_string()),
             format!("{} of {}", of.free_vcpus, of.total_vcpus),
             format!("{} of {}", of.free_memory_mib, of.total_memory_mib),
             of.runs.to_string(),
             verdict,
-        ]
+        ];
+        if has_resources {
+            cells.insert(RESOURCES_AT, resources.join(", "));
+        }
+        cells
     });
-    table::list(
-        &[
-            "COMPUTE HOST",
-            "SCORE",
-            "FREE VCPUS",
-            "FREE MIB",
-            "RUNS",
-            "VERDICT",
-        ],
-        rows.collect(),
-        None,
-    )
+    let mut headers = vec![
+        "COMPUTE HOST",
+        "SCORE",
+        "FREE VCPUS",
+        "FREE MIB",
+        "RUNS",
+        "VERDICT",
+    ];
+    let rows = rows.collect();
+    if has_resources {
+        headers.insert(RESOURCES_AT, "FREE RESOURCES");
+    }
+    table::list(&headers, rows, None)
 }
 
 #[cfg(test)]
@@ -108,6 +123,16 @@ mod tests {
             "refused: not enough memory free (memory)",
             "not shown to the policy",
         ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        let mut with = of("refused", None, Some("resource:gpu"));
+        with.resources = [(
+            "gpu".to_owned(),
+            velum_wire::CandidateResourceView { free: 1, total: 4 },
+        )]
+        .into();
+        let text = render(&[with, of("ranked", Some(90), None)]);
+        for part in ["FREE RESOURCES", "512 of 8192  gpu 1 of 4"] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
     }

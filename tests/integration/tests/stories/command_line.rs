@@ -123,6 +123,41 @@ async fn an_instance_lives_on_the_command_line() -> anyhow::Result<()> {
     story.cloud.assert_nothing_left().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gpu_is_stated_shown_asked_for_and_given_back() -> anyhow::Result<()> {
+    let story = Story::with_hosts(2).await?;
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let say = async |text: &str| {
+        let words = words(text);
+        ok(&story, &words.iter().map(String::as_str).collect::<Vec<_>>()).await
+    };
+    let gpus = async || {
+        let list = say("compute-host list").await?;
+        let line = list.lines().find(|line| line.contains("z1-h0002"));
+        line.map(str::to_owned).context("it is listed")
+    };
+    say("compute-host update z1-h0002 --resource gpu=1 --resource nic=2").await?;
+    say("compute-host update z1-h0002 --resource nic=").await?;
+    let line = gpus().await?;
+    assert!(line.contains("gpu 0 of 1") && !line.contains("nic"), "{line}");
+    say("compute-offering create gpu --vcpus 1 --memory 256MiB --resource gpu=1").await?;
+    assert!(say("compute-offering list").await?.contains("gpu=1"));
+    say("instance create a --offering gpu --template linux-1 --network net-1 --wait").await?;
+    assert!(gpus().await?.contains("gpu 1 of 1"));
+    let shown = say("compute-host show z1-h0002").await?;
+    assert!(shown.contains("resources.gpu.total"), "{shown}");
+    let create = words("instance create b --offering gpu --template linux-1 --network net-1");
+    let create: Vec<&str> = create.iter().map(String::as_str).collect();
+    let (code, said) = fails(&story, &create).await?;
+    assert!(
+        code == 5 && said.contains("resource gpu: 1 asked, fewer free"),
+        "{code}: {said}"
+    );
+    say("instance destroy a --wait").await?;
+    assert!(gpus().await?.contains("gpu 0 of 1"));
+    story.cloud.assert_nothing_left().await
+}
+
 /// The id of an instance as the command line shows it.
 async fn shown_id(story: &Story, name: &str) -> anyhow::Result<String> {
     let shown: Value = serde_json::from_str(&ok(story, &["instance", "show", name, "-o", "json"]).await?)?;

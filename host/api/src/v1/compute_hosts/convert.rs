@@ -3,6 +3,7 @@
 use velum_model::{
     Id,
     infrastructure::{HostState, Intent},
+    resource::HOST_RESOURCES_MAX,
 };
 use velum_service::{ChangeComputeHost, NewComputeHost};
 use velum_wire::{CreateComputeHostBody, SettableIntent, UpdateComputeHostBody};
@@ -19,10 +20,11 @@ pub fn new(body: CreateComputeHostBody) -> Answered<NewComputeHost> {
     let private_address = fields.address_if("/private_address", body.private_address.as_deref());
     let vcpus = fields.quantity_if("/vcpus", body.vcpus);
     let memory = fields.quantity_if("/memory_mib", body.memory_mib);
+    let resources = fields.resources("/resources", body.resources, HOST_RESOURCES_MAX);
     let tags = fields.names("/tags", body.tags);
     let attributes = fields.attributes("/attributes", body.attributes);
-    let new = match (name, config, tags, attributes) {
-        (Some(name), Some(config), Some(tags), Some(attributes)) => Some(NewComputeHost {
+    let new = match (name, config, tags, attributes.zip(resources)) {
+        (Some(name), Some(config), Some(tags), Some((attributes, resources))) => Some(NewComputeHost {
             cluster: Id::from_uuid(body.cluster_id),
             name,
             config,
@@ -31,6 +33,7 @@ pub fn new(body: CreateComputeHostBody) -> Answered<NewComputeHost> {
             private_address,
             vcpus,
             memory,
+            resources,
             tags,
             attributes,
         }),
@@ -50,6 +53,9 @@ pub fn change(body: UpdateComputeHostBody) -> Answered<ChangeComputeHost> {
         config: fields.config_if("/config", body.config),
         vcpus: fields.quantity_if("/vcpus", body.vcpus),
         memory: fields.quantity_if("/memory_mib", body.memory_mib),
+        resources: body
+            .resources
+            .and_then(|resources| fields.resources("/resources", resources, HOST_RESOURCES_MAX)),
         dedicated_to: body.dedicated_to.map(|to| to.map(Id::from_uuid)),
     };
     fields.answer(Some(change))

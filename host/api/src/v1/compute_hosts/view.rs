@@ -6,9 +6,10 @@ use velum_model::{
     Name,
     infrastructure::{ComputeHost, HostAbilities, HostState, Intent},
     port::hypervisor::registry,
+    resource::Resources,
 };
 use velum_service::{Accepted, StoredAnswer};
-use velum_wire::{ComputeHostView, HostAbilitiesView};
+use velum_wire::{ComputeHostView, HostAbilitiesView, HostResourceView};
 
 use crate::answer;
 
@@ -31,6 +32,7 @@ pub fn view(host: &ComputeHost) -> ComputeHostView {
         memory_ceiling_mib: host.memory_ceiling,
         vcpus_used: host.vcpus_used,
         memory_used_mib: host.memory_used,
+        resources: host_resources(host),
         tags: texts(&host.tags),
         attributes: attributes(&host.attributes),
         intent: intent(host.intent),
@@ -68,6 +70,18 @@ fn abilities(abilities: &HostAbilities) -> HostAbilitiesView {
     }
 }
 
+/// Those that there are, and those that guests still have.
+fn host_resources(host: &ComputeHost) -> BTreeMap<String, HostResourceView> {
+    let there = host
+        .resources
+        .iter()
+        .filter(|(_, of)| of.total > 0 || of.used > 0);
+    let view = |total, used| HostResourceView { total, used };
+    there
+        .map(|(name, of)| (name.to_string(), view(of.total, of.used)))
+        .collect()
+}
+
 /// What the operator wants of a compute host or a pool.
 pub fn intent(intent: Intent) -> velum_wire::Intent {
     match intent {
@@ -80,6 +94,14 @@ pub fn intent(intent: Intent) -> velum_wire::Intent {
 /// Names as texts.
 pub fn texts(names: &[Name]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
+}
+
+/// Amounts of countable resources with their names as texts.
+pub fn resources(resources: &Resources) -> BTreeMap<String, u64> {
+    resources
+        .iter()
+        .map(|(name, amount)| (name.to_string(), u64::from(*amount)))
+        .collect()
 }
 
 /// Attributes with their names as texts.

@@ -1,6 +1,6 @@
 //! Bodies about compute offerings, checked.
 
-use velum_model::Id;
+use velum_model::{Id, resource::OFFERING_RESOURCES_MAX};
 use velum_service::{ChangeComputeOffering, NewComputeOffering};
 use velum_wire::{CreateComputeOfferingBody, UpdateComputeOfferingBody};
 
@@ -12,15 +12,17 @@ pub fn new(body: CreateComputeOfferingBody) -> Answered<NewComputeOffering> {
     let name = fields.name("/name", body.name);
     let vcpus = fields.quantity("/vcpus", body.vcpus);
     let memory = fields.quantity("/memory_mib", body.memory_mib);
+    let resources = fields.resources("/resources", body.resources, OFFERING_RESOURCES_MAX);
     let host_tags = fields.names("/host_tags", body.host_tags);
     let storage_tags = fields.names("/storage_tags", body.storage_tags);
     let expected_lifetime = fields.quantity_if("/expected_lifetime_s", body.expected_lifetime_s);
-    let new = match (name, vcpus, memory, host_tags.zip(storage_tags)) {
-        (Some(name), Some(vcpus), Some(memory), Some((host_tags, storage_tags))) => {
+    let new = match (name, vcpus, memory.zip(resources), host_tags.zip(storage_tags)) {
+        (Some(name), Some(vcpus), Some((memory, resources)), Some((host_tags, storage_tags))) => {
             Some(NewComputeOffering {
                 name,
                 vcpus,
                 memory,
+                resources,
                 host_tags,
                 storage_tags,
                 policy: body.policy_id.map(Id::from_uuid),

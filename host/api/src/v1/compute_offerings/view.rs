@@ -3,7 +3,7 @@
 use velum_model::infrastructure::ComputeOffering;
 use velum_wire::ComputeOfferingView;
 
-use crate::v1::compute_hosts::view::texts;
+use crate::v1::compute_hosts::view::{resources, texts};
 
 /// A compute offering as it is shown.
 pub fn view(offering: &ComputeOffering) -> ComputeOfferingView {
@@ -12,6 +12,7 @@ pub fn view(offering: &ComputeOffering) -> ComputeOfferingView {
         name: offering.name.to_string(),
         vcpus: offering.vcpus.get(),
         memory_mib: offering.memory.get(),
+        resources: resources(&offering.resources),
         host_tags: texts(&offering.host_tags),
         storage_tags: texts(&offering.storage_tags),
         policy_id: offering.policy.map(|id| id.uuid()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::extract::State;
 use velum_model::{ComputeHostId, DecisionKind};
 use velum_service::{Candidate, Says};
-use velum_wire::{CandidateView, Page, Verdict};
+use velum_wire::{CandidateResourceView, CandidateView, Page, Verdict};
 
 use crate::{
     answer::{self, Answer},
@@ -68,6 +68,11 @@ fn view(candidate: &Candidate, names: &HashMap<ComputeHostId, String>) -> Candid
         total_vcpus: candidate.vcpus.1,
         free_memory_mib: candidate.memory_mib.0,
         total_memory_mib: candidate.memory_mib.1,
+        resources: candidate
+            .resources
+            .iter()
+            .map(|(name, &(free, total))| (name.to_string(), CandidateResourceView { free, total }))
+            .collect(),
         runs: candidate.runs,
         runs_of_project: candidate.runs_of_project,
         kin: candidate.kin,

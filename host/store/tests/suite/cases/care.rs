@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
-use velum_model::{affinity::*, tenancy::Scope};
+use velum_model::{affinity::*, infrastructure::ComputeHost, tenancy::Scope};
 use velum_store::{
     care::{self, Checked, Copied, EPOCH_STEP},
     *,
@@ -76,7 +76,12 @@ async fn hostile(url: &str) -> World {
     let w = World::open(url).await;
     records_read_back(&w).await;
     tenants_read_back(&w).await;
-    let host = w.add_host("many", 2000, 1 << 21).await;
+    let host = ComputeHost {
+        resources: having(&[("gpu", 100), ("hugepages-1g", 7)]),
+        ..w.host("many", 2000, 1 << 21)
+    };
+    w.accept(vec![Change::InsertComputeHost(Box::new(host.clone()))])
+        .await;
     let group = super::affinity::group(
         &w,
         "many",
@@ -96,8 +101,12 @@ async fn hostile(url: &str) -> World {
         let places = in_group(&commit, &group);
         commit.changes.extend(places);
         for change in &mut commit.changes {
-            if let Change::InsertInstance(instance) = change {
-                instance.user_data = (0..n * 40).map(|byte| (byte % 256) as u8).collect();
+            match change {
+                Change::InsertInstance(instance) => {
+                    instance.user_data = (0..n * 40).map(|byte| (byte % 256) as u8).collect();
+                }
+                Change::InsertRun(run) if n % 4 == 0 => run.resources = resources(&[("gpu", 1)]),
+                _ => {}
             }
         }
         if let Some(key) = &mut commit.idempotency {

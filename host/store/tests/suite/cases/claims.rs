@@ -8,7 +8,15 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, TestRng, TestRunner},
 };
-use velum_model::{chance::fresh, id::*, infrastructure::*, instance::*, operation::*, storage::*};
+use velum_model::{
+    chance::fresh,
+    id::*,
+    infrastructure::*,
+    instance::*,
+    operation::*,
+    resource::{Resources, restated},
+    storage::*,
+};
 use velum_store::*;
 
 use crate::world::*;
@@ -517,14 +525,25 @@ struct Made {
     volumes: Vec<VolumeId>,
 }
 
+/// None, one, or two of them.
+fn some_gpus(n: usize) -> Resources {
+    match n % 3 {
+        0 => Resources::new(),
+        gpus => resources(&[("gpu", gpus as u64)]),
+    }
+}
+
 fn commit_of(w: &World, step: &Step, hosts: &[ComputeHost], made: &mut Made, n: usize) -> Option<Commit> {
     Some(match step {
         Step::Create { host, at } => {
-            let (instance, commit) = w.accepting(&format!("p{n}"), hosts[*host].id, *at);
+            let (instance, mut commit) = w.accepting(&format!("p{n}"), hosts[*host].id, *at);
             let (mut run, mut nic, mut volume) = (None, None, None);
-            for change in &commit.changes {
+            for change in &mut commit.changes {
                 match change {
-                    Change::InsertRun(row) => run = Some(row.id),
+                    Change::InsertRun(row) => {
+                        run = Some(row.id);
+                        row.resources = some_gpus(n);
+                    }
                     Change::InsertNic { nic: row, .. } => nic = Some(row.id),
                     Change::InsertVolume(row) => volume = Some(row.id),
                     _ => {}
@@ -535,7 +554,10 @@ fn commit_of(w: &World, step: &Step, hosts: &[ComputeHost], made: &mut Made, n: 
         }
         Step::Start { instance, host } => {
             let (row, run, ..) = made.instances.get_mut(*instance)?;
-            let next = w.run(row, hosts[*host].id);
+            let next = Run {
+                resources: some_gpus(n),
+                ..w.run(row, hosts[*host].id)
+            };
             *run = next.id;
             w.with(vec![Change::InsertRun(next)])
         }
@@ -553,6 +575,7 @@ fn commit_of(w: &World, step: &Step, hosts: &[ComputeHost], made: &mut Made, n: 
             // Whoever read an older generation is refused; that is part of the mix.
             let host = ComputeHost {
                 memory: memory(*mib),
+                resources: restated(&hosts[*host].resources, &some_gpus(n + 1)),
                 ..hosts[*host].clone()
             };
             w.with(vec![Change::UpdateComputeHost(Box::new(host))])
@@ -576,8 +599,15 @@ pub async fn sums_never_exceed_ceilings_whatever_comes(url: String) {
     .await;
     let mut hosts = Vec::new();
     for n in 0..3 {
-        hosts.push(w.add_host(&format!("h{n}"), 4, 2048).await);
+        let host = ComputeHost {
+            resources: having(&[("gpu", 3)]),
+            ..w.host(&format!("h{n}"), 4, 2048)
+        };
+        w.accept(vec![Change::InsertComputeHost(Box::new(host.clone()))])
+            .await;
+        hosts.push(host);
     }
+    let mut most_gpus = 0;
     let rng = TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let (mut made, mut n, mut done, mut refused) = (Made::default(), 0, 0, 0);
@@ -599,6 +629,9 @@ pub async fn sums_never_exceed_ceilings_whatever_comes(url: String) {
         for host in &mut hosts {
             *host = w.read_host(host.id).await;
             assert!(host.memory_used <= host.memory_ceiling && host.vcpus_used <= host.vcpus_ceiling);
+            let gpus = host.resources.values().map(|of| of.used).max().unwrap_or(0);
+            assert!(gpus <= 3, "{gpus} of at most 3 are promised");
+            most_gpus = gpus.max(most_gpus);
         }
         let pool = w.read_pool().await;
         assert!(pool.bytes_used <= pool.bytes_ceiling);
@@ -607,5 +640,6 @@ pub async fn sums_never_exceed_ceilings_whatever_comes(url: String) {
         done > 50 && refused > 50,
         "{done} done, {refused} refused: the mix does not test both"
     );
+    assert!(most_gpus > 1, "{most_gpus} gpus were in use at once");
     assert_eq!(OperationKindName::ALL.len(), 13);
 }

@@ -14,6 +14,7 @@ pub mod nodes;
 pub mod orphans;
 pub mod plugins;
 pub mod refusals;
+pub mod resources;
 pub mod rows;
 pub mod servers;
 pub mod start;

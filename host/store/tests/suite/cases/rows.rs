@@ -75,6 +75,7 @@ pub async fn records_read_back(w: &World) {
     };
     let mut host = w.host("with-address", 8, 4096);
     host.private_address = Some("10.9.0.12".parse().expect("an address"));
+    host.resources = having(&[("gpu", 4), ("vgpu-a16.4q", 1 << 31)]);
     let scoped = StoragePool {
         id: fresh(&*w.ids),
         name: name("local"),
