@@ -201,6 +201,10 @@ pub mod placement {
     /// Column: the latest minute, since 1970, at which a run of the row is expected to end; 0 without runs,
     /// [`NO_END`] with one of which nobody said when.
     pub const COLUMN_LATEST_END: u16 = 10;
+    /// Column: how much of a countable resource, by name, may still be promised.
+    pub const COLUMN_FREE_RESOURCE: u16 = 11;
+    /// Column: how much of a countable resource, by name, may be promised in all.
+    pub const COLUMN_TOTAL_RESOURCE: u16 = 12;
     /// Demand: vCPUs.
     pub const DEMAND_VCPUS: u16 = 1;
     /// Demand: MiB of memory.
@@ -212,6 +216,11 @@ pub mod placement {
     pub const DEMAND_ATTRS: u16 = 0x100;
     /// The last code of those.
     pub const DEMAND_ATTRS_LAST: u16 = 0x1ff;
+    /// A demand from here on wants how much is asked of a countable resource: that of the column whose place among the columns
+    /// follows on this one.
+    pub const DEMAND_RESOURCES: u16 = 0x200;
+    /// The last code of those.
+    pub const DEMAND_RESOURCES_LAST: u16 = 0x2ff;
     /// Attribute of an ask: the minute since 1970 in which it is decided.
     pub const ATTR_NOW: u16 = 1;
     /// Attribute of an ask: the minute since 1970 at which the machine is expected to end; absent when nobody said.

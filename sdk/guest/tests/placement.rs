@@ -5,8 +5,12 @@
 )]
 
 use proptest::prelude::*;
-use velum_guest::placement::{
-    Ask, Config, Declaration, Engine, Host, Policy, Ranking, Score, View, code, testing::Inventory,
+use velum_guest::{
+    bindings::policy::exports::velum::placement::policy as wit,
+    placement::{
+        Ask, Config, Declaration, Engine, Host, Policy, Ranking, Score, View, code,
+        testing::{Inventory, scores},
+    },
 };
 
 /// Scores by an operator's attribute; refuses where it is 0.
@@ -89,6 +93,59 @@ fn an_attribute_is_a_column_by_name() {
     ]);
     let scores = inventory.scores::<Coolest>("{}", &Ask::default(), &[]);
     assert_eq!(scores, [99_750, 99_900, code::REFUSE + 7]);
+}
+
+/// Leaves as few GPUs as it can, and looks at an attribute of the same name.
+struct Tight;
+
+impl Policy for Tight {
+    fn configure(_: &str) -> Result<Self, String> {
+        Ok(Self)
+    }
+    fn declare(&self) -> Declaration {
+        Declaration::hosts()
+            .attribute("gpu")
+            .resource("gpu")
+            .resource("gpu")
+    }
+    fn score(&self, ask: &Ask, host: &Host<'_>) -> Score {
+        let left = host.free_resource("gpu") - ask.resource("gpu");
+        Score::of(100 * host.total_resource("gpu") - 10 * left + host.attribute("gpu"))
+    }
+}
+
+#[test]
+fn a_resource_is_two_columns_and_a_demand_that_points_to_one() {
+    let mut engine = Engine::<Tight>::new();
+    engine.configure("{}").unwrap();
+    let described = engine.describe("tight");
+    let columns: Vec<(u16, Option<&str>)> = described
+        .columns
+        .iter()
+        .skip(5)
+        .map(|column| (column.id, column.name.as_deref()))
+        .collect();
+    assert_eq!(columns, [(0, Some("gpu")), (11, Some("gpu")), (12, Some("gpu"))]);
+    assert_eq!(described.demands, [1, 2, 0x206]);
+    let rows: [&[_]; 2] = [
+        &[("free:gpu", 3), ("total:gpu", 4), ("gpu", 7)],
+        &[("free:gpu", 2), ("total:gpu", 2)],
+    ];
+    let ask = Ask::default().with_resource("gpu", 2);
+    assert_eq!(
+        scores::<Tight>("{}", &ask, &rows),
+        [Score::of(397), Score::of(200)]
+    );
+    // As it travels: the amount stands where the demand does.
+    let values = Inventory::rows([vec![0, 0, 0, 0, 0, 7, 3, 4]]).values();
+    assert!(engine.load(1, 1, values));
+    let travelling = wit::Ask {
+        demand: vec![0, 0, 2],
+        attrs: Vec::new(),
+        facts: Vec::new(),
+        seed: 0,
+    };
+    assert_eq!(engine.score(1, travelling, &[]), [397]);
 }
 
 #[test]

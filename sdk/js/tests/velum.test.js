@@ -53,6 +53,32 @@ test("a policy is told of time what it declares", () => {
   assert.deepEqual([Ask.of().expectedEnd, nothing.nowMinute], [undefined, 0]);
 });
 
+test("a resource is two columns and a demand that points to one", () => {
+  class Tight extends Policy {
+    declare() {
+      return Declaration.hosts().attribute("gpu").resource("gpu").resource("gpu");
+    }
+
+    score(ask, host) {
+      const left = host.freeResource("gpu") - ask.resource("gpu");
+      return 100 * host.totalResource("gpu") - 10 * left + host.attribute("gpu");
+    }
+  }
+  const declared = new Tight().declare();
+  assert.deepEqual(declared.columns.slice(5).map(({ id, name }) => [id, name]), [[0, "gpu"], [11, "gpu"], [12, "gpu"]]);
+  assert.deepEqual(declared.demands, [1, 2, 0x206]);
+  const { demands, resources } = declared.amounts([4, 5, 2]);
+  assert.deepEqual([[...demands], [...resources]], [[[1, 4], [2, 5]], [["gpu", 2]]]);
+  const rows = [{ "free:gpu": 3, "total:gpu": 4, gpu: 7 }, { "free:gpu": 2, "total:gpu": 2 }];
+  assert.deepEqual(scores(Tight, rows, { ask: Ask.of({ resources: { gpu: 2 } }) }), [397, 200]);
+  class Careless extends Policy {
+    score(ask, host) {
+      return host.freeResource("gpu");
+    }
+  }
+  assert.deepEqual(scores(Careless, [{}]), [REFUSE + UNDECLARED]);
+});
+
 test("scores come in the order of the rows asked", () => {
   const held = engine();
   assert.ok(held.load(5, 3, COLUMNS));

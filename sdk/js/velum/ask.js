@@ -8,23 +8,26 @@ const EXPECTED_END = 2;
 export class Ask {
   #demands;
   #attrs;
+  #resources;
 
   /**
    * @param {Map<number, number>} demands amounts by code
    * @param {Map<number, Map<number, number>>} facts by code, each a map of rows and values
    * @param {number} seed
    * @param {Map<number, number>} attrs attributes of the request by code
+   * @param {Map<string, number>} resources amounts of countable resources by name
    */
-  constructor(demands, facts = new Map(), seed = 0, attrs = new Map()) {
+  constructor(demands, facts = new Map(), seed = 0, attrs = new Map(), resources = new Map()) {
     this.#demands = demands;
     this.#attrs = attrs;
+    this.#resources = resources;
     this.facts = facts;
     /** The only chance there is; 0 for policies that do not compare rows. */
     this.seed = seed;
   }
 
   /** An ask as tests build it. */
-  static of({ vcpus = 0, memoryMib = 0, gib = 0, nowMinute = 0, expectedEnd } = {}) {
+  static of({ vcpus = 0, memoryMib = 0, gib = 0, nowMinute = 0, expectedEnd, resources = {} } = {}) {
     const demands = new Map([
       [VCPUS, vcpus],
       [MEMORY_MIB, memoryMib],
@@ -32,12 +35,17 @@ export class Ask {
     ]);
     const attrs = new Map([[NOW, nowMinute]]);
     if (expectedEnd !== undefined) attrs.set(EXPECTED_END, expectedEnd);
-    return new Ask(demands, new Map(), 0, attrs);
+    return new Ask(demands, new Map(), 0, attrs, new Map(Object.entries(resources)));
   }
 
   /** How much of a demand, by its code. */
   demand(code) {
     return this.#demands.get(code) ?? 0;
+  }
+
+  /** How much of a countable resource, by its name. */
+  resource(name) {
+    return this.#resources.get(name) ?? 0;
   }
 
   /** An attribute of the request by its code; undefined if there is none, or it was not declared. */

@@ -52,9 +52,8 @@ export const policy = {
   },
 
   score(epoch, ask, rows) {
-    const { demands } = engine.declaration();
-    const amounts = new Map(demands.map((id, at) => [id, ask.demand[at] ?? 0]));
+    const { demands, resources } = engine.declaration().amounts(ask.demand);
     const facts = new Map(ask.facts.map((fact) => [fact.id, new Map(fact.rows.map((row, at) => [row, fact.values[at]]))]));
-    return engine.score(epoch, new Ask(amounts, facts, ask.seed, new Map(ask.attrs)), rows);
+    return engine.score(epoch, new Ask(demands, facts, ask.seed, new Map(ask.attrs), resources), rows);
   },
 };

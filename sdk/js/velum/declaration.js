@@ -11,6 +11,8 @@ export const Column = Object.freeze({
   POD: 8,
   CLUSTER: 9,
   LATEST_END: 10,
+  FREE_RESOURCE: 11,
+  TOTAL_RESOURCE: 12,
 });
 
 /** Codes of facts of one request. */
@@ -23,6 +25,9 @@ export const NO_END = 0xffffffff;
 const ATTRS = 0x100;
 const NOW = 1;
 const EXPECTED_END = 2;
+
+/** A demand that wants how much is asked of a resource: the place of a column of it follows on it. */
+const RESOURCES = 0x200;
 
 const COMPUTE_HOSTS = 0;
 const STORAGE_POOLS = 1;
@@ -64,6 +69,30 @@ export class Declaration {
   /** Adds an operator's own numeric attribute; twice is once. A row without it has 0. */
   attribute(name) {
     return this.#add(Column.ATTRIBUTE, name);
+  }
+
+  /** Adds a countable resource: how much of it a row has free and in all, and how much is asked for; twice is once. */
+  resource(name) {
+    this.#add(Column.FREE_RESOURCE, name).#add(Column.TOTAL_RESOURCE, name);
+    return this.demand(RESOURCES + this.columns.findIndex((column) => column.id === Column.FREE_RESOURCE && column.name === name));
+  }
+
+  /** The resource of which a demand wants to know how much is asked; undefined when it is another demand. */
+  resourceOf(demand) {
+    const column = this.columns[demand - RESOURCES];
+    return column?.id === Column.FREE_RESOURCE || column?.id === Column.TOTAL_RESOURCE ? column.name : undefined;
+  }
+
+  /** What is asked for, as it travels, by code, and of resources by name. */
+  amounts(asked) {
+    const demands = new Map();
+    const resources = new Map();
+    this.demands.forEach((id, at) => {
+      const name = this.resourceOf(id);
+      if (name === undefined) demands.set(id, asked[at] ?? 0);
+      else resources.set(name, asked[at] ?? 0);
+    });
+    return { demands, resources };
   }
 
   #add(id, name) {

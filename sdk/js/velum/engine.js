@@ -114,11 +114,14 @@ export class Engine {
   #host(ask) {
     const columns = [];
     const attributes = new Map();
+    const resources = { free: new Map(), total: new Map() };
     this.#declaration.columns.forEach(({ id, name }, at) => {
       if (id === Column.ATTRIBUTE) attributes.set(name, this.#columns[at]);
+      else if (id === Column.FREE_RESOURCE) resources.free.set(name, this.#columns[at]);
+      else if (id === Column.TOTAL_RESOURCE) resources.total.set(name, this.#columns[at]);
       else columns[id] = this.#columns[at];
     });
     const facts = new Map(this.#declaration.facts.map((id) => [id, ask.facts.get(id) ?? new Map()]));
-    return new Host(columns, attributes, facts);
+    return new Host(columns, attributes, facts, resources);
   }
 }

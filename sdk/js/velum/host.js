@@ -10,13 +10,15 @@ export class Host {
   #columns;
   #attributes;
   #facts;
+  #resources;
 
-  constructor(columns, attributes, facts) {
+  constructor(columns, attributes, facts, resources = { free: new Map(), total: new Map() }) {
     /** Its number. It is the same row from one load to the next and means nothing else. */
     this.row = 0;
     this.#columns = columns;
     this.#attributes = attributes;
     this.#facts = facts;
+    this.#resources = resources;
   }
 
   /** A declared column by its code. */
@@ -29,6 +31,22 @@ export class Host {
   /** A declared numeric attribute that operators set; 0 where the row has none. */
   attribute(name) {
     const values = this.#attributes.get(name);
+    if (values === undefined) throw new Undeclared();
+    return values[this.row];
+  }
+
+  /** How much of a declared countable resource may still be promised; 0 where the row has none. */
+  freeResource(name) {
+    return this.#resource(this.#resources.free, name);
+  }
+
+  /** How much of a declared countable resource may be promised in all; 0 where the row has none. */
+  totalResource(name) {
+    return this.#resource(this.#resources.total, name);
+  }
+
+  #resource(columns, name) {
+    const values = columns.get(name);
     if (values === undefined) throw new Undeclared();
     return values[this.row];
   }

@@ -37,6 +37,15 @@ class EndsWith(Policy):
         return left - (host.latest_end - ask.now_minute) - host.same_project_in_pod
 
 
+class Tight(Policy):
+    def declare(self):
+        return Declaration.hosts().attribute("gpu").resource("gpu").resource("gpu")
+
+    def score(self, ask, host):
+        left = host.free_resource("gpu") - ask.resource("gpu")
+        return 100 * host.total_resource("gpu") - 10 * left + host.attribute("gpu")
+
+
 def engine(policy=Roomiest, config="{}"):
     made = Engine(policy)
     made.configure(config)
@@ -54,6 +63,20 @@ class EngineTest(unittest.TestCase):
         ask = Ask.of(now_minute=100, expected_end=160)
         self.assertEqual(scores(EndsWith, [{"latest_end": 110}, {"latest_end": NO_END}], ask), [50, 0])
         self.assertEqual((Ask.of().expected_end, Ask({}).now_minute), (None, 0))
+
+    def test_a_resource_is_two_columns_and_a_demand_that_points_to_one(self):
+        declared = Tight().declare()
+        self.assertEqual(declared.columns[5:], [(0, "gpu"), (11, "gpu"), (12, "gpu")])
+        self.assertEqual(declared.demands, [1, 2, 0x206])
+        self.assertEqual(declared.amounts([4, 5, 2]), ({1: 4, 2: 5}, {"gpu": 2}))
+        rows = [{"free:gpu": 3, "total:gpu": 4, "gpu": 7}, {"free:gpu": 2, "total:gpu": 2}]
+        self.assertEqual(scores(Tight, rows, Ask.of(resources={"gpu": 2})), [397, 200])
+
+        class Careless(Policy):
+            def score(self, ask, host):
+                return host.free_resource("gpu")
+
+        self.assertEqual(scores(Careless, [{}]), [REFUSE + UNDECLARED])
 
     def test_scores_come_in_the_order_of_the_rows_asked(self):
         held = engine()

@@ -7,11 +7,19 @@ NOW, EXPECTED_END = 1, 2
 class Ask:
     """What is asked for. What was not declared, or is not asked for, is 0."""
 
-    __slots__ = ("_demands", "_attrs", "facts", "seed")
+    __slots__ = ("_demands", "_attrs", "_resources", "facts", "seed")
 
-    def __init__(self, demands: dict, facts: dict | None = None, seed: int = 0, attrs: dict | None = None):
-        """`demands` and `attrs` by code; `facts` by code, each a dictionary of rows and values."""
+    def __init__(
+        self,
+        demands: dict,
+        facts: dict | None = None,
+        seed: int = 0,
+        attrs: dict | None = None,
+        resources: dict | None = None,
+    ):
+        """`demands` and `attrs` by code, `resources` by name; `facts` by code, each a dictionary of rows and values."""
         self._demands = demands
+        self._resources = resources or {}
         self._attrs = attrs or {}
         self.facts = facts or {}
         self.seed = seed
@@ -25,16 +33,21 @@ class Ask:
         gib: int = 0,
         now_minute: int = 0,
         expected_end: int | None = None,
+        resources: dict | None = None,
     ) -> "Ask":
         """An ask as tests build it."""
         attrs = {NOW: now_minute}
         if expected_end is not None:
             attrs[EXPECTED_END] = expected_end
-        return cls({VCPUS: vcpus, MEMORY_MIB: memory_mib, GIB: gib}, attrs=attrs)
+        return cls({VCPUS: vcpus, MEMORY_MIB: memory_mib, GIB: gib}, attrs=attrs, resources=resources)
 
     def demand(self, code: int) -> int:
         """How much of a demand, by its code."""
         return self._demands.get(code, 0)
+
+    def resource(self, name: str) -> int:
+        """How much of a countable resource, by its name."""
+        return self._resources.get(name, 0)
 
     def attr(self, code: int) -> int | None:
         """An attribute of the request by its code; none if there is none, or it was not declared."""

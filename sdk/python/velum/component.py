@@ -65,5 +65,6 @@ class Policy(exports.Policy):
     def score(self, epoch, ask, rows):
         declared = ENGINE.declaration()
         facts = {fact.id: dict(zip(fact.rows, fact.values)) for fact in ask.facts}
-        asked = Ask(dict(zip(declared.demands, ask.demand)), facts, ask.seed, dict(ask.attrs))
+        demands, resources = declared.amounts(ask.demand)
+        asked = Ask(demands, facts, ask.seed, dict(ask.attrs), resources)
         return ENGINE.score(epoch, asked, rows)

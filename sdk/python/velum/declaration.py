@@ -13,12 +13,17 @@ COMPUTE_HOSTS, STORAGE_POOLS = 0, 1
     POD,
     CLUSTER,
     LATEST_END,
-) = range(11)
+    FREE_RESOURCE,
+    TOTAL_RESOURCE,
+) = range(13)
 TEMPLATE_CACHED, PREVIOUS_HOST, SAME_PROJECT, KIN, SAME_PROJECT_IN_POD = range(1, 6)
 NO_END = 0xFFFFFFFF
 """An expected end that nobody said."""
 ATTRS, NOW, EXPECTED_END = 0x100, 1, 2
 """A demand that wants an attribute of the request (the attribute's code follows on it), and the codes of attributes."""
+
+RESOURCES = 0x200
+"""A demand that wants how much is asked of a resource: the place of a column of it follows on it."""
 
 
 class Declaration:
@@ -57,6 +62,32 @@ class Declaration:
         if (ATTRIBUTE, name) not in self.columns:
             self.columns.append((ATTRIBUTE, name))
         return self
+
+    def resource(self, name: str) -> "Declaration":
+        """Adds a countable resource: how much of it a row has free and in all, and how much is asked; twice is once."""
+        for column in ((FREE_RESOURCE, name), (TOTAL_RESOURCE, name)):
+            if column not in self.columns:
+                self.columns.append(column)
+        return self.demand(RESOURCES + self.columns.index((FREE_RESOURCE, name)))
+
+    def resource_of(self, demand: int) -> str | None:
+        """The resource of which a demand wants to know how much is asked; none when it is another demand."""
+        place = demand - RESOURCES
+        if not 0 <= place < len(self.columns):
+            return None
+        code, name = self.columns[place]
+        return name if code in (FREE_RESOURCE, TOTAL_RESOURCE) else None
+
+    def amounts(self, asked: list[int]) -> tuple[dict[int, int], dict[str, int]]:
+        """What is asked for, as it travels, by code, and of resources by name."""
+        demands, resources = {}, {}
+        for code, amount in zip(self.demands, asked):
+            name = self.resource_of(code)
+            if name is None:
+                demands[code] = amount
+            else:
+                resources[name] = amount
+        return demands, resources
 
     def pod(self) -> "Declaration":
         """Adds the number that rows of the same pod share."""

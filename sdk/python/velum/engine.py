@@ -7,7 +7,7 @@ from array import array
 
 from .ask import Ask
 from .config import Config, Refused
-from .declaration import ATTRIBUTE, Declaration
+from .declaration import ATTRIBUTE, FREE_RESOURCE, TOTAL_RESOURCE, Declaration
 from .host import Declared, Host, Undeclared
 from .score import OWN_WORDS, REFUSE, UNDECLARED, travelling
 
@@ -95,11 +95,13 @@ class Engine:
         return answer
 
     def _host(self, ask: Ask) -> Host:
-        columns, attributes = Declared(), Declared()
+        columns, attributes, resources = Declared(), Declared(), Declared()
         for (code, name), values in zip(self._declaration.columns, self._columns):
             if code == ATTRIBUTE:
                 attributes[name] = values
+            elif code in (FREE_RESOURCE, TOTAL_RESOURCE):
+                resources[code, name] = values
             else:
                 columns[code] = values
         facts = Declared({code: ask.facts.get(code, {}) for code in self._declaration.facts})
-        return Host(columns, attributes, facts)
+        return Host(columns, attributes, facts, resources)

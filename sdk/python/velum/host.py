@@ -20,14 +20,15 @@ class Host:
     Reading what was not declared refuses the row with words that say so.
     """
 
-    __slots__ = ("row", "_columns", "_attributes", "_facts")
+    __slots__ = ("row", "_columns", "_attributes", "_facts", "_resources")
 
-    def __init__(self, columns: Declared, attributes: Declared, facts: Declared):
+    def __init__(self, columns: Declared, attributes: Declared, facts: Declared, resources: Declared):
         self.row = 0
         """Its number. It is the same row from one load to the next and means nothing else."""
         self._columns = columns
         self._attributes = attributes
         self._facts = facts
+        self._resources = resources
 
     def column(self, column: int) -> int:
         """A declared column by its code."""
@@ -36,6 +37,14 @@ class Host:
     def attribute(self, name: str) -> int:
         """A declared numeric attribute that operators set; 0 where the row has none."""
         return self._attributes[name][self.row]
+
+    def free_resource(self, name: str) -> int:
+        """How much of a declared countable resource may still be promised; 0 where the row has none."""
+        return self._resources[code.FREE_RESOURCE, name][self.row]
+
+    def total_resource(self, name: str) -> int:
+        """How much of a declared countable resource may be promised in all; 0 where the row has none."""
+        return self._resources[code.TOTAL_RESOURCE, name][self.row]
 
     def fact(self, fact: int) -> int:
         """What a declared fact of the request says of this row; 0 if nothing."""

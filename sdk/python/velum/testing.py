@@ -5,10 +5,13 @@ from .engine import Engine
 
 
 def scores(policy, rows: list[dict], ask: Ask | None = None, config: str = "{}") -> list[int]:
-    """What a policy answers for rows. A row is a dictionary: `{"free_vcpus": 8, "power_w": 120}`; what it lacks is 0."""
+    """What a policy answers for rows; what a row lacks is 0.
+
+    A row is a dictionary: `{"free_vcpus": 8, "power_w": 120, "free:gpu": 1, "total:gpu": 4}`.
+    """
     engine = Engine(policy)
     engine.configure(config)
-    names = [name or COLUMNS.get(code, "") for code, name in engine.declaration().columns]
+    names = [PREFIXES.get(code, "") + (name or COLUMNS.get(code, "")) for code, name in engine.declaration().columns]
     for name in {name for row in rows for name in row} - set(names):
         raise AssertionError(f"the policy declares nothing that is called '{name}'")
     values = [row.get(name, 0) for name in names for row in rows]
@@ -16,6 +19,9 @@ def scores(policy, rows: list[dict], ask: Ask | None = None, config: str = "{}")
         raise AssertionError("the rows do not fit the declaration")
     return engine.score(1, ask or Ask.of(), [])
 
+
+PREFIXES = {11: "free:", 12: "total:"}
+"""Before the name of a resource."""
 
 COLUMNS = {
     1: "free_vcpus",

@@ -43,6 +43,9 @@ pub struct AskFixture {
     pub memory_mib: u32,
     /// Storage.
     pub gib: u32,
+    /// Countable resources, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, u32>,
     /// Chance, for a policy that compares rows.
     pub seed: u64,
     /// The minute since 1970 in which it is decided.
@@ -96,9 +99,22 @@ pub struct HostFixture {
     /// The latest minute since 1970 at which a run is expected to end; 4294967295 = one of which nobody said when.
     #[serde(skip_serializing_if = "is_zero")]
     pub latest_end: u32,
+    /// Countable resources, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, ResourceFixture>,
     /// Operators' own attributes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, u32>,
+}
+
+/// A countable resource of a compute host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ResourceFixture {
+    /// How much may still be promised.
+    pub free: u32,
+    /// How much may be promised in all.
+    pub total: u32,
 }
 
 #[expect(
@@ -287,11 +303,12 @@ impl Fixture {
     }
 
     fn asked(&self, descriptor: &PolicyDescriptor) -> PolicyAsk {
+        let resource = |name: &str| self.ask.resources.get(name).copied().unwrap_or(0);
         let demand = |code: &u16| match *code {
             registry::DEMAND_VCPUS => self.ask.vcpus,
             registry::DEMAND_MEMORY_MIB => self.ask.memory_mib,
             registry::DEMAND_GIB => self.ask.gib,
-            _ => 0,
+            code => descriptor.resource_of(code).map_or(0, resource),
         };
         PolicyAsk {
             demand: descriptor.demands.iter().map(demand).collect(),
@@ -392,7 +409,13 @@ impl Fixture {
 
 impl HostFixture {
     fn value(&self, column: &Column) -> u32 {
+        let resource = || {
+            let resource = column.resource().and_then(|name| self.resources.get(name));
+            resource.copied().unwrap_or_default()
+        };
         match column.id {
+            registry::COLUMN_FREE_RESOURCE => resource().free,
+            registry::COLUMN_TOTAL_RESOURCE => resource().total,
             registry::COLUMN_FREE_VCPUS => self.free_vcpus,
             registry::COLUMN_FREE_MEMORY_MIB => self.free_memory_mib,
             registry::COLUMN_TOTAL_VCPUS => self.total_vcpus,
@@ -451,6 +474,27 @@ mod tests {
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         let json = serde_json::to_string(&fixture).unwrap();
         assert_eq!(Fixture::parse(&json, true).unwrap(), fixture);
+    }
+
+    #[test]
+    fn a_host_has_what_it_says_of_a_resource_and_nothing_of_others() {
+        let text = TEXT.replace(
+            "attributes = {",
+            "resources = { gpu = { free = 1, total = 4 } }\nattributes = {",
+        );
+        let fixture = Fixture::parse(&text, false).unwrap();
+        let value = |host: usize, id, name: &str| {
+            let column = Column {
+                id,
+                name: Some(name.into()),
+                scale: 0,
+            };
+            fixture.hosts[host].value(&column)
+        };
+        let (free, total) = (registry::COLUMN_FREE_RESOURCE, registry::COLUMN_TOTAL_RESOURCE);
+        assert_eq!((value(0, free, "gpu"), value(0, total, "gpu")), (1, 4));
+        assert_eq!((value(0, free, "fpga"), value(1, total, "gpu")), (0, 0));
+        assert_eq!(value(0, registry::COLUMN_ATTRIBUTE, "power_w"), 7);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! `velum decision export`: a recorded decision as a fixture that `velum plugin test` plays.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use serde_json::Value;
 use uuid::Uuid;
-use velum_testkit::fixture::{AskFixture, ExpectFixture, Fixture, HostFixture};
-use velum_wire::{CandidateView, DecisionView, Verdict};
+use velum_testkit::fixture::{AskFixture, ExpectFixture, Fixture, HostFixture, ResourceFixture};
+use velum_wire::{CandidateResourceView, CandidateView, DecisionView, Verdict};
 
 use crate::{failure::Failure, session::Session, text::plain};
 
@@ -67,6 +69,7 @@ fn fixture(decision: &DecisionView, candidates: &[CandidateView]) -> Fixture {
         vcpus: narrow(asked("vcpus")),
         memory_mib: narrow(asked("memory")),
         gib: narrow(gib),
+        resources: resources_asked(&decision.ask),
         seed: decision.seed.parse().unwrap_or(0),
         template_cached: shown
             .iter()
@@ -97,6 +100,13 @@ fn fixture(decision: &DecisionView, candidates: &[CandidateView]) -> Fixture {
         hosts: shown.iter().map(|of| row(of)).collect(),
         expect: expected(decision, &shown),
     }
+}
+
+/// How much was asked of which countable resource.
+fn resources_asked(ask: &Value) -> BTreeMap<String, u32> {
+    let asked = ask.get("resources").and_then(Value::as_object);
+    let amount = |(name, amount): (&String, &Value)| Some((name.clone(), narrow(amount.as_u64()?)));
+    asked.into_iter().flatten().filter_map(amount).collect()
 }
 
 /// The minute at which the machine was expected to end when this was decided, as its policy was told.
@@ -135,8 +145,20 @@ fn row(candidate: &CandidateView) -> HostFixture {
         latest_end: candidate.latest_end_minute,
         pod: candidate.pod,
         cluster: candidate.cluster,
+        resources: candidate
+            .resources
+            .iter()
+            .map(|(name, of)| (name.clone(), resource(of)))
+            .collect(),
         attributes: candidate.attributes.clone(),
         ..HostFixture::default()
+    }
+}
+
+fn resource(of: &CandidateResourceView) -> ResourceFixture {
+    ResourceFixture {
+        free: narrow(of.free),
+        total: narrow(of.total),
     }
 }
 
@@ -179,7 +201,8 @@ mod tests {
             "verdict": if is_ranked { "ranked" } else { "refused" }, "score": is_ranked.then_some(90),
             "reason": (!is_ranked).then_some(verdict), "words": (!is_ranked).then_some("for a reason"),
             "free_vcpus": 16, "total_vcpus": 16, "free_memory_mib": 8192, "total_memory_mib": 8192, "runs": n,
-            "shared": false, "unmet": 0, "kin": 0, "runs_of_project": n - 1, "latest_end_minute": 0, "has_template": n == 2, "pod": 1, "cluster": 1, "attributes": {"power_w": 120}
+            "shared": false, "unmet": 0, "kin": 0, "runs_of_project": n - 1, "latest_end_minute": 0, "has_template": n == 2, "pod": 1, "cluster": 1, "attributes": {"power_w": 120},
+            "resources": {"gpu": {"free": n, "total": 4}}
         }))
         .expect("a candidate")
     }
@@ -189,7 +212,7 @@ mod tests {
         let (a, b, c) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let decision: DecisionView = serde_json::from_value(json!({
             "id": a, "project_id": a, "zone_id": a, "instance_id": c, "inventory_epoch": 7, "seed": "9",
-            "ask": {"vcpus": 2, "memory": 1024, "now_minute": 100, "expected_lifetime": 61, "disks": [{"bytes": 1}], "previous": b},
+            "ask": {"vcpus": 2, "memory": 1024, "resources": {"gpu": 1}, "now_minute": 100, "expected_lifetime": 61, "disks": [{"bytes": 1}], "previous": b},
             "policy": {"id": a, "name": "green", "digest": "sha256:ab", "generation": 3, "config": {"x": 1}, "failed": null, "fallback": null},
             "winner": {"compute_host_id": a, "compute_host_name": null, "score": 90},
             "runners_up": [], "pools": [], "considered": 3, "refused": [], "refusals": [],
@@ -208,7 +231,9 @@ mod tests {
             (row.free_vcpus, row.runs, row.attributes["power_w"]),
             (16, 2, 120)
         );
+        assert_eq!((row.resources["gpu"].free, row.resources["gpu"].total), (2, 4));
         let ask = &fixture.ask;
+        assert_eq!(ask.resources["gpu"], 1);
         assert_eq!((ask.gib, ask.previous_host.as_deref()), (1, Some("b")));
         assert_eq!(
             (&ask.template_cached, ask.same_project["b"]),

@@ -1,5 +1,6 @@
 //! What is asked for.
 
+use super::Declaration;
 use crate::{bindings::policy::exports::velum::placement::policy as wit, codes::placement as code};
 
 /// How many codes of demands have a place of their own: they are read for every row.
@@ -11,6 +12,8 @@ pub struct Ask {
     /// Amounts by code, and those of codes beyond.
     amounts: [u32; BUILT_IN],
     others: Vec<(u16, u32)>,
+    /// Amounts of resources by name.
+    resources: Vec<(String, u32)>,
     attrs: Vec<(u16, u32)>,
     /// Code, and (row, value) ascending by row.
     facts: Vec<(u16, Vec<(u32, u32)>)>,
@@ -31,6 +34,13 @@ impl Ask {
         ask
     }
 
+    /// The same with so much of a countable resource.
+    #[must_use]
+    pub fn with_resource(mut self, name: impl Into<String>, amount: u32) -> Self {
+        self.resources.push((name.into(), amount));
+        self
+    }
+
     /// The same with an attribute of the request.
     #[must_use]
     pub fn with_attr(mut self, id: u16, value: u32) -> Self {
@@ -46,9 +56,14 @@ impl Ask {
         self
     }
 
-    pub(crate) fn received(ask: wit::Ask, demands: &[u16]) -> Self {
-        let demands: Vec<(u16, u32)> = demands.iter().copied().zip(ask.demand).collect();
+    pub(crate) fn received(ask: wit::Ask, declared: &Declaration) -> Self {
+        let demands: Vec<(u16, u32)> = declared.demands.iter().copied().zip(ask.demand).collect();
+        let named = demands.iter().filter_map(|&(id, amount)| {
+            let name = declared.resource_of(id)?;
+            Some((name.to_owned(), amount))
+        });
         let base = Self {
+            resources: named.collect(),
             attrs: ask.attrs,
             seed: ask.seed,
             ..Self::of(&demands)
@@ -70,6 +85,13 @@ impl Ask {
                 .find(|(known, _)| *known == id)
                 .map_or(0, |(_, amount)| *amount),
         }
+    }
+
+    /// How much of a countable resource; 0 if it was not declared or is not asked for.
+    #[must_use]
+    pub fn resource(&self, name: &str) -> u32 {
+        let known = self.resources.iter().find(|(known, _)| known == name);
+        known.map_or(0, |(_, amount)| *amount)
     }
 
     /// vCPUs.

@@ -88,20 +88,49 @@ impl Declaration {
     /// Adds a column by its code; twice is once.
     #[must_use]
     pub fn column(mut self, id: u16) -> Self {
-        if !self.columns.iter().any(|(known, _)| *known == id) {
-            self.columns.push((id, None));
-        }
+        self.add(id, None);
         self
     }
 
     /// Adds an operator's own numeric attribute; twice is once. A row without it has 0.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>) -> Self {
-        let name = Some(name.into());
-        if !self.columns.iter().any(|(_, known)| *known == name) {
-            self.columns.push((code::COLUMN_ATTRIBUTE, name));
-        }
+        self.add(code::COLUMN_ATTRIBUTE, Some(name.into()));
         self
+    }
+
+    /// Adds a countable resource of compute hosts: how much of it is free and there in all ([`super::Host::free_resource`],
+    /// [`super::Host::total_resource`]), and how much is asked for ([`super::Ask::resource`]); twice is once.
+    #[must_use]
+    pub fn resource(mut self, name: impl Into<String>) -> Self {
+        let name = Some(name.into());
+        let place = self.add(code::COLUMN_FREE_RESOURCE, name.clone());
+        self.add(code::COLUMN_TOTAL_RESOURCE, name);
+        // A descriptor with more columns than have a code here is refused by the server.
+        match u16::try_from(place) {
+            Ok(place) if place <= code::DEMAND_RESOURCES_LAST - code::DEMAND_RESOURCES => {
+                self.demand(code::DEMAND_RESOURCES + place)
+            }
+            _ => self,
+        }
+    }
+
+    /// The resource of which a demand wants to know how much is asked.
+    pub(crate) fn resource_of(&self, demand: u16) -> Option<&str> {
+        let place = demand.checked_sub(code::DEMAND_RESOURCES)?;
+        let (id, name) = self.columns.get(usize::from(place))?;
+        let is_resource = matches!(*id, code::COLUMN_FREE_RESOURCE | code::COLUMN_TOTAL_RESOURCE);
+        name.as_deref().filter(|_| is_resource)
+    }
+
+    /// The place of a column, which is added unless it is there.
+    fn add(&mut self, id: u16, name: Option<String>) -> usize {
+        let column = (id, name);
+        let known = self.columns.iter().position(|known| *known == column);
+        known.unwrap_or_else(|| {
+            self.columns.push(column);
+            self.columns.len() - 1
+        })
     }
 
     /// Adds the number that rows of the same pod share.

@@ -90,7 +90,7 @@ impl<P: Ranking> Engine<P> {
         let Some(configured) = &self.configured else {
             return Vec::new();
         };
-        self.scores(epoch, &Ask::received(ask, &configured.declaration.demands), rows)
+        self.scores(epoch, &Ask::received(ask, &configured.declaration), rows)
     }
 
     /// The same for an ask that was built natively.

@@ -13,6 +13,8 @@ const BUILT_IN: usize = 16;
 pub struct Places {
     built_in: [Option<u16>; BUILT_IN],
     named: Vec<(String, u16)>,
+    /// Of resources, with which of their columns it is.
+    resources: Vec<(String, u16, u16)>,
     other: Vec<(u16, u16)>,
     facts: Vec<u16>,
 }
@@ -26,7 +28,8 @@ impl Places {
         };
         for (place, (id, name)) in (0u16..).zip(&declaration.columns) {
             match (name, places.built_in.get_mut(usize::from(*id))) {
-                (Some(name), _) => places.named.push((name.clone(), place)),
+                (Some(name), _) if *id == code::COLUMN_ATTRIBUTE => places.named.push((name.clone(), place)),
+                (Some(name), _) => places.resources.push((name.clone(), *id, place)),
                 (None, Some(known)) => *known = Some(place),
                 (None, None) => places.other.push((*id, place)),
             }
@@ -44,6 +47,14 @@ impl Places {
                 .map(|(_, place)| *place),
         };
         place.map(usize::from)
+    }
+
+    #[inline]
+    fn resource(&self, id: u16, name: &str) -> Option<usize> {
+        self.resources
+            .iter()
+            .find(|(known, of, _)| *of == id && is_same(known.as_bytes(), name.as_bytes()))
+            .map(|(.., place)| usize::from(*place))
     }
 
     #[inline(always)]
@@ -199,6 +210,20 @@ impl Host<'_> {
     #[inline(always)]
     pub fn attribute(&self, name: &str) -> u32 {
         self.at(self.view.places.attribute(name))
+    }
+
+    /// How much of a declared countable resource may still be promised; 0 where the row has none.
+    #[must_use]
+    #[inline]
+    pub fn free_resource(&self, name: &str) -> u32 {
+        self.at(self.view.places.resource(code::COLUMN_FREE_RESOURCE, name))
+    }
+
+    /// How much of a declared countable resource may be promised in all; 0 where the row has none.
+    #[must_use]
+    #[inline]
+    pub fn total_resource(&self, name: &str) -> u32 {
+        self.at(self.view.places.resource(code::COLUMN_TOTAL_RESOURCE, name))
     }
 
     /// vCPUs that may still be promised.

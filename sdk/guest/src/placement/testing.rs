@@ -17,7 +17,8 @@ const COLUMNS: [(&str, u16); 10] = [
     ("latest_end", code::COLUMN_LATEST_END),
 ];
 
-/// What a policy says of rows whose columns and attributes are given by name; what a row lacks is 0.
+/// What a policy says of rows whose columns and attributes are given by name, resources as `free:gpu` and `total:gpu`; what a row lacks
+/// is 0.
 ///
 /// ```
 /// use velum_guest::placement::*;
@@ -54,8 +55,13 @@ pub fn scores<P: Ranking>(config: &str, ask: &Ask, rows: &[&[(&str, u32)]]) -> V
             .map(|(_, id)| *id);
         declared
             .iter()
-            .position(|(id, attribute)| {
-                attribute.as_deref() == Some(name) || (attribute.is_none() && Some(*id) == built_in)
+            .position(|(id, called)| match (*id, called) {
+                (_, None) => Some(*id) == built_in,
+                (code::COLUMN_FREE_RESOURCE, Some(resource)) => name.strip_prefix("free:") == Some(resource),
+                (code::COLUMN_TOTAL_RESOURCE, Some(resource)) => {
+                    name.strip_prefix("total:") == Some(resource)
+                }
+                (_, Some(attribute)) => attribute == name,
             })
             .unwrap_or_else(|| panic!("the policy declares nothing that is called '{name}'"))
     };

@@ -42,6 +42,9 @@ fn usual(world: &str, row: u32, column: &Column) -> u32 {
     let vcpus = 16 << below(of("vcpus"), 4);
     let memory = vcpus * 4096;
     let gib = 1024 << below(of("gib"), 6);
+    let named = |what: &str| of(&format!("{what} {}", column.name.as_deref().unwrap_or_default()));
+    // Of a resource, one row in four has none.
+    let resource = || 4 * below(named("resource"), 4);
     match column.id {
         registry::COLUMN_TOTAL_VCPUS => vcpus,
         registry::COLUMN_FREE_VCPUS => below(of("free-vcpus"), vcpus + 1),
@@ -50,6 +53,8 @@ fn usual(world: &str, row: u32, column: &Column) -> u32 {
         registry::COLUMN_RUNS => below(of("runs"), 60),
         registry::COLUMN_TOTAL_GIB => gib,
         registry::COLUMN_FREE_GIB => below(of("free-gib"), gib + 1),
+        registry::COLUMN_TOTAL_RESOURCE => resource(),
+        registry::COLUMN_FREE_RESOURCE => below(named("free"), resource() + 1),
         registry::COLUMN_POD => row / 40,
         registry::COLUMN_CLUSTER => row / 10,
         // Of eight rows, one is empty and one has a run without an end.
@@ -90,15 +95,26 @@ mod tests {
 
     #[test]
     fn a_world_is_always_the_same_and_nobody_has_more_free_than_there_is() {
-        let columns = [
-            column(registry::COLUMN_FREE_VCPUS),
-            column(registry::COLUMN_TOTAL_VCPUS),
-        ];
-        let rows: Vec<u32> = (0..500).collect();
-        let one = values("a", &columns, &rows, Shape::Usual);
-        assert_eq!(one, values("a", &columns, &rows, Shape::Usual));
-        assert_ne!(one, values("b", &columns, &rows, Shape::Usual));
-        let (free, total) = one.split_at(rows.len());
-        assert!(free.iter().zip(total).all(|(free, total)| free <= total));
+        let gpu = |id| Column {
+            name: Some("gpu".into()),
+            ..column(id)
+        };
+        for columns in [
+            [
+                column(registry::COLUMN_FREE_VCPUS),
+                column(registry::COLUMN_TOTAL_VCPUS),
+            ],
+            [
+                gpu(registry::COLUMN_FREE_RESOURCE),
+                gpu(registry::COLUMN_TOTAL_RESOURCE),
+            ],
+        ] {
+            let rows: Vec<u32> = (0..500).collect();
+            let one = values("a", &columns, &rows, Shape::Usual);
+            assert_eq!(one, values("a", &columns, &rows, Shape::Usual));
+            assert_ne!(one, values("b", &columns, &rows, Shape::Usual));
+            let (free, total) = one.split_at(rows.len());
+            assert!(free.iter().zip(total).all(|(free, total)| free <= total));
+        }
     }
 }

@@ -257,7 +257,7 @@ impl Instance {
 fn unknown_codes(descriptor: &PolicyDescriptor) -> Vec<String> {
     /// The last code of each registry (`wit/placement/policy.wit`).
     const LAST: [(&str, u16); 3] = [
-        ("column", registry::COLUMN_LATEST_END),
+        ("column", registry::COLUMN_TOTAL_RESOURCE),
         ("demand", registry::DEMAND_GIB),
         ("fact", registry::FACT_SAME_PROJECT_IN_POD),
     ];
@@ -272,8 +272,10 @@ fn unknown_codes(descriptor: &PolicyDescriptor) -> Vec<String> {
                 ..=registry::DEMAND_ATTRS + registry::ATTR_EXPECTED_END)
                 .contains(&id)
     };
+    let is_resource = |kind: &str, id: u16| kind == "demand" && descriptor.resource_of(id).is_some();
     let is_unknown = |(kind, id): &(&str, u16)| {
         !is_attr(kind, *id)
+            && !is_resource(kind, *id)
             && LAST
                 .iter()
                 .any(|(known, last)| known == kind && id > last && *id < VENDOR)
@@ -318,6 +320,7 @@ const fn amount(code: u16, times: u32) -> u32 {
         registry::DEMAND_VCPUS => 2 * times,
         registry::DEMAND_MEMORY_MIB => 2048 * times,
         registry::DEMAND_ATTRS..=registry::DEMAND_ATTRS_LAST => 0,
+        registry::DEMAND_RESOURCES..=registry::DEMAND_RESOURCES_LAST => times,
         _ => 20 * times,
     }
 }

@@ -26,7 +26,8 @@ mod bindings {
 
 use bindings::exports::velum::placement::policy as wit;
 
-/// Columns, demands and facts that a policy may want: the registries have 10, 3 and 3.
+/// Columns, demands and facts that a policy may want: the registries have a dozen of each at most, and a compute host has 16 resources
+/// and some attributes.
 const MAX_WANTED: usize = 64;
 /// Refusal codes in words.
 const MAX_REFUSALS: usize = 256;
@@ -397,7 +398,7 @@ fn checked(descriptor: wit::Descriptor) -> Result<PolicyDescriptor, String> {
         ));
     }
     let columns = columns.into_iter().map(column).collect::<Result<_, _>>()?;
-    Ok(PolicyDescriptor {
+    let descriptor = PolicyDescriptor {
         name,
         row_kind,
         columns,
@@ -410,7 +411,16 @@ fn checked(descriptor: wit::Descriptor) -> Result<PolicyDescriptor, String> {
             .map(|(code, words)| (code, clean(&words, MAX_WORDS)))
             .collect(),
         config_schema,
-    })
+    };
+    let resources = registry::DEMAND_RESOURCES..=registry::DEMAND_RESOURCES_LAST;
+    let astray = |code: &&u16| resources.contains(*code) && descriptor.resource_of(**code).is_none();
+    match descriptor.demands.iter().find(astray) {
+        Some(code) => Err(format!(
+            "descriptor.demands: {code} is for the resource of column {}, which has none",
+            code - registry::DEMAND_RESOURCES
+        )),
+        None => Ok(descriptor),
+    }
 }
 
 fn column(column: wit::Column) -> Result<Column, String> {
@@ -421,6 +431,19 @@ fn column(column: wit::Column) -> Result<Column, String> {
             .is_some_and(|name| velum_model::name::Name::new(name.clone()).is_ok());
         if !fits {
             return Err("descriptor.columns: a column of id 0 names an attribute".to_owned());
+        }
+    }
+    if matches!(
+        id,
+        registry::COLUMN_FREE_RESOURCE | registry::COLUMN_TOTAL_RESOURCE
+    ) {
+        let fits = name
+            .as_ref()
+            .is_some_and(|name| velum_model::resource::ResourceName::new(name.clone()).is_ok());
+        if !fits {
+            return Err(format!(
+                "descriptor.columns: a column of id {id} names a resource"
+            ));
         }
     }
     if !(-9..=9).contains(&scale) {
