@@ -19,8 +19,8 @@ pub struct Sizes {
     /// Clients that make one at a time.
     #[arg(long, default_value_t = 64)]
     pub single_clients: usize,
-    /// Instances of one round by batches; a quarter as many one by one.
-    #[arg(long, default_value_t = 8192)]
+    /// Instances of one round by batches; a quarter as many one by one. Three rounds are within the 65,534 addresses of the network.
+    #[arg(long, default_value_t = 16384)]
     pub instances: u64,
     /// Rounds of all, in turns; the medians count.
     #[arg(long, default_value_t = 3)]
