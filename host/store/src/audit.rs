@@ -56,10 +56,10 @@ checks! {
     HOST_ROOM "compute host" "it has no counter of its room"
         "SELECT h.id, 1, 0 FROM compute_host h WHERE NOT EXISTS (SELECT 1 FROM compute_host_room r WHERE r.id = h.id)";
     POOL_BYTES "storage pool" "bytes in use differ from its volumes and layers"
-        "SELECT p.id, p.bytes_used, CAST(COALESCE((SELECT SUM(v.size) FROM volume v WHERE v.pool = p.id), 0)
-            + COALESCE((SELECT SUM(l.size) FROM layer l WHERE l.pool = p.id), 0) AS BIGINT) FROM storage_pool_room p
-         WHERE p.bytes_used <> COALESCE((SELECT SUM(v.size) FROM volume v WHERE v.pool = p.id), 0)
-            + COALESCE((SELECT SUM(l.size) FROM layer l WHERE l.pool = p.id), 0)";
+        "WITH held AS (SELECT pool, SUM(size) AS bytes FROM
+            (SELECT pool, size FROM volume UNION ALL SELECT pool, size FROM layer) AS each_one GROUP BY pool)
+         SELECT p.id, p.bytes_used, CAST(COALESCE(h.bytes, 0) AS BIGINT) FROM storage_pool_room p
+         LEFT JOIN held h ON h.pool = p.id WHERE p.bytes_used <> COALESCE(h.bytes, 0)";
     POOL_CEILING "storage pool" "more bytes promised than may be, or a ceiling that is not the larger of limit and use"
         "SELECT id, bytes_used, bytes_ceiling FROM storage_pool_room WHERE bytes_used > bytes_ceiling
          OR bytes_ceiling <> CASE WHEN bytes_used > bytes_limit THEN bytes_used ELSE bytes_limit END";
