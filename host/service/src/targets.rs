@@ -14,7 +14,6 @@ use velum_model::{
         plugins::{ConfigPart, PluginRefused},
         target::Target,
     },
-    resource::Resources,
 };
 
 use crate::{error::ServiceError, services::Services, write::no_such};
@@ -211,15 +210,6 @@ pub(crate) fn check_attributes<V>(
     if attributes.len() > ATTRIBUTES_MAX {
         let problem = format!("{} attributes are more than {ATTRIBUTES_MAX}", attributes.len());
         return Err(ServiceError::invalid("/attributes", problem, "leave some out"));
-    }
-    Ok(())
-}
-
-/// Countable resources within their bound.
-pub(crate) fn check_resources(resources: &Resources, at_most: usize) -> Result<(), ServiceError> {
-    if resources.len() > at_most {
-        let problem = format!("{} resources are more than {at_most}", resources.len());
-        return Err(ServiceError::invalid("/resources", problem, "leave some out"));
     }
     Ok(())
 }

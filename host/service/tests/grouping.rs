@@ -201,16 +201,7 @@ async fn members_that_are_to_be_together_follow_the_first_and_move_alone_only() 
         .await
         .expect("there is room elsewhere");
     assert_ne!(moved.run.compute_host, place(&first));
-    let commit = Commit {
-        fence: Some((
-            cloud.zone.shard,
-            cloud.store.epoch(cloud.zone.shard).expect("owned"),
-        )),
-        changes: moved.changes.clone(),
-        decision: Some(moved.decision.clone()),
-        ..Commit::default()
-    };
-    cloud.store.commit(commit).await.expect("committed");
+    cloud.goes_elsewhere(&moved).await;
     cloud.audit().await;
     // The second goes where the first is, and then neither leaves the other.
     let second = cloud.join("second", &[&pair]).await.expect("placed");

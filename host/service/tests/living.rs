@@ -209,16 +209,7 @@ async fn a_retry_elsewhere_takes_the_next_generation_and_no_second_claim() {
         .elsewhere(elsewhere(&made))
         .await
         .expect("there is room elsewhere");
-    let commit = Commit {
-        fence: Some((
-            cloud.zone.shard,
-            cloud.store.epoch(cloud.zone.shard).expect("owned"),
-        )),
-        changes: second.changes.clone(),
-        decision: Some(second.decision.clone()),
-        ..Commit::default()
-    };
-    cloud.store.commit(commit).await.expect("committed");
+    cloud.goes_elsewhere(&second).await;
     let used: u64 = memory_used(&cloud).await;
     assert_eq!(used, 256);
     // The planner's books agree with the rows: exactly what is left fits.

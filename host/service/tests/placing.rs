@@ -639,16 +639,7 @@ async fn the_last_gpu_goes_to_one_of_two_who_race_for_it() {
         (moved.run.compute_host, &moved.run.resources),
         (cloud.hosts[0].id, &run.resources)
     );
-    let commit = Commit {
-        fence: Some((
-            cloud.zone.shard,
-            cloud.store.epoch(cloud.zone.shard).expect("owned"),
-        )),
-        changes: moved.changes.clone(),
-        decision: Some(moved.decision.clone()),
-        ..Commit::default()
-    };
-    cloud.store.commit(commit).await.expect("committed");
+    cloud.goes_elsewhere(&moved).await;
     assert_eq!(cloud.amounts(host, "gpu").await, Some((1, 0)));
     assert_eq!(cloud.amounts(cloud.hosts[0].id, "gpu").await, Some((1, 1)));
     cloud.audit().await;

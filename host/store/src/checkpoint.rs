@@ -14,8 +14,8 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(250);
 /// Pages of the log (4 KiB each: 64 MiB) beyond which a checkpoint makes the writer wait, so that the log begins again.
 const BOUND: i64 = 16 * 1024;
-/// Pages that are copied while the writer waits: some 10 ms. Before that the log is copied beside the writer, each time what was
-/// written during the time before.
+/// New pages (4 MiB) of a pass that was short enough: only what was written during it is copied while the writer waits. Until then
+/// the log is copied beside the writer, each time what was written during the time before.
 const NEAR: i64 = 1024;
 /// How often at most: a writer that is as fast as the disk is not caught up with.
 const PASSES: u32 = 6;

@@ -27,9 +27,15 @@ fn texts(engine: crate::db::Engine) -> Vec<(&'static str, String)> {
     let bound = registry.iter().filter(|_| engine == crate::db::Engine::Sqlite);
     let bound = bound.flat_map(|s| {
         let bound = s.bound.iter();
-        bound.flat_map(|bound| [(s.does, bound.text(2, true).0), (s.does, bound.text(256, false).0)])
+        bound.flat_map(|bound| {
+            [
+                (s.does, bound.text(2, true).0),
+                (s.does, bound.text(256, false).0),
+            ]
+        })
     });
-    own.chain(bound).chain([("write a mark", crate::sql::rest::write_mark(engine, &mark))])
+    own.chain(bound)
+        .chain([("write a mark", crate::sql::rest::write_mark(engine, &mark))])
         .collect()
 }
 
@@ -48,7 +54,8 @@ async fn scans(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<Strin
     steps
         .filter(|step| {
             let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
-            table.is_some_and(|table| !["jsonb_each", "r", "v"].contains(&table)) && !step.contains("CONSTANT ROW")
+            table.is_some_and(|table| !["jsonb_each", "r", "v"].contains(&table))
+                && !step.contains("CONSTANT ROW")
         })
         .collect()
 }

@@ -1,11 +1,6 @@
 //! `PATCH /v1/compute-hosts/{id}`
 
-use velum_model::{
-    ComputeHostId,
-    infrastructure::ComputeHost,
-    resource::{HOST_RESOURCES_MAX, restated},
-    tenancy::Caller,
-};
+use velum_model::{ComputeHostId, infrastructure::ComputeHost, resource::restated, tenancy::Caller};
 use velum_store::{Change, Commit};
 
 use super::{
@@ -15,7 +10,7 @@ use super::{
 use crate::{
     error::ServiceError,
     services::Services,
-    targets::{check_attributes, check_resources, intent, tidy_tags},
+    targets::{check_attributes, intent, tidy_tags},
     write::{expect, lost_a_race, no_tenant, own_event},
 };
 
@@ -43,9 +38,6 @@ impl Services {
         }
         if let Some(attributes) = &change.attributes {
             check_attributes(attributes)?;
-        }
-        if let Some(resources) = &change.resources {
-            check_resources(resources, HOST_RESOURCES_MAX)?;
         }
         let mut tries = 0;
         loop {

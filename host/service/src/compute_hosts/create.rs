@@ -12,7 +12,7 @@ use velum_model::{
         target::{Target, TargetKind},
     },
     quantity::{MemoryMib, Vcpus},
-    resource::{HOST_RESOURCES_MAX, restated},
+    resource::restated,
     tenancy::Caller,
 };
 use velum_store::{Change, Commit, Refused, StoreError};
@@ -25,7 +25,7 @@ use crate::{
     error::ServiceError,
     request::{Answered, Keyed},
     services::Services,
-    targets::{check_addresses, check_attributes, check_resources, probe, tidy_tags, unanswered},
+    targets::{check_addresses, check_attributes, probe, tidy_tags, unanswered},
     write::{administer, no_such, own_event},
 };
 
@@ -53,7 +53,6 @@ impl Services {
         }
         check_addresses(new.node.as_deref(), new.endpoint.as_deref())?;
         check_attributes(&new.attributes)?;
-        check_resources(&new.resources, HOST_RESOURCES_MAX)?;
         let cluster = self.read().cluster(new.cluster).await;
         let cluster = cluster
             .map_err(|error| ServiceError::from_store("read the cluster", error))?

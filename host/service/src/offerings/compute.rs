@@ -4,7 +4,6 @@ use velum_model::{
     ComputeOfferingId,
     infrastructure::ComputeOffering,
     port::placement::registry,
-    resource::OFFERING_RESOURCES_MAX,
     tenancy::{BUILT_IN_PROJECT, Caller},
 };
 use velum_store::{Change, Commit, Table};
@@ -14,7 +13,7 @@ use crate::{
     error::ServiceError,
     request::{Answered, Keyed},
     services::Services,
-    targets::{check_resources, tidy_tags},
+    targets::tidy_tags,
     write::{Removal, administer, expect, lost_a_race, own_event},
 };
 
@@ -33,7 +32,6 @@ impl Services {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
-        check_resources(&new.resources, OFFERING_RESOURCES_MAX)?;
         self.check_ranks(new.policy, registry::ROW_COMPUTE_HOST, "/policy_id")
             .await?;
         let offering = ComputeOffering {

@@ -20,6 +20,7 @@ use velum_model::{
     storage::{ImageFormat, Template, TemplateState},
     tenancy::{Caller, Scope},
 };
+use velum_operation::Replacement;
 use velum_service::*;
 use velum_store::{Change, Commit, Histories, Store, StoreOptions};
 
@@ -345,6 +346,18 @@ impl Cloud {
             .instance_list(&self.caller, &Default::default(), page)
             .await;
         listed.expect("listed").items
+    }
+
+    /// Commits another place of an instance, as its operation does.
+    pub async fn goes_elsewhere(&self, replacement: &Replacement) {
+        let epoch = self.store.epoch(self.zone.shard).expect("owned");
+        let commit = Commit {
+            fence: Some((self.zone.shard, epoch)),
+            changes: replacement.changes.clone(),
+            decision: Some(replacement.decision.clone()),
+            ..Commit::default()
+        };
+        self.store.commit(commit).await.expect("committed");
     }
 
     /// Nothing is promised twice, and every sum agrees with its claims.

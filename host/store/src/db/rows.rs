@@ -104,11 +104,20 @@ impl Texts {
             }
             values.resize(room * width, Value::Int(None));
             for number in &*text.more {
-                values.push(number.checked_sub(2).and_then(|n| more.get(n)).cloned().ok_or_else(
-                    || sqlx::Error::Encode(format!("there is no value ${number} of a batch").into()),
-                )?);
+                values.push(
+                    number
+                        .checked_sub(2)
+                        .and_then(|n| more.get(n))
+                        .cloned()
+                        .ok_or_else(|| {
+                            sqlx::Error::Encode(format!("there is no value ${number} of a batch").into())
+                        })?,
+                );
             }
-            executions.push(Execution { sql: text.sql, values });
+            executions.push(Execution {
+                sql: text.sql,
+                values,
+            });
         }
         Ok(executions)
     }
@@ -153,20 +162,34 @@ mod tests {
     fn rows_are_dealt_into_executions() {
         let rows = (0..259).map(|n| row!({ "name": "a", "id": n })).collect();
         let more = [Value::from(7_i64), Value::from(8_i64)];
-        let all = Texts::default().executions(&BOUND, rows, &more, true).expect("executions");
+        let all = Texts::default()
+            .executions(&BOUND, rows, &more, true)
+            .expect("executions");
         let [whole, rest] = all.as_slice() else {
             panic!("{}", all.len());
         };
         assert_eq!((whole.values.len(), rest.values.len()), (512 + 3, 8 + 3));
-        let expected = [256, 257, 258].map(|n| [Value::from(i64::from(n)), Value::from("a")]).concat();
+        let expected = [256, 257, 258]
+            .map(|n| [Value::from(i64::from(n)), Value::from("a")])
+            .concat();
         assert_eq!(rest.values.get(..6), Some(expected.as_slice()));
-        let left = [Value::Int(None), Value::Int(None), Value::from(8_i64), Value::from(7_i64), Value::from(8_i64)];
+        let left = [
+            Value::Int(None),
+            Value::Int(None),
+            Value::from(8_i64),
+            Value::from(7_i64),
+            Value::from(8_i64),
+        ];
         assert_eq!(rest.values.get(6..), Some(left.as_slice()));
     }
 
     #[test]
     fn what_would_be_left_out_is_refused() {
-        let refused = |row, more: &[Value]| Texts::default().executions(&BOUND, vec![row], more, true).is_err();
+        let refused = |row, more: &[Value]| {
+            Texts::default()
+                .executions(&BOUND, vec![row], more, true)
+                .is_err()
+        };
         let more = [Value::from(7_i64), Value::from(8_i64)];
         assert!(refused(row!({ "id": None::<i64>, "name": "a" }), &more));
         assert!(refused(row!({ "name": "a" }), &more));

@@ -336,7 +336,10 @@ mod tests {
         assert_eq!(read, expected);
         assert_eq!(RowValues::json(&[]), "[]");
         // As JSON of others they are the same.
-        assert_eq!(json!([Hex(ID), Hexed(&[1])]), json!(["00000000000000000123456789abcdef", "01"]));
+        assert_eq!(
+            json!([Hex(ID), Hexed(&[1])]),
+            json!(["00000000000000000123456789abcdef", "01"])
+        );
     }
 
     #[test]
@@ -352,7 +355,10 @@ mod tests {
             "id": Hex(ID), "raw": Hexed(&[1]), "amount": Amount(5), "word": Word::OneOf, "big": u64::MAX,
             "none": None::<Amount>, "list": [1, 2],
         });
-        let places = Places::of(&["raw", "word", "id", "amount", "big", "none", "list", "unknown"], &row);
+        let places = Places::of(
+            &["raw", "word", "id", "amount", "big", "none", "list", "unknown"],
+            &row,
+        );
         assert!(places.fit(&row) && !places.fit(&row!({ "id": 1 })));
         let mut values = Vec::new();
         row.take(&places, &mut values);

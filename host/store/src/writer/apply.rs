@@ -148,10 +148,7 @@ impl<'t> Transaction<'t> {
     }
 
     /// The changes of one kind as rows, all commits', with whose each is.
-    fn rows_of(
-        &self,
-        encode: impl Fn(&Change) -> Keyed,
-    ) -> (Vec<RowValues>, Vec<(Uuid, usize, &'t Change)>) {
+    fn rows_of(&self, encode: impl Fn(&Change) -> Keyed) -> (Vec<RowValues>, Vec<(Uuid, usize, &'t Change)>) {
         let (mut rows, mut owners) = (Vec::new(), Vec::new());
         for (n, commit) in self.alive() {
             for change in &commit.changes {

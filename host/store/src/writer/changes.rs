@@ -83,8 +83,7 @@ impl Transaction<'_> {
         if self.has(|change| matches!(change, Change::SeeOrphan(_) | Change::ForgetOrphan(_))) {
             // The last sighting of a place that is gone changes nothing.
             self.ask(&orphans::SEE_ORPHAN, rest::see_orphan).await?;
-            self.ask(&orphans::FORGET_ORPHAN, rest::forget_orphan)
-                .await?;
+            self.ask(&orphans::FORGET_ORPHAN, rest::forget_orphan).await?;
         }
         if self.has(|change| matches!(change, Change::Delete { .. })) {
             self.delete_records().await?;
@@ -110,10 +109,7 @@ impl Transaction<'_> {
         self.ask(&hot::DELETE_NIC, claims::delete_nic).await?;
         self.ask(&hot::DELETE_ROOT_ATTACHMENT, claims::delete_volume)
             .await?;
-        for row in self
-            .ask(&hot::DELETE_VOLUME, claims::delete_volume)
-            .await?
-        {
+        for row in self.ask(&hot::DELETE_VOLUME, claims::delete_volume).await? {
             let mut columns = row.columns("volume");
             gone.dig("volume", columns.take("id")?, Uuid::nil());
             self.claims
@@ -144,21 +140,15 @@ impl Transaction<'_> {
         }
         let now = [Value::from(self.now.micros())];
         self.run(&orphans::INSERT_TOMBSTONE, gone.rows(), &now).await?;
-        self.ask(&hot::DELETE_INSTANCE, claims::delete_instance)
-            .await?;
+        self.ask(&hot::DELETE_INSTANCE, claims::delete_instance).await?;
         Ok(())
     }
 
     /// The authority, tokens, and machines that join: the machine first, which its token points to.
     async fn write_nodes(&mut self) -> Result<(), Failure> {
-        self.ask(&nodes::KEEP_AUTHORITY, of_nodes::keep_authority)
+        self.ask(&nodes::KEEP_AUTHORITY, of_nodes::keep_authority).await?;
+        self.each(&nodes::INSERT_NODE_TOKEN, of_nodes::insert_node_token, stale)
             .await?;
-        self.each(
-            &nodes::INSERT_NODE_TOKEN,
-            of_nodes::insert_node_token,
-            stale,
-        )
-        .await?;
         if self.has(|change| matches!(change, Change::InsertNodeToken(_))) {
             let ended = Value::from(self.now.micros() - TOKEN_KEPT_US);
             let expired = self.connection.fetch(&nodes::EXPIRE_NODE_TOKENS, &[ended]).await;
@@ -167,8 +157,7 @@ impl Transaction<'_> {
                 source,
             })?;
         }
-        self.each(&nodes::ENROL_NODE, of_nodes::enrol_node, stale)
-            .await?;
+        self.each(&nodes::ENROL_NODE, of_nodes::enrol_node, stale).await?;
         self.each(&nodes::USE_NODE_TOKEN, of_nodes::use_node_token, stale)
             .await?;
         Ok(())
@@ -195,11 +184,9 @@ impl Transaction<'_> {
             let guilty = missed.into_iter().map(|(id, n, _)| (n, refused(id)));
             return guilty_of(guilty.collect());
         }
-        self.each(
-            &hot::CLAIM_ADDRESS,
-            claims::claim_address,
-            |_| Refused::AddressTaken,
-        )
+        self.each(&hot::CLAIM_ADDRESS, claims::claim_address, |_| {
+            Refused::AddressTaken
+        })
         .await?;
         Ok(())
     }
@@ -231,8 +218,7 @@ impl Transaction<'_> {
             &self.ask(&hot::INSERT_LAYER, claims::insert_layer).await?,
             "layer",
         )?;
-        self.each(&hot::LAYER_READY, claims::layer_ready, stale)
-            .await?;
+        self.each(&hot::LAYER_READY, claims::layer_ready, stale).await?;
         self.each(&hot::INSERT_VOLUME, claims::insert_volume, taken)
             .await?;
         let (mut sizes, mut lost) = (Vec::new(), Vec::new());
@@ -254,16 +240,10 @@ impl Transaction<'_> {
         for (n, pool, size) in sizes {
             self.claims.pools.claim(n, pool, [size, 0]);
         }
-        self.each(
-            &hot::INSERT_ATTACHMENT,
-            claims::attach,
-            |_| Refused::SlotTaken,
-        )
-        .await?;
-        self.each(&hot::VOLUME_READY, claims::volume_ready, stale)
+        self.each(&hot::INSERT_ATTACHMENT, claims::attach, |_| Refused::SlotTaken)
             .await?;
-        self.each(&hot::VOLUME_STATE, claims::volume_state, stale)
-            .await?;
+        self.each(&hot::VOLUME_READY, claims::volume_ready, stale).await?;
+        self.each(&hot::VOLUME_STATE, claims::volume_state, stale).await?;
         self.each(&hot::INSERT_PUBLICATION, claims::insert_publication, stale)
             .await?;
         let missed = self

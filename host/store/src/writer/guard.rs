@@ -151,16 +151,21 @@ impl Transaction<'_> {
             }
         }
         let mut guilty = Vec::new();
-        for (statement, rows, mut owners) in
-            [(&INSERT_OPERATION, inserts, new), (&UPDATE_OPERATION, updates, old)]
-        {
+        for (statement, rows, mut owners) in [
+            (&INSERT_OPERATION, inserts, new),
+            (&UPDATE_OPERATION, updates, old),
+        ] {
             let Some(answered) = self.run_all(statement, rows, &[]).await? else {
                 continue;
             };
             let there = ids(&answered, "operation")?;
             owners.retain(|(id, _)| !there.contains(id));
             let table = "operation";
-            guilty.extend(owners.into_iter().map(|(id, n)| (n, Refused::Stale { table, id })));
+            guilty.extend(
+                owners
+                    .into_iter()
+                    .map(|(id, n)| (n, Refused::Stale { table, id })),
+            );
         }
         guilty_of(guilty)?;
         self.run(&RELEASE_LOCKS, ended, &[]).await?;

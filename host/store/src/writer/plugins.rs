@@ -24,11 +24,9 @@ impl Transaction<'_> {
             .await?;
         self.each(&sql::INSERT_PUBLISHER_KEY, plugins::insert_key, taken)
             .await?;
-        self.each(&sql::REVOKE_KEY, plugins::revoke_key, stale)
-            .await?;
+        self.each(&sql::REVOKE_KEY, plugins::revoke_key, stale).await?;
         self.each(&sql::NEW_NAME, plugins::new_name, stale).await?;
-        self.each(&sql::RAISE_NAME, plugins::raise_name, stale)
-            .await?;
+        self.each(&sql::RAISE_NAME, plugins::raise_name, stale).await?;
         self.each(&sql::INSERT_PLUGIN, plugins::insert_plugin, taken)
             .await?;
         self.each(&sql::INSERT_POLICY, plugins::insert_policy, taken)
@@ -39,8 +37,7 @@ impl Transaction<'_> {
             .await?;
         self.ask(&sql::EXPIRE_POLICY_VERSIONS, plugins::old_versions)
             .await?;
-        self.each(&sql::END_SHADOW, plugins::end_shadow, stale)
-            .await?;
+        self.each(&sql::END_SHADOW, plugins::end_shadow, stale).await?;
         self.each(&sql::BEGIN_SHADOW, plugins::begin_shadow, taken)
             .await?;
         self.ask(&sql::COUNT_SHADOW, plugins::count_shadow).await?;

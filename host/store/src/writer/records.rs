@@ -41,25 +41,17 @@ impl Transaction<'_> {
             });
             Some((zone.shard.uuid(), row))
         };
-        self.each(
-            &sql::INSERT_SHARD,
-            shard,
-            |change| {
-                let (table, id) = row_of(change);
-                Refused::Stale { table, id }
-            },
-        )
+        self.each(&sql::INSERT_SHARD, shard, |change| {
+            let (table, id) = row_of(change);
+            Refused::Stale { table, id }
+        })
         .await?;
-        self.each(&sql::INSERT_ZONE, records::insert_zone, taken)
-            .await?;
-        self.each(&sql::UPDATE_ZONE, records::update_zone, stale)
-            .await?;
+        self.each(&sql::INSERT_ZONE, records::insert_zone, taken).await?;
+        self.each(&sql::UPDATE_ZONE, records::update_zone, stale).await?;
         self.write_activations().await?;
-        self.each(&sql::INSERT_POD, records::insert_pod, taken)
-            .await?;
+        self.each(&sql::INSERT_POD, records::insert_pod, taken).await?;
         self.overlaps(&sql::POD_OVERLAPS, "pod", records::new_pod).await?;
-        self.each(&sql::UPDATE_POD, records::update_pod, stale)
-            .await?;
+        self.each(&sql::UPDATE_POD, records::update_pod, stale).await?;
         self.each(&sql::INSERT_CLUSTER, records::insert_cluster, taken)
             .await?;
         self.each(&sql::UPDATE_CLUSTER, records::update_cluster, stale)
@@ -96,24 +88,16 @@ impl Transaction<'_> {
     }
 
     async fn write_hosts_and_pools(&mut self) -> Result<(), Failure> {
-        self.each(
-            &sql::INSERT_COMPUTE_HOST,
-            records::insert_compute_host,
-            taken,
-        )
-        .await?;
+        self.each(&sql::INSERT_COMPUTE_HOST, records::insert_compute_host, taken)
+            .await?;
         self.each(&sql::INSERT_HOST_ROOM, records::new_compute_host, stale)
             .await?;
         self.ask(&sql::OBSERVE_COMPUTE_HOST, records::first_observation)
             .await?;
         self.claim_private_addresses().await?;
         self.keep_what_was_before().await?;
-        self.each(
-            &sql::UPDATE_COMPUTE_HOST,
-            records::update_compute_host,
-            stale,
-        )
-        .await?;
+        self.each(&sql::UPDATE_COMPUTE_HOST, records::update_compute_host, stale)
+            .await?;
         let rooms = self
             .ask(&sql::HOST_ROOM_FOLLOWS, records::changed_compute_host)
             .await?;
@@ -122,20 +106,12 @@ impl Transaction<'_> {
         // An older report changes nothing, and neither does one of a compute host that is gone.
         self.ask(&sql::OBSERVE_COMPUTE_HOST, records::observe_compute_host)
             .await?;
-        self.each(
-            &sql::INSERT_STORAGE_POOL,
-            records::insert_storage_pool,
-            taken,
-        )
-        .await?;
+        self.each(&sql::INSERT_STORAGE_POOL, records::insert_storage_pool, taken)
+            .await?;
         self.each(&sql::INSERT_POOL_ROOM, records::new_storage_pool, stale)
             .await?;
-        self.each(
-            &sql::UPDATE_STORAGE_POOL,
-            records::update_storage_pool,
-            stale,
-        )
-        .await?;
+        self.each(&sql::UPDATE_STORAGE_POOL, records::update_storage_pool, stale)
+            .await?;
         let rooms = self
             .ask(&sql::POOL_ROOM_FOLLOWS, records::changed_storage_pool)
             .await?;
@@ -200,30 +176,14 @@ impl Transaction<'_> {
             stale,
         )
         .await?;
-        self.each(
-            &sql::INSERT_DISK_OFFERING,
-            rest::insert_disk_offering,
-            taken,
-        )
-        .await?;
-        self.each(
-            &sql::UPDATE_DISK_OFFERING,
-            rest::update_disk_offering,
-            stale,
-        )
-        .await?;
-        self.each(
-            &of_groups::INSERT_AFFINITY_GROUP,
-            affinity::insert_group,
-            taken,
-        )
-        .await?;
-        self.each(
-            &of_groups::UPDATE_AFFINITY_GROUP,
-            affinity::update_group,
-            stale,
-        )
-        .await?;
+        self.each(&sql::INSERT_DISK_OFFERING, rest::insert_disk_offering, taken)
+            .await?;
+        self.each(&sql::UPDATE_DISK_OFFERING, rest::update_disk_offering, stale)
+            .await?;
+        self.each(&of_groups::INSERT_AFFINITY_GROUP, affinity::insert_group, taken)
+            .await?;
+        self.each(&of_groups::UPDATE_AFFINITY_GROUP, affinity::update_group, stale)
+            .await?;
         self.each(&sql::INSERT_TEMPLATE, records::insert_template, taken)
             .await?;
         self.each(&sql::TEMPLATE_RECEIVED, records::template_received, stale)
@@ -280,12 +240,8 @@ impl Transaction<'_> {
             (&sql::DELETE_PUBLISHER, Table::Publisher),
         ];
         for (statement, table) in order {
-            self.each(
-                statement,
-                move |change| records::delete(change, table),
-                stale,
-            )
-            .await?;
+            self.each(statement, move |change| records::delete(change, table), stale)
+                .await?;
         }
         Ok(())
     }
