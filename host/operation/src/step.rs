@@ -89,6 +89,8 @@ pub(crate) type StepFuture<'a, T> = BoxFuture<'a, Result<T, StepError>>;
 pub(crate) type ActFn = for<'a> fn(&'a Cx<'a>) -> StepFuture<'a, Acted>;
 /// Answers rows that change.
 pub(crate) type ChangeFn = for<'a> fn(&'a Cx<'a>) -> StepFuture<'a, Vec<Change>>;
+/// Answers what the step would leave, when it has nothing to do at any far side.
+pub(crate) type NeedlessFn = for<'a> fn(&'a Cx<'a>) -> StepFuture<'a, Option<Value>>;
 /// Answers rows that change without the far side.
 pub(crate) type RowsFn = for<'a> fn(&'a Reader, &'a Operation) -> StepFuture<'a, Vec<Change>>;
 
@@ -104,6 +106,9 @@ pub(crate) struct Step {
     pub(crate) elsewhere_helps: bool,
     /// Rows that must be there before the far side is told (law 4), committed with the intent.
     pub(crate) intend: Option<ChangeFn>,
+    /// Whether there is nothing to do at a far side: then it is on record as done together with the intent of the next step, and
+    /// costs no commit of its own.
+    pub(crate) needless: Option<NeedlessFn>,
     /// May run twice.
     pub(crate) act: ActFn,
     /// May run twice, may find nothing. Answers the rows that go with it.
@@ -123,6 +128,7 @@ impl Step {
             is_pivot: false,
             elsewhere_helps: false,
             intend: None,
+            needless: None,
             act,
             undo: None,
             takes_away: false,
@@ -152,6 +158,11 @@ impl Step {
 
     pub(crate) const fn without(mut self, rows: RowsFn) -> Self {
         self.rows_without = Some(rows);
+        self
+    }
+
+    pub(crate) const fn needless_if(mut self, needless: NeedlessFn) -> Self {
+        self.needless = Some(needless);
         self
     }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use velum_model::{
     fault::{Fault, code},
     instance::{InstanceState, ObservedState},
-    operation::{OperationKindName, OperationState, Subject},
+    operation::{OperationKindName, OperationState, StepState, Subject},
     storage::VolumeState,
     tenancy::Scope,
 };
@@ -194,6 +194,40 @@ async fn a_guest_that_is_off_as_soon_as_it_was_started_holds_nobody_up() {
     let observed = instance.run.map(|run| run.observed);
     assert_eq!(observed, Some(ObservedState::Off));
     assert_eq!(cloud.destroy(id).await.state, OperationState::Done);
+    cloud.assert_nothing_left().await;
+}
+
+#[tokio::test]
+async fn a_step_that_has_nothing_to_do_is_on_record_and_costs_no_commit() {
+    let cloud = Cloud::new().await;
+    let mut commits = Vec::new();
+    // The first brings the template to the pool. The compute hosts have no node: there is nothing to wire, and no seed.
+    for name in ["a", "b"] {
+        let (id, operation) = cloud.create_instance(name).await;
+        let ended = cloud.settled(operation).await;
+        assert!(ended.journal.iter().all(|record| record.state == StepState::Done));
+        let steps: Vec<&str> = ended.journal.iter().map(|record| record.step.as_str()).collect();
+        let all = [
+            "cache-template",
+            "root-volume",
+            "publish-volumes",
+            "links",
+            "seed",
+            "define",
+            "start",
+            "confirm",
+        ];
+        assert_eq!(steps, all);
+        let links = ended.journal.iter().find(|record| record.step == "links");
+        assert_eq!(
+            links.map(|record| record.output.as_object().map(serde_json::Map::len)),
+            Some(Some(1))
+        );
+        commits.push(ended.generation - 1);
+        cloud.destroy(id).await;
+    }
+    // Of the second: an intent each for the volume, its publication, the guest, its start and the look at it, and the end.
+    assert_eq!(commits, [7, 6]);
     cloud.assert_nothing_left().await;
 }
 

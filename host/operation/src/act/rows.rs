@@ -16,7 +16,7 @@ use velum_model::{
         image::ImageStore as ImageStorePort,
         node::Node,
         plugins::PluginRefused,
-        storage::StorageProvider,
+        storage::{Attachment, StorageProvider},
         target::Target,
     },
     storage::{Template, Volume},
@@ -26,14 +26,17 @@ use velum_model::{
 use crate::step::{Cx, StepError};
 
 /// Rows that were read while an operation is driven: until it waits or ends, a few seconds. Only what its steps may see
-/// as it was a moment ago: hosts, pools and networks (where they are, not how full), and of the run and its NICs what
-/// the operation's own lock keeps. Whatever failed is driven again with nothing remembered.
+/// as it was a moment ago: hosts, pools and networks (where they are, not how full), and of the instance, its run, NICs and
+/// published volumes what the operation's own lock keeps. Whatever failed is driven again with nothing remembered.
 #[derive(Default)]
 pub(crate) struct Seen {
     hosts: Mutex<HashMap<ComputeHostId, ComputeHost>>,
     pools: Mutex<HashMap<StoragePoolId, StoragePool>>,
     runs: Mutex<HashMap<RunId, Run>>,
     nics: Mutex<HashMap<InstanceId, Vec<(Nic, Network)>>>,
+    instances: Mutex<HashMap<InstanceId, Instance>>,
+    /// Of runs, once all of their volumes are published.
+    disks: Mutex<HashMap<RunId, Vec<(Volume, Attachment)>>>,
 }
 
 /// A compute host with its driver.
@@ -108,9 +111,40 @@ impl Cx<'_> {
         }
     }
 
+    /// What an instance is made like. Its state, run and generation may be older than its row.
     pub(crate) async fn instance(&self, id: InstanceId) -> Result<Instance, StepError> {
+        let seen = self.seen.instances.lock().get(&id).cloned();
+        if let Some(instance) = seen {
+            return Ok(instance);
+        }
         let found = self.engine.parts.store.read().instance(Scope::All, id).await?;
-        found.ok_or_else(|| StepError::missing("instance", id))
+        let instance = found.ok_or_else(|| StepError::missing("instance", id))?;
+        self.seen.instances.lock().insert(id, instance.clone());
+        Ok(instance)
+    }
+
+    /// The volumes of a run by slot, each with how it is reached.
+    pub(crate) async fn disks(&self, run: &Run) -> Result<Vec<(Volume, Attachment)>, StepError> {
+        let seen = self.seen.disks.lock().get(&run.id).cloned();
+        if let Some(disks) = seen {
+            return Ok(disks);
+        }
+        let reader = self.engine.parts.store.read();
+        let mut attachments: HashMap<VolumeId, Attachment> = reader
+            .publications_of(run.id)
+            .await?
+            .into_iter()
+            .filter_map(|p| Some((p.volume, p.attachment?)))
+            .collect();
+        let mut disks = Vec::new();
+        for volume in reader.volumes_of(run.instance).await? {
+            let attachment = attachments.remove(&volume.id);
+            let attachment =
+                attachment.ok_or_else(|| StepError::missing("the attachment of volume", volume.id))?;
+            disks.push((volume, attachment));
+        }
+        self.seen.disks.lock().insert(run.id, disks.clone());
+        Ok(disks)
     }
 
     /// A run that is there: where it is and what it claims. What was observed of it may be older than its row.

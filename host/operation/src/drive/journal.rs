@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use velum_model::{
+    Timestamp,
     fault::Fault,
     id::*,
     operation::{Operation, OperationState, StepRecord, StepState},
 };
 use velum_store::NewEvent;
 
-use crate::step::{ELSEWHERE, Kind, TurnsBack, current};
+use crate::step::{ELSEWHERE, Kind, Step, TurnsBack, current};
 
 pub(super) fn set_last(operation: &mut Operation, change: impl FnOnce(&mut StepRecord)) {
     if let Some(record) = operation.journal.last_mut() {
@@ -100,7 +101,21 @@ pub(super) fn subject_event(operation: &Operation) -> NewEvent {
     }
 }
 
-pub(super) fn marker(at: velum_model::Timestamp, fault: &Fault) -> StepRecord {
+/// A step's new record.
+pub(super) fn record(step: &Step, state: StepState, output: Value, at: Timestamp) -> StepRecord {
+    StepRecord {
+        step: step.name.into(),
+        state,
+        attempt: 0,
+        output,
+        job: None,
+        fault: None,
+        asserted: None,
+        at,
+    }
+}
+
+pub(super) fn marker(at: Timestamp, fault: &Fault) -> StepRecord {
     StepRecord {
         step: ELSEWHERE.into(),
         state: StepState::Done,

@@ -7,7 +7,7 @@ mod turn;
 use serde_json::Value;
 use velum_model::{
     fault::{Fault, code},
-    operation::{Operation, OperationState, StepRecord, StepState},
+    operation::{Operation, OperationState, StepState},
 };
 use velum_store::{Change, Commit, OperationWrite, StoreError};
 
@@ -18,10 +18,10 @@ use crate::{
     step::{Acted, Cx, Kind, Step, StepError, current},
 };
 use journal::{
-    ended_event, exclude, excluded, is_past_pivot, mark_direction, must_park, parked_note, percent,
+    ended_event, exclude, excluded, is_past_pivot, mark_direction, must_park, parked_note, percent, record,
     records_job, set_last, subject_event,
 };
-use turn::{Turn, cancelled, pause, refused};
+use turn::{Turn, cancelled, pause, refused, reload};
 
 /// What becomes of an operation in the engine.
 pub(crate) enum Next {
@@ -102,36 +102,6 @@ pub(crate) async fn drive(engine: &Shared, mut operation: Operation) -> Next {
     }
 }
 
-/// Reads the row again. Answers what to do if it is not ours to drive any more.
-async fn reload(engine: &Shared, operation: &mut Operation) -> Option<Next> {
-    let due_at = engine
-        .parts
-        .clock
-        .now()
-        .plus_millis(engine.parts.limits.backoff_ms);
-    match engine
-        .parts
-        .store
-        .read()
-        .operation(velum_model::tenancy::Scope::All, operation.id)
-        .await
-    {
-        Ok(Some(found)) if found.state.has_ended() || found.state == OperationState::Parked => {
-            Some(Next::Ended)
-        }
-        Ok(Some(found)) => {
-            *operation = found;
-            None
-        }
-        Ok(None) => Some(Next::Ended),
-        Err(error) => {
-            tracing::warn!(operation = %operation.id, error = &error as &dyn std::error::Error, "could not read the operation");
-            operation.due_at = due_at;
-            Some(Next::Later(Box::new(operation.clone())))
-        }
-    }
-}
-
 struct Crank<'a> {
     engine: &'a Shared,
     epoch: u64,
@@ -167,7 +137,7 @@ impl Crank<'_> {
         let records = current(&operation.journal);
         let done = records.iter().filter(|r| r.state == StepState::Done).count();
         let Some(step) = kind.steps.get(done) else {
-            return self.finish(operation, kind).await;
+            return self.finish(operation, kind, Vec::new()).await;
         };
         if records.len() == done {
             return self.intend(operation, kind, step, Vec::new()).await;
@@ -187,7 +157,7 @@ impl Crank<'_> {
                 operation.progress = percent(done + 1, kind.steps.len());
                 match kind.steps.get(done + 1) {
                     Some(next) => self.intend(operation, kind, next, changes).await,
-                    None => self.finish_with(operation, kind, changes).await,
+                    None => self.finish(operation, kind, changes).await,
                 }
             }
             Ok(Acted::Working(job)) => {
@@ -214,7 +184,7 @@ impl Crank<'_> {
         }
     }
 
-    /// Commits what a step changed together with the intent of the next one.
+    /// Commits what a step changed together with the intent of the next one that has something to do.
     async fn intend(
         &self,
         operation: &mut Operation,
@@ -223,19 +193,22 @@ impl Crank<'_> {
         mut changes: Vec<Change>,
     ) -> Result<Turn, StoreError> {
         let now = self.engine.parts.clock.now();
+        let (mut step, acted) = (step, operation.journal.len());
+        while let Some(output) = self.needless(operation, step).await? {
+            operation.journal.push(record(step, StepState::Done, output, now));
+            let done = current(&operation.journal).len();
+            operation.progress = percent(done, kind.steps.len());
+            match kind.steps.get(done) {
+                Some(next) => step = next,
+                None => return self.finish_with(operation, kind, changes, acted).await,
+            }
+        }
         // A destroy that came meanwhile is honoured before the next effect, and above all before the pivot.
         let is_stopped = self.engine.is_cancelled(operation.id) && !is_past_pivot(operation, kind);
         if !is_stopped {
-            operation.journal.push(StepRecord {
-                step: step.name.into(),
-                state: StepState::Intent,
-                attempt: 0,
-                output: Value::Null,
-                job: None,
-                fault: None,
-                asserted: None,
-                at: now,
-            });
+            operation
+                .journal
+                .push(record(step, StepState::Intent, Value::Null, now));
             operation.note = step.note.into();
             if let Some(intend) = step.intend {
                 let cx = self.cx(operation, step, false);
@@ -252,6 +225,23 @@ impl Crank<'_> {
         }
         operation.due_at = now;
         self.record(operation, changes).await
+    }
+
+    /// What a step leaves that has nothing to do; none when it has, or cannot tell.
+    async fn needless(
+        &self,
+        operation: &Operation,
+        step: &'static Step,
+    ) -> Result<Option<Value>, StoreError> {
+        let Some(needless) = step.needless else {
+            return Ok(None);
+        };
+        let cx = self.cx(operation, step, false);
+        match needless(&cx).await {
+            Ok(output) => Ok(output),
+            Err(StepError::Store(error)) => Err(error),
+            Err(StepError::Fault(_)) => Ok(None),
+        }
     }
 
     /// The open step failed by what its far side answered.
@@ -339,16 +329,25 @@ impl Crank<'_> {
         self.record(operation, changes).await
     }
 
-    async fn finish(&self, operation: &mut Operation, kind: &'static Kind) -> Result<Turn, StoreError> {
-        self.finish_with(operation, kind, Vec::new()).await
+    async fn finish(
+        &self,
+        operation: &mut Operation,
+        kind: &'static Kind,
+        changes: Vec<Change>,
+    ) -> Result<Turn, StoreError> {
+        let acted = operation.journal.len();
+        self.finish_with(operation, kind, changes, acted).await
     }
 
+    /// All is done; `changes` are of the step whose record is the last of `acted`.
     async fn finish_with(
         &self,
         operation: &mut Operation,
         kind: &'static Kind,
         mut changes: Vec<Change>,
+        acted: usize,
     ) -> Result<Turn, StoreError> {
+        operation.cancel_requested |= self.engine.is_cancelled(operation.id);
         let more = {
             let cx = self.end_cx(operation);
             (kind.finish)(&cx).await
@@ -358,6 +357,7 @@ impl Crank<'_> {
             Err(StepError::Store(error)) => return refused(error),
             Err(StepError::Fault(fault)) => {
                 // What the last step changed was not committed: it is to act again.
+                operation.journal.truncate(acted);
                 set_last(operation, |record| {
                     record.state = StepState::Intent;
                     record.fault = Some(fault.clone());

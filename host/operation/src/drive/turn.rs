@@ -2,9 +2,12 @@
 
 use velum_model::{
     fault::{Fault, code},
-    operation::OperationError,
+    operation::{Operation, OperationError, OperationState},
 };
 use velum_store::{Refused, StoreError};
+
+use super::Next;
+use crate::engine::Shared;
 
 /// One turn of the crank.
 pub(super) enum Turn {
@@ -54,5 +57,35 @@ pub(super) fn pause(turn: Turn) -> Turn {
         Turn::Pause
     } else {
         turn
+    }
+}
+
+/// Reads the row again. Answers what to do if it is not ours to drive any more.
+pub(super) async fn reload(engine: &Shared, operation: &mut Operation) -> Option<Next> {
+    let due_at = engine
+        .parts
+        .clock
+        .now()
+        .plus_millis(engine.parts.limits.backoff_ms);
+    match engine
+        .parts
+        .store
+        .read()
+        .operation(velum_model::tenancy::Scope::All, operation.id)
+        .await
+    {
+        Ok(Some(found)) if found.state.has_ended() || found.state == OperationState::Parked => {
+            Some(Next::Ended)
+        }
+        Ok(Some(found)) => {
+            *operation = found;
+            None
+        }
+        Ok(None) => Some(Next::Ended),
+        Err(error) => {
+            tracing::warn!(operation = %operation.id, error = &error as &dyn std::error::Error, "could not read the operation");
+            operation.due_at = due_at;
+            Some(Next::Later(Box::new(operation.clone())))
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::json;
-use velum_model::{fault::Fault, id::*, instance::Run, port::storage::Attachment, storage::Volume};
+use serde_json::{Value, json};
+use velum_model::{fault::Fault, id::*, instance::Run, storage::Volume};
 use velum_store::Change;
 
 use super::take_down;
@@ -25,9 +25,12 @@ pub(super) const PUBLISH: Step = Step::plain("publish-volumes", "connecting its 
     .intending(intend_publications)
     .undone_by(unpublish)
     .without(take_down::rows_of_publications);
-pub(super) const LINKS: Step = Step::plain("links", "connecting its networks", links).elsewhere();
+pub(super) const LINKS: Step = Step::plain("links", "connecting its networks", links)
+    .elsewhere()
+    .needless_if(links_without_node);
 pub(super) const SEED: Step = Step::plain("seed", "writing its seed", seed)
     .elsewhere()
+    .needless_if(seed_without_node)
     .undone_by(unseed);
 pub(super) const DEFINE: Step = Step::plain("define", "defining the guest", define)
     .elsewhere()
@@ -101,6 +104,28 @@ fn links<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
     })
 }
 
+/// A compute host without a node is told of its links in the spec.
+fn links_without_node<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Option<Value>> {
+    Box::pin(async move {
+        let run = run_of(cx).await?;
+        let host = cx.host(run.compute_host).await?;
+        if host.row.node.is_some() {
+            return Ok(None);
+        }
+        let nics = cx.nics(run.instance).await?;
+        Ok(Some(json!(wiring::ensure_links(cx, &host, &run, &nics).await?)))
+    })
+}
+
+/// The same of the seed.
+fn seed_without_node<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Option<Value>> {
+    Box::pin(async move {
+        let run = run_of(cx).await?;
+        let host = cx.host(run.compute_host).await?;
+        Ok(host.row.node.is_none().then_some(Value::Null))
+    })
+}
+
 fn seed<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
     Box::pin(async move {
         let run = run_of(cx).await?;
@@ -132,15 +157,8 @@ async fn spec(
     run: &Run,
     host: &Host,
 ) -> Result<velum_model::port::hypervisor::GuestSpec, StepError> {
-    let reader = cx.engine.parts.store.read();
     let instance = cx.instance(run.instance).await?;
-    let volumes = reader.volumes_of(run.instance).await?;
-    let mut attachments: BTreeMap<VolumeId, Attachment> = reader
-        .publications_of(run.id)
-        .await?
-        .into_iter()
-        .filter_map(|p| Some((p.volume, p.attachment?)))
-        .collect();
+    let disks = cx.disks(run).await?;
     let nics = cx.nics(run.instance).await?;
     let links: BTreeMap<NicId, String> = cx
         .output("links")
@@ -150,13 +168,6 @@ async fn spec(
         .output("seed")
         .and_then(|v| serde_json::from_value(v.clone()).ok())
         .flatten();
-    let mut with_attachments = Vec::new();
-    for volume in &volumes {
-        let attachment = attachments
-            .remove(&volume.id)
-            .ok_or_else(|| StepError::missing("the attachment of volume", volume.id))?;
-        with_attachments.push((volume, attachment));
-    }
     let nics = nics.iter().map(|(nic, network)| {
         let link = links
             .get(&nic.id)
@@ -166,7 +177,10 @@ async fn spec(
     });
     Ok(guest::spec(&guest::Parts {
         instance: &instance,
-        volumes: with_attachments,
+        volumes: disks
+            .iter()
+            .map(|(volume, attachment)| (volume, attachment.clone()))
+            .collect(),
         nics: nics.collect(),
         seed,
         arch: host.row.abilities.arch,

@@ -1,5 +1,6 @@
 //! `instance-create`: template cached, root volume, publish, links, seed, define, start, confirm.
 
+use serde_json::Value;
 use velum_model::{
     instance::InstanceState,
     port::storage::{Source, VolumeRef, registry},
@@ -20,7 +21,8 @@ pub(super) const KIND: Kind = Kind {
             "cache-template",
             "bringing the template to the pool",
             cache_template,
-        ),
+        )
+        .needless_if(template_is_cached),
         Step::plain("root-volume", "making the root volume", root_volume).undone_by(remove_root_volume),
         bring_up::PUBLISH,
         bring_up::LINKS,
@@ -45,6 +47,22 @@ fn cache_template<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
         let pool = cx.pool(volume.pool).await?;
         storage::cache_template(cx, &pool, instance.template).await?;
         Ok(Acted::done())
+    })
+}
+
+fn template_is_cached<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Option<Value>> {
+    Box::pin(async move {
+        let params: InstanceCreate = cx.params()?;
+        let volume = cx.volume(params.root_volume).await?;
+        let instance = cx.instance(cx.instance_id()?).await?;
+        let layer = cx
+            .engine
+            .parts
+            .store
+            .read()
+            .layer_of(volume.pool, instance.template)
+            .await?;
+        Ok(layer.is_some_and(|layer| layer.ready).then_some(Value::Null))
     })
 }
 

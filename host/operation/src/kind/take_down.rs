@@ -1,6 +1,7 @@
 //! The steps that take a run down: its guest, its volumes' publications, its seed. Shared by stop and destroy; each
 //! finds nothing to do where there is no run.
 
+use serde_json::Value;
 use velum_model::{
     id::*,
     instance::Run,
@@ -18,7 +19,9 @@ pub(super) const UNDEFINE: Step = Step::plain("undefine", "removing the guest", 
 pub(super) const UNPUBLISH: Step = Step::plain("unpublish-volumes", "disconnecting its volumes", unpublish)
     .taking_away()
     .without(rows_of_publications);
-pub(super) const UNSEED: Step = Step::plain("unseed", "removing its seed", unseed).taking_away();
+pub(super) const UNSEED: Step = Step::plain("unseed", "removing its seed", unseed)
+    .taking_away()
+    .needless_if(no_node_has_a_seed);
 
 /// The publications of every run that the instance has.
 pub(super) fn rows_of_publications<'a>(
@@ -84,6 +87,17 @@ fn unpublish<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
             }
         }
         Ok(Acted::changing(changes))
+    })
+}
+
+fn no_node_has_a_seed<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Option<Value>> {
+    Box::pin(async move {
+        for run in runs(cx).await? {
+            if cx.host(run.compute_host).await?.row.node.is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Value::Null))
     })
 }
 

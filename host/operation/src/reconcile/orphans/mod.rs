@@ -23,6 +23,9 @@ use velum_store::{ComputeHostFilter, StoragePoolFilter, StoreError, ZoneFilter};
 use super::inventory::Reports;
 use crate::{Engine, engine::EngineParts};
 
+/// The first look at the latest, for a server that is started again and again; steps that were under way have ended by then.
+const AT_FIRST: Duration = Duration::from_secs(60);
+
 /// Bounds of the reconciler, each with its reason.
 #[derive(Clone, Copy, Debug)]
 pub struct OrphanLimits {
@@ -76,8 +79,11 @@ impl Reconciler {
         &self.engine.shared().parts
     }
 
-    /// Looks again and again, until the task is dropped.
+    /// Looks again and again, until the task is dropped. Not at once: what a server that was stopped had under way is still on its
+    /// way, and one that has just started has more to do.
     pub async fn run(&self) {
+        let every = Duration::from_millis(self.limits.every_ms);
+        tokio::time::sleep(every.min(AT_FIRST)).await;
         loop {
             let began = tokio::time::Instant::now();
             if let Err(error) = self.look().await {
