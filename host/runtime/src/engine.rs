@@ -15,12 +15,23 @@ use std::{
 use sha2::{Digest as _, Sha256};
 use velum_model::plugin::World;
 use wasmparser::WasmFeatures;
-use wasmtime::{Config, Engine, OptLevel, Strategy};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 
 /// Stack of guest code: a policy or driver needs some 10 KiB; interpreters recurse.
 const WASM_STACK_BYTES: usize = 512 * 1024;
 /// Stack of one driver call with the host functions beneath it.
 const ASYNC_STACK_BYTES: usize = 2 << 20;
+/// Linear memory is addressed by 32 bits.
+const MEMORY_MOST: usize = 4 << 30;
+/// Core instances, memories and tables of one call, and elements of one table: a program has some of each, an interpreter with its
+/// libraries a dozen.
+pub const INSTANCES: u32 = 64;
+/// See [`INSTANCES`].
+pub const MEMORIES: u32 = 8;
+/// See [`INSTANCES`].
+pub const TABLES: u32 = 64;
+/// See [`INSTANCES`].
+pub const TABLE_ELEMENTS: usize = 100_000;
 /// How often epochs advance while a driver call runs: a guest that computes holds a server thread for at most this long.
 pub const TICK: Duration = Duration::from_millis(10);
 
@@ -65,6 +76,21 @@ impl EngineKind {
     /// # Errors
     /// When this machine cannot run the configuration.
     pub fn engine(self) -> wasmtime::Result<Engine> {
+        Engine::new(&self.config())
+    }
+
+    /// The same with room for instances that is used again and again: code that was compiled for one runs on the other. For one
+    /// component alone, so that what a fault of the engine would leave of a call is only seen by the same one's next call.
+    ///
+    /// # Errors
+    /// When there are not as many addresses.
+    pub fn pooled(self, pool: &Pool) -> wasmtime::Result<Engine> {
+        let mut config = self.config();
+        config.allocation_strategy(pool.strategy());
+        Engine::new(&config)
+    }
+
+    fn config(self) -> Config {
         let mut config = Config::new();
         config
             .strategy(Strategy::Cranelift)
@@ -82,7 +108,54 @@ impl EngineKind {
             // Data is copied into each fresh memory: sharing it takes an anonymous file, and a plugin's process has none.
             Self::Driver => config.epoch_interruption(true).memory_init_cow(false),
         };
-        Engine::new(&config)
+        config
+    }
+}
+
+/// What calls that run at the same time need.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// Calls at the same time.
+    pub calls: u32,
+    /// Linear memory of one may grow to so many bytes.
+    pub memory_bytes: u64,
+    /// Linear memories of one.
+    pub memories: u32,
+    /// Tables of one.
+    pub tables: u32,
+}
+
+/// Calls that were given up may still be on their way out when others begin.
+pub const LEAVING: u32 = 4;
+/// Bytes of a table that are cleared and stay with the process between two calls; a driver has some hundred functions in it.
+const TABLE_RESIDENT_BYTES: usize = 16 * 1024;
+/// What a core instance, and all of a component, may take beside memories and tables: 32 bytes a function that can be pointed to, of
+/// which interpreters have some 20,000. It is a bound, not a reservation.
+const CORE_INSTANCE_BYTES: usize = 16 << 20;
+/// See [`CORE_INSTANCE_BYTES`].
+const COMPONENT_BYTES: usize = 64 << 20;
+
+impl Pool {
+    fn strategy(&self) -> InstanceAllocationStrategy {
+        let calls = self.calls.saturating_add(LEAVING);
+        let memory_bytes = usize::try_from(self.memory_bytes).unwrap_or(usize::MAX);
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(calls)
+            .total_stacks(calls)
+            .total_core_instances(calls.saturating_mul(INSTANCES))
+            .max_core_instances_per_component(INSTANCES)
+            .total_memories(calls.saturating_mul(self.memories.max(1)))
+            .max_memories_per_component(MEMORIES)
+            .max_memories_per_module(MEMORIES)
+            .max_memory_size(memory_bytes.min(MEMORY_MOST))
+            .total_tables(calls.saturating_mul(self.tables.max(1)))
+            .max_tables_per_component(TABLES)
+            .max_tables_per_module(TABLES)
+            .table_elements(TABLE_ELEMENTS)
+            .table_keep_resident(TABLE_RESIDENT_BYTES)
+            .max_core_instance_size(CORE_INSTANCE_BYTES)
+            .max_component_instance_size(COMPONENT_BYTES);
+        InstanceAllocationStrategy::Pooling(pool)
     }
 }
 
@@ -148,6 +221,14 @@ impl Ticker {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(engine: Engine) -> std::io::Result<Self> {
+        Self::for_one_to_come(move || Some(engine))
+    }
+
+    /// Starts the thread for an engine that `wait` waits for on it; none ends it.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn for_one_to_come(wait: impl FnOnce() -> Option<Engine> + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(TickerState::default());
         let state = Arc::clone(&shared);
         // A thread that begins asks for what a confined process may not: whoever has this answer can confine itself.
@@ -158,6 +239,7 @@ impl Ticker {
             .spawn(move || {
                 // Whoever started it waits for this.
                 let _ = begun.send(());
+                let Some(engine) = wait() else { return };
                 while !state.ended.load(Ordering::Acquire) {
                     if state.in_flight.load(Ordering::Acquire) == 0 {
                         thread::park();
@@ -203,6 +285,19 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_of_one_engine_runs_on_the_same_with_a_pool() {
+        let pool = Pool {
+            calls: 128,
+            memory_bytes: 64 << 20,
+            memories: 1,
+            tables: 1,
+        };
+        let pooled = EngineKind::Driver.pooled(&pool).unwrap();
+        let plain = EngineKind::Driver.engine().unwrap();
+        assert_eq!(compatibility(&pooled), compatibility(&plain));
+    }
 
     #[test]
     fn the_two_engines_differ_in_what_compiled_code_depends_on_and_each_agrees_with_itself() {

@@ -1,4 +1,5 @@
-//! Threads of their own for what goes on beside the requests: operations and the observer of compute hosts.
+//! Threads of their own for what goes on beside the requests: operations, the observer of compute hosts, the
+//! recount of the books.
 //!
 //! They stand back when the processor is short: a flood of accepted requests is carried out a little later, but who asks is
 //! answered now, and a long queue of operations does not make the API slow. What they commit goes through the same writer

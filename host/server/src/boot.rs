@@ -23,7 +23,7 @@ use velum_service::{Services, Watch};
 use velum_store::{EventCursor, Store};
 
 use crate::{
-    authority,
+    authority, books,
     config::Config,
     data::Data,
     database,
@@ -273,6 +273,7 @@ struct Work {
     follow: Option<JoinHandle<()>>,
     alarm: JoinHandle<()>,
     policies: JoinHandle<()>,
+    books: JoinHandle<()>,
     decisions: JoinHandle<()>,
     services: Services,
 }
@@ -310,6 +311,7 @@ impl Work {
                 let services = services.clone();
                 tokio::spawn(async move { services.watch_policies().await })
             },
+            books: background.spawn(books::recount(store.aside(), config.books.every_ms)),
             decisions: tokio::spawn(remember(services.clone())),
             services: services.clone(),
         }
@@ -323,6 +325,7 @@ impl Work {
         self.follow.iter().for_each(JoinHandle::abort);
         self.alarm.abort();
         self.policies.abort();
+        self.books.abort();
         self.decisions.abort();
         self.services.keep_histories().await;
         // What does not end in time goes on at the next start: that is what the journal is for.

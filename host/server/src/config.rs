@@ -28,6 +28,7 @@ pub struct Config {
     pub operations: Operations,
     pub observe: Observe,
     pub orphans: Orphans,
+    pub books: Books,
     pub shutdown: Shutdown,
 }
 
@@ -113,6 +114,12 @@ pub struct Orphans {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Books {
+    pub every_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shutdown {
     pub grace_ms: u64,
 }
@@ -174,6 +181,10 @@ impl Config {
             "orphans.every_ms must be at least 100"
         );
         anyhow::ensure!(self.orphans.at_once > 0, "orphans.at_once must be at least 1");
+        anyhow::ensure!(
+            self.books.every_ms == 0 || self.books.every_ms >= 60_000,
+            "books.every_ms must be 0 or at least 60000"
+        );
         anyhow::ensure!(
             (60_000..=315_360_000_000).contains(&self.decisions.keep_ms),
             "decisions.keep_ms must be between 60000 and 315360000000"

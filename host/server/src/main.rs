@@ -2,6 +2,7 @@
 
 mod authority;
 mod background;
+mod books;
 mod boot;
 mod config;
 mod data;

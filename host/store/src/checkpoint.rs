@@ -17,6 +17,9 @@ const BOUND: i64 = 16 * 1024;
 /// New pages (4 MiB) of a pass that was short enough: only what was written during it is copied while the writer waits. Until then
 /// the log is copied beside the writer, each time what was written during the time before.
 const NEAR: i64 = 1024;
+/// Pages of the log (1 GiB) up to which it grows while somebody reads an old state for long (a backup, a recount): nothing can be
+/// copied over what is still read, and the writer would only wait.
+const FAR: i64 = 256 * 1024;
 /// How often at most: a writer that is as fast as the disk is not caught up with.
 const PASSES: u32 = 6;
 
@@ -69,27 +72,86 @@ async fn checkpoint(database: &Database, kept: &mut Option<Connection>) -> Resul
         Some(connection) => connection,
         None => kept.insert(database.checkpointer().await.map_err(failed)?),
     };
-    let mut known = 0;
+    let mut known = Pages::default();
     for _ in 0..PASSES {
         let rows = connection.fetch(&PASSIVE, &[]).await.map_err(failed)?;
-        let log = pages(rows.first())?;
-        if log <= BOUND {
-            return Ok(());
-        }
-        let new = log - known;
-        known = log;
-        if new < NEAR {
-            break;
+        let pages = Pages::of(rows.first())?;
+        match pages.after(&known) {
+            Next::Enough => return Ok(()),
+            Next::Restart => break,
+            Next::Again => known = pages,
         }
     }
     connection.fetch(&RESTART, &[]).await.map_err(failed)?;
     Ok(())
 }
 
-/// Pages in the log; -1 when there is none.
-fn pages(row: Option<&Row>) -> Result<i64, StoreError> {
-    let Some(row) = row else { return Ok(0) };
-    let mut columns = row.columns("wal_checkpoint");
-    columns.take::<i64>("busy")?;
-    columns.take("log")
+/// What follows a pass.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// The log may grow on.
+    Enough,
+    /// Another pass beside the writer.
+    Again,
+    /// The writer waits for the rest.
+    Restart,
+}
+
+/// What a pass found; -1 each when there is no log.
+#[derive(Default)]
+struct Pages {
+    /// Pages in the log.
+    log: i64,
+    /// Of these, those that the database has by now.
+    copied: i64,
+}
+
+impl Pages {
+    fn of(row: Option<&Row>) -> Result<Self, StoreError> {
+        let Some(row) = row else {
+            return Ok(Self::default());
+        };
+        let mut columns = row.columns("wal_checkpoint");
+        columns.take::<i64>("busy")?;
+        let (log, copied) = (columns.take("log")?, columns.take("checkpointed")?);
+        Ok(Self { log, copied })
+    }
+
+    /// What follows this pass, when the one before it found `known`.
+    const fn after(&self, known: &Self) -> Next {
+        let is_held = self.copied == known.copied && self.log - self.copied > NEAR;
+        if self.log <= BOUND || (is_held && self.log <= FAR) {
+            Next::Enough
+        } else if is_held || self.log - known.log < NEAR {
+            Next::Restart
+        } else {
+            Next::Again
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writer_waits_only_for_what_is_new_or_for_a_reader_that_never_ends() {
+        let pages = |log, copied| Pages { log, copied };
+        let first = pages(0, 0);
+        let over = BOUND + 1;
+        assert_eq!(pages(BOUND, 0).after(&first), Next::Enough);
+        // Much was copied, and as much came meanwhile.
+        assert_eq!(pages(over, over).after(&first), Next::Again);
+        assert_eq!(
+            pages(over + NEAR, over + NEAR).after(&pages(over, over)),
+            Next::Again
+        );
+        assert_eq!(
+            pages(over + NEAR - 1, over + NEAR - 1).after(&pages(over, over)),
+            Next::Restart
+        );
+        // Somebody reads an old state.
+        assert_eq!(pages(over + NEAR, 7).after(&pages(over, 7)), Next::Enough);
+        assert_eq!(pages(FAR + 1, 7).after(&pages(FAR, 7)), Next::Restart);
+    }
 }

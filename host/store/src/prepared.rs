@@ -17,10 +17,13 @@ fn schema(engine: crate::db::Engine) -> String {
 
 /// Every statement's text for a database, and what goes out beside them.
 fn texts(engine: crate::db::Engine) -> Vec<(&'static str, String)> {
-    let mark = crate::db::Mark {
-        writer: uuid::Uuid::from_u128(7),
-        seq: 3,
-        at: velum_model::Timestamp::from_micros(5),
+    let mark = match engine {
+        crate::db::Engine::Sqlite => crate::sql::rest::WRITE_MARK.to_owned(),
+        crate::db::Engine::Postgres => crate::sql::rest::write_mark(&crate::db::Mark {
+            writer: uuid::Uuid::from_u128(7),
+            seq: 3,
+            at: velum_model::Timestamp::from_micros(5),
+        }),
     };
     let registry = crate::sql::registry();
     let own = registry.iter().map(|s| (s.does, s.text(engine).to_owned()));
@@ -34,9 +37,7 @@ fn texts(engine: crate::db::Engine) -> Vec<(&'static str, String)> {
             ]
         })
     });
-    own.chain(bound)
-        .chain([("write a mark", crate::sql::rest::write_mark(engine, &mark))])
-        .collect()
+    own.chain(bound).chain([("write a mark", mark)]).collect()
 }
 
 /// What a statement reads from end to end, beside the rows of its batch.

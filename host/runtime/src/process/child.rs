@@ -24,7 +24,7 @@ use super::{
     told_uid,
 };
 use crate::{
-    engine::{EngineKind, Ticker},
+    engine::{EngineKind, Pool, Ticker},
     sandbox::{
         Sandbox,
         ask::{Ask, Desk, Reply},
@@ -42,9 +42,11 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
 
 fn begin(arguments: &[OsString]) -> io::Result<()> {
     confine::leave_the_world(told_uid(arguments.first())?)?;
-    let engine = EngineKind::Driver.engine().map_err(io::Error::other)?;
-    // Its thread inherits what was given up before; the filter below holds for all threads.
-    let ticker = Arc::new(Ticker::start(engine.clone())?);
+    let (known, engine) = std::sync::mpsc::channel();
+    // Its thread inherits what was given up before; the filter below holds for all threads. What engine there is to be is known
+    // with the component.
+    let ticker = Ticker::for_one_to_come(move || engine.recv().ok())?;
+    let ticking = (Arc::new(ticker), known);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -54,10 +56,13 @@ fn begin(arguments: &[OsString]) -> io::Result<()> {
         UnixStream::from_std(std::os::unix::net::UnixStream::from(socket))?
     };
     confine::filter(Stage::Loading)?;
-    runtime.block_on(LocalSet::new().run_until(serve(engine, ticker, socket)))
+    runtime.block_on(LocalSet::new().run_until(serve(ticking, socket)))
 }
 
-async fn serve(engine: Engine, ticker: Arc<Ticker>, socket: UnixStream) -> io::Result<()> {
+/// The ticker, and how it is told of the engine.
+type Ticking = (Arc<Ticker>, std::sync::mpsc::Sender<Engine>);
+
+async fn serve(ticking: Ticking, socket: UnixStream) -> io::Result<()> {
     let (from, to) = socket.into_split();
     let mut from = BufReader::new(from);
     let (outbox, messages) = mpsc::channel(QUEUE);
@@ -69,7 +74,7 @@ async fn serve(engine: Engine, ticker: Arc<Ticker>, socket: UnixStream) -> io::R
     let Some(ToChild::Load(load)) = read(&mut from, TO_CHILD).await? else {
         return Err(io::Error::other("the first message is no component"));
     };
-    let sandbox = match loaded(&engine, load, ticker) {
+    let sandbox = match loaded(load, ticking) {
         Ok(sandbox) => sandbox,
         Err(error) => {
             let why = format!("{error:#}");
@@ -89,16 +94,44 @@ async fn serve(engine: Engine, ticker: Arc<Ticker>, socket: UnixStream) -> io::R
     }
 }
 
-fn loaded(engine: &Engine, load: Load, ticker: Arc<Ticker>) -> wasmtime::Result<Sandbox> {
+fn loaded(load: Load, (ticker, known): Ticking) -> wasmtime::Result<Sandbox> {
     confine::bound_memory(&load.bounds, load.code.len())?;
+    let (engine, component) = pooled(&load)?;
+    known.send(engine.clone())?;
+    let what = (load.world, load.interfaces.as_slice());
+    Sandbox::new(&engine, &component, what, load.bounds, ticker)
+}
+
+/// The component on an engine that has room for its calls. To make room for each and give it back was half of what a call cost.
+fn pooled(load: &Load) -> wasmtime::Result<(Engine, Component)> {
+    let plain = EngineKind::Driver.engine()?;
+    let component = component(&plain, &load.code)?;
+    let Some(needs) = component.resources_required() else {
+        return Ok((plain, component));
+    };
+    let pool = Pool {
+        calls: load.bounds.calls,
+        memory_bytes: load.bounds.memory_bytes,
+        memories: needs.num_memories,
+        tables: needs.num_tables,
+    };
+    // Where addresses are bounded, or a component is beyond what the pool has room for, each call is made its own.
+    let pooled = EngineKind::Driver.pooled(&pool).and_then(|engine| {
+        let component = self::component(&engine, &load.code)?;
+        Ok((engine, component))
+    });
+    Ok(pooled.unwrap_or((plain, component)))
+}
+
+fn component(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     #[expect(
         unsafe_code,
         reason = "the server vouches for the bytes by their authentication code, and this process is what contains them if they were subverted while they were compiled"
     )]
     // SAFETY: see the reason; `deserialize` trusts that the bytes came from `precompile_component`.
-    let component = unsafe { Component::deserialize(engine, &load.code) }?;
-    let what = (load.world, load.interfaces.as_slice());
-    Sandbox::new(engine, &component, what, load.bounds, ticker)
+    unsafe {
+        Component::deserialize(engine, code)
+    }
 }
 
 async fn listen(sandbox: Rc<Sandbox>, line: Arc<Line>, mut from: BufReader<OwnedReadHalf>) -> io::Result<()> {

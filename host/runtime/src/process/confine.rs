@@ -26,7 +26,7 @@ use seccompiler::{
 };
 
 use super::uids::become_user;
-use crate::sandbox::work::Bounds;
+use crate::{engine::LEAVING, sandbox::work::Bounds};
 
 /// The newest version of Landlock that this build knows; older kernels give what they have.
 const LANDLOCK: ABI = ABI::V6;
@@ -99,7 +99,7 @@ pub fn bound_memory(bounds: &Bounds, code_bytes: usize) -> io::Result<()> {
     let call = bounds.memory_bytes.saturating_add(CALL_BYTES);
     let code = u64::try_from(code_bytes).unwrap_or(u64::MAX).saturating_mul(3);
     let bytes = call
-        .saturating_mul(u64::from(bounds.calls))
+        .saturating_mul(u64::from(bounds.calls.saturating_add(LEAVING)))
         .saturating_add(code)
         .saturating_add(RESIDENT_BYTES);
     limit(Resource::Data, bytes)
@@ -172,7 +172,8 @@ fn landlock() -> io::Result<bool> {
 pub enum Stage {
     /// A compiler with what it needs open: what it may not do fails.
     Compiling,
-    /// A plugin's process before it has its component: it may still make code of it, and put on the next filter.
+    /// A plugin's process before it has its component: it may still make code of it, and put on the next filter. Nothing of the
+    /// component runs yet: what it may not do fails.
     Loading,
     /// A plugin's process that serves: whatever it may not do ends it.
     Serving,
@@ -258,9 +259,9 @@ pub fn filter(stage: Stage) -> io::Result<()> {
         rules.extend(COMPILING.iter().map(|call| (*call, Vec::new())));
     }
     let otherwise = match stage {
-        // Libraries ask for things that they can do without.
-        Stage::Compiling => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
-        Stage::Loading | Stage::Serving => SeccompAction::KillProcess,
+        // Libraries ask for things that they can do without, such as the number of cores.
+        Stage::Compiling | Stage::Loading => SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+        Stage::Serving => SeccompAction::KillProcess,
     };
     let program: BpfProgram = SeccompFilter::new(rules, otherwise, SeccompAction::Allow, architecture()?)
         .and_then(TryInto::try_into)

@@ -20,7 +20,7 @@ use self::{
     work::{Bounds, Ended, Verb, Work},
 };
 use crate::{
-    engine::{TICK, Ticker},
+    engine::{INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, TICK, Ticker},
     grant::log::clean,
     world::{self, hypervisor::v0_1::execute as hypervisor, storage::v0_1::execute as storage},
 };
@@ -104,10 +104,10 @@ impl Sandbox {
     fn limits(&self) -> wasmtime::StoreLimits {
         StoreLimitsBuilder::new()
             .memory_size(usize::try_from(self.bounds.memory_bytes).unwrap_or(usize::MAX))
-            .table_elements(100_000)
-            .instances(64)
-            .tables(64)
-            .memories(8)
+            .table_elements(TABLE_ELEMENTS)
+            .instances(INSTANCES as usize)
+            .tables(TABLES as usize)
+            .memories(MEMORIES as usize)
             .trap_on_grow_failure(true)
             .build()
     }

@@ -12,11 +12,15 @@ use sqlx::{
 
 use super::{
     Bound, Cell, DatabaseAsk, Engine, Mark, Row, Simulation, Statement, Value,
+    direct::Direct,
     line::End,
     rows::{Execution, Texts},
     simulated::Pragmas,
 };
-use crate::{encode::RowValues, sql::rest::write_mark};
+use crate::{
+    encode::RowValues,
+    sql::rest::{WRITE_MARK, write_mark},
+};
 
 /// A connection, and how many statements it was sent.
 pub(crate) struct Connection {
@@ -39,6 +43,8 @@ pub(crate) struct Connection {
 
 pub(super) enum Inner {
     Sqlite(Box<SqliteConnection>),
+    /// SQLite on the thread that asks.
+    Direct(Direct),
     Postgres(Box<PgConnection>),
 }
 
@@ -94,9 +100,14 @@ impl Connection {
     /// Which database it leads to.
     pub(crate) fn engine(&self) -> Engine {
         match &self.inner {
-            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Sqlite(_) | Inner::Direct(_) => Engine::Sqlite,
             Inner::Postgres(_) => Engine::Postgres,
         }
+    }
+
+    /// Whether it keeps the thread that asks until it answers.
+    pub(crate) const fn answers_at_once(&self) -> bool {
+        matches!(self.inner, Inner::Direct(_))
     }
 
     /// Waits for each answer as long as it takes: what reads or writes whole tables.
@@ -135,6 +146,7 @@ impl Connection {
         let work = async move {
             match inner {
                 Inner::Sqlite(connection) => fetch_sqlite(connection, text, values).await,
+                Inner::Direct(connection) => connection.fetch(text.as_str(), &values),
                 Inner::Postgres(connection) => fetch_postgres(connection, text, values).await,
             }
         };
@@ -177,6 +189,7 @@ impl Connection {
             let work = async move {
                 match inner {
                     Inner::Sqlite(connection) => change_sqlite(connection, sql, values).await,
+                    Inner::Direct(connection) => connection.change(sql.as_str(), &values),
                     // It is not asked: it has no bound texts.
                     Inner::Postgres(_) => Ok(0),
                 }
@@ -189,7 +202,7 @@ impl Connection {
 
     fn bound<'s>(&self, statement: &'s Statement) -> Option<&'s Bound> {
         match self.inner {
-            Inner::Sqlite(_) => statement.bound.as_ref(),
+            Inner::Sqlite(_) | Inner::Direct(_) => statement.bound.as_ref(),
             Inner::Postgres(_) => None,
         }
     }
@@ -197,12 +210,14 @@ impl Connection {
     /// Runs several statements without values: a migration, the ends of a transaction.
     pub(crate) async fn raw(&mut self, text: impl Into<String>) -> Result<(), sqlx::Error> {
         self.statements += 1;
-        let text = sqlx::raw_sql(AssertSqlSafe(text.into()));
+        let text = text.into();
+        let asked = |text| sqlx::raw_sql(AssertSqlSafe::<String>(text));
         let inner = &mut self.inner;
         let work = async move {
             match inner {
-                Inner::Sqlite(connection) => text.execute(&mut **connection).await.map(drop),
-                Inner::Postgres(connection) => text.execute(&mut **connection).await.map(drop),
+                Inner::Sqlite(connection) => asked(text).execute(&mut **connection).await.map(drop),
+                Inner::Direct(connection) => connection.raw(&text),
+                Inner::Postgres(connection) => asked(text).execute(&mut **connection).await.map(drop),
             }
         };
         in_time((self.patience, &mut self.line), &mut self.is_lost, work).await
@@ -210,7 +225,7 @@ impl Connection {
 
     const fn begins(&self) -> &'static str {
         match self.inner {
-            Inner::Sqlite(_) => "BEGIN IMMEDIATE",
+            Inner::Sqlite(_) | Inner::Direct(_) => "BEGIN IMMEDIATE",
             Inner::Postgres(_) => "BEGIN",
         }
     }
@@ -223,14 +238,24 @@ impl Connection {
     /// Begins a transaction that will write, with its mark as the first that is written: whoever reads the mark waits for
     /// the end of this transaction.
     pub(crate) async fn begin_marked(&mut self, mark: &Mark) -> Result<(), sqlx::Error> {
-        let text = format!("{}; {}", self.begins(), write_mark(self.engine(), mark));
+        if let Inner::Direct(connection) = &self.inner {
+            connection.raw(self.begins())?;
+            self.statements += 2;
+            let values = [
+                Value::from(mark.writer),
+                Value::from(mark.seq),
+                Value::from(mark.at.micros()),
+            ];
+            return connection.change(WRITE_MARK, &values).map(drop);
+        }
+        let text = format!("{}; {}", self.begins(), write_mark(mark));
         self.raw(text).await
     }
 
     /// Begins a transaction that sees one instant and does not write.
     pub(crate) async fn begin_reading(&mut self) -> Result<(), sqlx::Error> {
         let text = match self.inner {
-            Inner::Sqlite(_) => "BEGIN",
+            Inner::Sqlite(_) | Inner::Direct(_) => "BEGIN",
             Inner::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
         };
         self.raw(text).await
@@ -266,6 +291,7 @@ impl Connection {
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
         match self.inner {
             Inner::Sqlite(connection) => self.simulation.leave(self.pragmas, *connection).await,
+            Inner::Direct(connection) => self.simulation.leave_direct(self.pragmas, connection),
             Inner::Postgres(connection) => connection.close().await,
         }
     }

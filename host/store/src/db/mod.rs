@@ -3,6 +3,7 @@
 mod asking;
 mod cell;
 mod connection;
+mod direct;
 mod faults;
 mod line;
 mod open;

@@ -11,6 +11,7 @@ use sqlx::{
 use super::{
     Asking, Row, Simulation, Statement, Value,
     connection::{Connection, Inner},
+    direct::Direct,
     line::Line,
     readers::Readers,
     refuse::{failed, opening},
@@ -21,7 +22,7 @@ use crate::commit::StoreError;
 
 /// Another process may hold SQLite's write lock for one batch (at most some 100 ms on a slow disk). What waited longer
 /// tries again a few times, then says so.
-const BUSY: Duration = Duration::from_secs(1);
+pub(super) const BUSY: Duration = Duration::from_secs(1);
 /// Reads of SQLite are short and the machine has few cores: more connections would only be more page caches. As many again
 /// are for what goes on beside the requests.
 const SQLITE_READERS: usize = 4;
@@ -33,7 +34,7 @@ const READ: Duration = Duration::from_secs(5);
 /// Every statement of the store, prepared once a connection. On SQLite a statement over rows is one for each size of batch
 /// ([`super::rows`]), of which a writer meets some hundreds.
 const STATEMENTS: usize = 512;
-const SQLITE_STATEMENTS: usize = 2048;
+pub(super) const SQLITE_STATEMENTS: usize = 2048;
 /// Opening a connection to PostgreSQL takes some milliseconds, and half a second through a loaded network; a machine that
 /// is gone does not refuse, it is silent.
 const OPENED_WITHIN: Duration = Duration::from_secs(2);
@@ -49,14 +50,23 @@ const READER_PATIENCE: Duration = Duration::from_secs(120);
 const SILENT_WRITERS: &str = "SET idle_in_transaction_session_timeout = '1s'";
 /// A reader's page cache, KiB (negative: the PRAGMA's way to say so): with 4 readers under the server's memory budget.
 const CACHE: &str = "-4096";
-/// The writer's page cache, KiB: the random pages of a batch, and the counters of 100,000 compute hosts (some 50 MiB with their index).
-/// A small cloud never fills it.
-const WRITER_CACHE: &str = "-98304";
+/// The writer's page cache, KiB: the random pages of some batches. Not more, for a transaction that splits pages walks through all of it
+/// when it ends (`pcache1Truncate`, while the file is below 1 GiB): at 96 MiB that was a fifth of the writer's time.
+const WRITER_CACHE: &str = "-16384";
+/// That of what is done to a whole database at once, KiB.
+const CARE_CACHE: &str = "-98304";
+
+/// Bytes of the log that stay when it begins again: what it has between two checkpoints that the writer does not wait for.
+const LOG: &str = "67108864";
 
 /// How the connections of SQLite differ.
 const READS: Pragmas = &[("cache_size", CACHE), ("query_only", "ON")];
-const WRITES: Pragmas = &[("wal_autocheckpoint", "0"), ("cache_size", WRITER_CACHE)];
-const CARES: Pragmas = &[("cache_size", WRITER_CACHE)];
+const WRITES: Pragmas = &[
+    ("wal_autocheckpoint", "0"),
+    ("cache_size", WRITER_CACHE),
+    ("journal_size_limit", LOG),
+];
+const CARES: Pragmas = &[("cache_size", CARE_CACHE)];
 const CHECKPOINTS: Pragmas = &[("wal_autocheckpoint", "0"), ("cache_size", CACHE)];
 
 /// Which database it is.
@@ -90,6 +100,25 @@ impl Place {
     /// A connection that only reads.
     pub(super) async fn reader(&self, simulation: &Simulation) -> Result<Connection, sqlx::Error> {
         self.connect(READS, READER_PATIENCE, simulation).await
+    }
+
+    /// The same, answering on the thread that asks where it can.
+    pub(super) async fn reader_at_once(&self, simulation: &Simulation) -> Result<Connection, sqlx::Error> {
+        self.connect_at_once(READS, READER_PATIENCE, simulation).await
+    }
+
+    async fn connect_at_once(
+        &self,
+        pragmas: Pragmas,
+        patience: Duration,
+        simulation: &Simulation,
+    ) -> Result<Connection, sqlx::Error> {
+        let Self::Sqlite(options) = self else {
+            return self.connect(pragmas, patience, simulation).await;
+        };
+        let kept = simulation.take_direct(pragmas);
+        let direct = kept.map_or_else(|| Direct::open(options.get_filename(), pragmas), Ok)?;
+        Ok(Connection::near(Inner::Direct(direct)).within(simulation.clone(), pragmas))
     }
 
     /// A connection; the pragmas are SQLite's, the patience is for PostgreSQL.
@@ -288,11 +317,12 @@ impl Database {
         (self.engine() == Engine::Postgres).then_some(WRITER_PATIENCE)
     }
 
-    /// A connection for the writer. On SQLite it never checkpoints: that would make a commit wait.
+    /// A connection for the writer. On SQLite it answers on the writer's thread, and never checkpoints: that would make a commit
+    /// wait.
     pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
         let opened = self
             .place
-            .connect(WRITES, WRITER_PATIENCE, &self.simulation)
+            .connect_at_once(WRITES, WRITER_PATIENCE, &self.simulation)
             .await?;
         let mut connection = opened.that_writes();
         if connection.engine() == Engine::Postgres {
@@ -332,6 +362,18 @@ impl Database {
     ) -> Result<Vec<Row>, StoreError> {
         let text = statement.text(self.engine());
         let rows = self.readers.one(text.into_sql_str(), values).await;
+        rows.map_err(|source| failed(statement.does, source))
+    }
+
+    /// The same of what is found by its key and asked for by nearly every request: SQLite answers it on the thread that asks, which
+    /// takes less than to hand it to another.
+    pub(crate) async fn fetch_short(
+        &self,
+        statement: &Statement,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let text = statement.text(self.engine());
+        let rows = self.readers.short(text.into_sql_str(), values).await;
         rows.map_err(|source| failed(statement.does, source))
     }
 

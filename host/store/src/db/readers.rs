@@ -15,7 +15,7 @@ use std::{
 use sqlx::SqlStr;
 use tokio::sync::Semaphore;
 
-use super::{Asking, Connection, Row, Simulation, Value, open::Place, within};
+use super::{Asking, Connection, Engine, Row, Simulation, Value, open::Place, within};
 
 /// See the module.
 pub(super) struct Readers {
@@ -25,6 +25,8 @@ pub(super) struct Readers {
     permits: Semaphore,
     statements: Arc<AtomicU64>,
     asking: Asking,
+    /// Short reads of SQLite are answered on the thread that asks.
+    at_once: bool,
     simulation: Simulation,
 }
 
@@ -34,6 +36,7 @@ impl Readers {
         Self {
             place,
             asking,
+            at_once: asking == Asking::Blocks,
             simulation,
             idle: Mutex::new(Vec::with_capacity(size)),
             permits: Semaphore::new(size),
@@ -41,10 +44,12 @@ impl Readers {
         }
     }
 
-    /// As many again to the same place, counted together. Nobody waits for a connection of the others.
+    /// As many again to the same place, counted together. Nobody waits for a connection of the others, and nobody who must be
+    /// answered soon shares the threads of those who ask: so they are kept while SQLite answers.
     pub(super) fn aside(&self, size: usize) -> Self {
         Self {
             statements: Arc::clone(&self.statements),
+            at_once: true,
             ..Self::new(self.place.clone(), size, self.asking, self.simulation.clone())
         }
     }
@@ -55,7 +60,7 @@ impl Readers {
         let wanted = u32::try_from(self.permits.available_permits()).unwrap_or(1);
         let _permits = self.permits.acquire_many(wanted).await.map_err(closed)?;
         for _ in 0..wanted {
-            let connection = self.place.reader(&self.simulation).await?;
+            let connection = self.connect(self.at_once).await?;
             self.idle().push(connection);
         }
         Ok(())
@@ -64,14 +69,23 @@ impl Readers {
     /// Runs a text and answers its rows.
     pub(super) async fn one(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
         let patience = self.place.patience();
-        let asked = self.run(Reads::One(text), values, patience);
+        let asked = self.run(Reads::One(text), values, (patience, self.at_once));
+        let mut rows = self.asking.answer(asked).await?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// The same of a text that finds its rows by their keys: on SQLite always on the thread that asks.
+    pub(super) async fn short(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        let patience = self.place.patience();
+        let asked = self.run(Reads::One(text), values, (patience, true));
         let mut rows = self.asking.answer(asked).await?;
         Ok(rows.pop().unwrap_or_default())
     }
 
     /// The same, however long it takes: what counts whole tables.
     pub(super) async fn patiently(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        let asked = self.run(Reads::One(text), values, None);
+        let at_once = self.at_once && self.asking == Asking::Blocks;
+        let asked = self.run(Reads::One(text), values, (None, at_once));
         let mut rows = self.asking.answer(asked).await?;
         Ok(rows.pop().unwrap_or_default())
     }
@@ -84,7 +98,7 @@ impl Readers {
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
         let patience = self.place.patience();
         self.asking
-            .answer(self.run(Reads::Together(texts), values, patience))
+            .answer(self.run(Reads::Together(texts), values, (patience, self.at_once)))
             .await
     }
 
@@ -108,14 +122,13 @@ impl Readers {
         &self,
         reads: Reads,
         values: &[Value],
-        patience: Option<Duration>,
+        (patience, at_once): (Option<Duration>, bool),
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
         let closed = |_| sqlx::Error::PoolClosed;
         // A connection that does not come free is one on which nothing is answered.
         let free = async { self.permits.acquire().await.map_err(closed) };
         let _permit = within(patience, free).await?;
-        let used = self.idle().pop();
-        if let Some(connection) = used {
+        if let Some(connection) = self.used(at_once) {
             match within(patience, self.run_on(connection, &reads, values)).await {
                 Ok(rows) => return Ok(rows),
                 // What broke this one (a restart of the database) broke the others too.
@@ -125,8 +138,26 @@ impl Readers {
                 }
             }
         }
-        let connection = self.place.reader(&self.simulation).await?;
+        let connection = self.connect(at_once).await?;
         within(patience, self.run_on(connection, &reads, values)).await
+    }
+
+    async fn connect(&self, at_once: bool) -> Result<Connection, sqlx::Error> {
+        match at_once {
+            true => self.place.reader_at_once(&self.simulation).await,
+            false => self.place.reader(&self.simulation).await,
+        }
+    }
+
+    /// One that was used before.
+    fn used(&self, at_once: bool) -> Option<Connection> {
+        let mut idle = self.idle();
+        // PostgreSQL's are all alike.
+        let fits = |connection: &Connection| {
+            connection.engine() == Engine::Postgres || connection.answers_at_once() == at_once
+        };
+        let at = idle.iter().rposition(fits)?;
+        Some(idle.swap_remove(at))
     }
 
     /// The connection is kept only if all went well: one that failed, or whose caller went away, is dropped.

@@ -14,7 +14,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 
-use super::{DatabaseAsk, DatabaseFate, DatabaseFaults, faults::failed_disk, refuse::failed};
+use super::{DatabaseAsk, DatabaseFate, DatabaseFaults, direct::Direct, faults::failed_disk, refuse::failed};
 use crate::commit::StoreError;
 
 /// How a connection is set up beyond what all have.
@@ -27,6 +27,7 @@ pub struct SimulatedFile(Arc<Kept>);
 struct Kept {
     file: PathBuf,
     idle: Mutex<Vec<(Pragmas, SqliteConnection)>>,
+    direct: Mutex<Vec<(Pragmas, Direct)>>,
 }
 
 impl SimulatedFile {
@@ -36,6 +37,7 @@ impl SimulatedFile {
         Self(Arc::new(Kept {
             file,
             idle: Mutex::default(),
+            direct: Mutex::default(),
         }))
     }
 
@@ -103,6 +105,11 @@ impl SimulatedFile {
             let closed = connection.close().await;
             closed.map_err(|source| failed("close a simulated file", source))?;
         }
+        let direct = std::mem::take(&mut *self.direct());
+        for (_, connection) in direct {
+            let closed = connection.close();
+            closed.map_err(|source| failed("close a simulated file", source))?;
+        }
         Ok(())
     }
 
@@ -110,6 +117,10 @@ impl SimulatedFile {
         let mut idle = self.idle();
         let at = idle.iter().position(|(with, _)| *with == pragmas)?;
         Some(idle.swap_remove(at).1)
+    }
+
+    fn direct(&self) -> MutexGuard<'_, Vec<(Pragmas, Direct)>> {
+        self.0.direct.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Pragmas, SqliteConnection)>> {
@@ -143,6 +154,24 @@ impl Simulation {
     /// A connection that an earlier store left.
     pub(super) fn take(&self, pragmas: Pragmas) -> Option<SqliteConnection> {
         self.0.as_ref()?.file.take(pragmas)
+    }
+
+    /// The same of one that answers on the thread that asks.
+    pub(super) fn take_direct(&self, pragmas: Pragmas) -> Option<Direct> {
+        let mut direct = self.0.as_ref()?.file.direct();
+        let at = direct.iter().position(|(with, _)| *with == pragmas)?;
+        Some(direct.swap_remove(at).1)
+    }
+
+    /// Closes it, or leaves it to the next store.
+    pub(super) fn leave_direct(&self, pragmas: Pragmas, connection: Direct) -> Result<(), sqlx::Error> {
+        let Some(simulated) = &self.0 else {
+            return connection.close();
+        };
+        // There is none, as a rule: then this is refused.
+        drop(connection.raw("ROLLBACK"));
+        simulated.file.direct().push((pragmas, connection));
+        Ok(())
     }
 
     /// Closes a connection, or leaves it to the next store.

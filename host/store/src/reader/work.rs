@@ -315,7 +315,7 @@ impl Reader {
 
     /// The token of a hash: its id, name and scope.
     pub async fn token_by_hash(&self, hash: &[u8]) -> Result<Option<(TokenId, String, Scope)>, StoreError> {
-        let rows = self.database.fetch(&TOKEN, &[Value::from(hash)]).await?;
+        let rows = self.database.fetch_short(&TOKEN, &[Value::from(hash)]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let mut c = row.columns("token");
         let (id, name) = (c.take("id")?, c.take("name")?);

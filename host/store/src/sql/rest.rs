@@ -1,7 +1,7 @@
 //! Tokens, who owns which shard, which servers there are, the components of plugins, and the marks of running stores.
 
 use super::batch;
-use crate::db::{Engine, Mark, Statement};
+use crate::db::{Mark, Statement};
 
 /// Answers the number in a store's mark. It writes, so that it waits for a transaction of that store which is still open
 /// on a connection that was lost, whether it finds the row or makes it; and on SQLite it takes the place in the log where a
@@ -16,19 +16,18 @@ pub(crate) const EXPIRE_MARKS: Statement = Statement::common(
     "DELETE FROM writer_mark WHERE marked_at <= $1",
 );
 
-/// Writes a mark. It goes to the database together with the BEGIN before it, which saves a way there and back; such a
-/// message takes no values, and these are an id and numbers.
-pub(crate) fn write_mark(engine: Engine, mark: &Mark) -> String {
-    let id = match engine {
-        Engine::Sqlite => format!("x'{}'", mark.writer.simple()),
-        Engine::Postgres => format!("'{}'", mark.writer),
-    };
-    format!(
-        "INSERT INTO writer_mark (id, seq, marked_at) VALUES ({id}, {}, {})
-         ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, marked_at = excluded.marked_at",
-        mark.seq,
-        mark.at.micros()
-    )
+/// Writes a mark: whose, the number, when.
+pub(crate) const WRITE_MARK: &str = "INSERT INTO writer_mark (id, seq, marked_at) VALUES ($1, $2, $3)
+     ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, marked_at = excluded.marked_at";
+
+/// The same for PostgreSQL, where it goes to the database together with the BEGIN before it, which saves a way there and back;
+/// such a message takes no values, and these are an id and numbers.
+pub(crate) fn write_mark(mark: &Mark) -> String {
+    let id = format!("'{}'", mark.writer);
+    WRITE_MARK
+        .replace("$1", &id)
+        .replace("$2", &mark.seq.to_string())
+        .replace("$3", &mark.at.micros().to_string())
 }
 
 pub(crate) const INSERT_TOKEN: Statement = Statement::common(

@@ -1,4 +1,5 @@
-//! The one writer: a task that owns the write connection, takes what waits, commits it as one transaction and answers.
+//! The one writer: it owns the write connection, takes what waits, commits it as one transaction and answers. On PostgreSQL it is
+//! a task, on SQLite a thread.
 
 mod affinity;
 mod apply;
