@@ -105,6 +105,12 @@ impl Recount {
     }
 }
 
+/// Between two looks at what the server uses.
+const A_WHILE: Duration = Duration::from_secs(1);
+/// What a server uses of a processor that nobody asks anything: its timers.
+const REST: f64 = 0.05;
+/// Some 100,000 compute hosts are looked at in half of it.
+const RESTS_WITHIN: Duration = Duration::from_secs(300);
 /// Addresses of a range at most: a /16.
 const RANGE: u64 = 1 << 16;
 
@@ -165,7 +171,39 @@ impl Ground {
         };
         // The first waits until the zone is owned and its inventory read, whichever comes after ready.
         own.one_by_one("first", 1, 1).await?;
+        if options.pace != Pace::Usual {
+            own.rest().await?;
+        }
         Ok(own)
+    }
+
+    /// Waits until the server has done what it does once after its start: it recounts its books and looks at every compute host.
+    async fn rest(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let metrics = format!("{}/metrics", self.cloud.url);
+        while !reqwest::get(&metrics)
+            .await?
+            .text()
+            .await?
+            .contains("velum_books_wrong")
+        {
+            anyhow::ensure!(began.elapsed() < RESTS_WITHIN, "the books are not recounted");
+            tokio::time::sleep(A_WHILE).await;
+        }
+        let mut before = self.cloud.velumd.cpu_seconds()?;
+        loop {
+            tokio::time::sleep(A_WHILE).await;
+            let now = self.cloud.velumd.cpu_seconds()?;
+            if now - before < A_WHILE.as_secs_f64() * REST {
+                eprintln!(
+                    "the server rests after {:.0} s more",
+                    began.elapsed().as_secs_f64()
+                );
+                return Ok(());
+            }
+            anyhow::ensure!(began.elapsed() < RESTS_WITHIN, "the server does not come to rest");
+            before = now;
+        }
     }
 
     /// What goes on beside the requests from the server's next start on.

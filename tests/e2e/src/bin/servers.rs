@@ -599,12 +599,30 @@ async fn books(servers: &mut Servers, tally: &mut Tally) -> anyhow::Result<()> {
     }
     servers.stop(0)?;
     servers.restart(0).await?;
+    recounted(servers, 0).await?;
     for number in 0..servers.count() {
         let wrong = servers.log(number);
         let wrong = wrong.lines().filter(|line| line.contains("the books are wrong"));
         tally.problems.extend(wrong.map(str::to_owned));
     }
     Ok(())
+}
+
+/// Waits until a server that was started last has recounted the books.
+async fn recounted(servers: &Servers, number: usize) -> anyhow::Result<()> {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = reqwest::get(format!("{}/metrics", servers.url(number))).await?;
+        // It is there once the first recount of this process has ended.
+        if answer.text().await?.contains("velum_books_wrong") {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            Instant::now() < until,
+            "server {number} does not recount the books"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Commits of a server that were refused because their epoch was over; of its present process.
