@@ -10,7 +10,7 @@ use velum_store::Store;
 /// Until a recount that failed is tried again: the database comes back within that, or somebody is looking.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Recounts at once, then every `every_ms` milliseconds; 0: only once. `store` has readers of its own.
+/// Recounts at once, then every `every_ms` milliseconds. `store` has readers of its own.
 pub async fn recount(store: Store, every_ms: u64) {
     loop {
         let began = Instant::now();
@@ -31,9 +31,6 @@ pub async fn recount(store: Store, every_ms: u64) {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             }
-        }
-        if every_ms == 0 {
-            return;
         }
         tokio::time::sleep(Duration::from_millis(every_ms)).await;
     }

@@ -182,8 +182,8 @@ impl Config {
         );
         anyhow::ensure!(self.orphans.at_once > 0, "orphans.at_once must be at least 1");
         anyhow::ensure!(
-            self.books.every_ms == 0 || self.books.every_ms >= 60_000,
-            "books.every_ms must be 0 or at least 60000"
+            self.books.every_ms >= 60_000,
+            "books.every_ms must be at least 60000"
         );
         anyhow::ensure!(
             (60_000..=315_360_000_000).contains(&self.decisions.keep_ms),

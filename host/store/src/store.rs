@@ -92,18 +92,6 @@ pub const TOGETHER: usize = BATCH;
 /// Urgent orders that may wait: a renewal and a release, and some operations that ask whether a shard is still theirs.
 const URGENT: usize = 64;
 
-/// Runs SQLite's writer on a thread of its own, which it keeps while the database answers. It ends with the store.
-fn on_its_thread(writer: impl Future<Output = ()> + Send + 'static) -> Result<(), StoreError> {
-    let runtime = tokio::runtime::Handle::current();
-    let thread = std::thread::Builder::new().name("velum-writer".into());
-    let begun = thread.spawn(move || runtime.block_on(writer));
-    begun.map(drop).map_err(|error| {
-        StoreError::Unusable(format!(
-            "could not begin a thread for the writer of the database: {error}"
-        ))
-    })
-}
-
 fn closed() -> StoreError {
     StoreError::Unusable("the store is closed".into())
 }
@@ -164,11 +152,8 @@ impl Store {
         };
         let (ends, checkpoints) = watch::channel(());
         tokio::spawn(crate::checkpoint::run(database.clone(), watched, ends));
-        let answers_at_once = database.engine() == Engine::Sqlite && asking == Asking::Waits;
-        match answers_at_once {
-            true => on_its_thread(writer.run(messages, orders))?,
-            false => drop(tokio::spawn(writer.run(messages, orders))),
-        }
+        let keeps_its_thread = database.engine() == Engine::Sqlite && asking == Asking::Waits;
+        writer.begin((messages, orders), keeps_its_thread)?;
         Ok(Self {
             reader: Reader { database, epochs },
             writer: sender,

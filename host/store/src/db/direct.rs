@@ -259,7 +259,7 @@ mod tests {
                 direct.change("INSERT INTO t", &[]),
                 ErrorKind::Other,
                 "1",
-                "syntax",
+                "incomplete",
             ),
         ] {
             let Err(sqlx::Error::Database(said)) = again else {

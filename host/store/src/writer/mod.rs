@@ -195,13 +195,31 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// Begins to work off what comes: as a task, or on a thread of its own, which it keeps while the database answers. It ends with
+    /// the store.
+    pub(crate) fn begin(
+        self,
+        (messages, urgent): (mpsc::Receiver<Message>, mpsc::Receiver<Message>),
+        keeps_its_thread: bool,
+    ) -> Result<(), StoreError> {
+        let work = self.run(messages, urgent);
+        if !keeps_its_thread {
+            drop(tokio::spawn(work));
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new().name("velum-writer".into());
+        let begun = thread.spawn(move || runtime.block_on(work));
+        begun.map(drop).map_err(|error| {
+            StoreError::Unusable(format!(
+                "could not begin a thread for the writer of the database: {error}"
+            ))
+        })
+    }
+
     /// Runs until it is told to end or nobody can ask any more. What is urgent (a renewal) waits for one batch and not for
     /// the queue.
-    pub(crate) async fn run(
-        mut self,
-        mut messages: mpsc::Receiver<Message>,
-        mut urgent: mpsc::Receiver<Message>,
-    ) {
+    async fn run(mut self, mut messages: mpsc::Receiver<Message>, mut urgent: mpsc::Receiver<Message>) {
         let mut pending: VecDeque<Waiting> = VecDeque::new();
         loop {
             while let Ok(message) = urgent.try_recv() {
