@@ -180,13 +180,19 @@ impl Ground {
     /// Waits until the server has done what it does once after its start: it recounts its books and looks at every compute host.
     async fn rest(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let metrics = format!("{}/metrics", self.cloud.url);
-        while !reqwest::get(&metrics)
-            .await?
-            .text()
-            .await?
-            .contains("velum_books_wrong")
-        {
+        let client = reqwest::Client::new();
+        loop {
+            let asked = client.get(format!("{}/metrics", self.cloud.url));
+            let answer = asked.bearer_auth(self.cloud.token()?).send().await?;
+            // It is there once the first recount has ended.
+            if answer
+                .error_for_status()?
+                .text()
+                .await?
+                .contains("velum_books_wrong")
+            {
+                break;
+            }
             anyhow::ensure!(began.elapsed() < RESTS_WITHIN, "the books are not recounted");
             tokio::time::sleep(A_WHILE).await;
         }

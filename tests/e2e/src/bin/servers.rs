@@ -612,9 +612,8 @@ async fn books(servers: &mut Servers, tally: &mut Tally) -> anyhow::Result<()> {
 async fn recounted(servers: &Servers, number: usize) -> anyhow::Result<()> {
     let until = Instant::now() + Duration::from_secs(60);
     loop {
-        let answer = reqwest::get(format!("{}/metrics", servers.url(number))).await?;
         // It is there once the first recount of this process has ended.
-        if answer.text().await?.contains("velum_books_wrong") {
+        if metrics(servers, number).await?.contains("velum_books_wrong") {
             return Ok(());
         }
         anyhow::ensure!(
@@ -625,17 +624,19 @@ async fn recounted(servers: &Servers, number: usize) -> anyhow::Result<()> {
     }
 }
 
+/// The metrics of a server.
+async fn metrics(servers: &Servers, number: usize) -> anyhow::Result<String> {
+    let asked = reqwest::Client::new()
+        .get(format!("{}/metrics", servers.url(number)))
+        .bearer_auth(servers.token()?);
+    let answer = asked.send().await?.error_for_status()?;
+    Ok(answer.text().await?)
+}
+
 /// Commits of a server that were refused because their epoch was over; of its present process.
 async fn refused_commits(servers: &Servers, number: usize) -> anyhow::Result<u64> {
-    let answer = reqwest::Client::new()
-        .get(format!("{}/metrics", servers.url(number)))
-        .bearer_auth(servers.token()?)
-        .send()
-        .await?
-        .error_for_status()?
-        .text()
-        .await?;
-    let line = answer
+    let metrics = metrics(servers, number).await?;
+    let line = metrics
         .lines()
         .find_map(|line| line.strip_prefix("velum_store_fenced_total "));
     Ok(line.and_then(|count| count.trim().parse().ok()).unwrap_or(0))
