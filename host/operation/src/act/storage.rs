@@ -267,13 +267,13 @@ pub(crate) async fn cache_template(
     pool: &Pool,
     template: TemplateId,
 ) -> Result<Layer, StepError> {
-    let layer = layer_of(cx, pool, template).await?;
+    let layer = layer_of(cx, pool.row.id, template).await?;
     if layer.ready {
         return Ok(layer);
     }
     let lock = cx.engine.layer_lock(layer.id.uuid());
     let _filling = lock.lock().await;
-    let layer = layer_of(cx, pool, template).await?;
+    let layer = layer_of(cx, pool.row.id, template).await?;
     if layer.ready {
         return Ok(layer);
     }
@@ -295,14 +295,13 @@ pub(crate) async fn cache_template(
     })
 }
 
-async fn layer_of(cx: &Cx<'_>, pool: &Pool, template: TemplateId) -> Result<Layer, StepError> {
-    let found = cx
-        .engine
-        .parts
-        .store
-        .read()
-        .layer_of(pool.row.id, template)
-        .await?;
+/// What a pool has of a template: its accept made the row.
+pub(crate) async fn layer_of(
+    cx: &Cx<'_>,
+    pool: StoragePoolId,
+    template: TemplateId,
+) -> Result<Layer, StepError> {
+    let found = cx.engine.parts.store.read().layer_of(pool, template).await?;
     found.ok_or_else(|| StepError::missing("the layer of template", template))
 }
 

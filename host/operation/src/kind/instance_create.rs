@@ -55,14 +55,8 @@ fn template_is_cached<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Option<Value>> {
         let params: InstanceCreate = cx.params()?;
         let volume = cx.volume(params.root_volume).await?;
         let instance = cx.instance(cx.instance_id()?).await?;
-        let layer = cx
-            .engine
-            .parts
-            .store
-            .read()
-            .layer_of(volume.pool, instance.template)
-            .await?;
-        Ok(layer.is_some_and(|layer| layer.ready).then_some(Value::Null))
+        let layer = storage::layer_of(cx, volume.pool, instance.template).await?;
+        Ok(layer.ready.then_some(Value::Null))
     })
 }
 
@@ -71,14 +65,7 @@ fn root_volume<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
         let params: InstanceCreate = cx.params()?;
         let mut volume = cx.volume(params.root_volume).await?;
         let instance = cx.instance(cx.instance_id()?).await?;
-        let layer = cx
-            .engine
-            .parts
-            .store
-            .read()
-            .layer_of(volume.pool, instance.template)
-            .await?;
-        let layer = layer.ok_or_else(|| StepError::missing("the layer of template", instance.template))?;
+        let layer = storage::layer_of(cx, volume.pool, instance.template).await?;
         let backend_id = layer
             .backend_id
             .clone()

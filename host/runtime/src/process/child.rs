@@ -102,7 +102,7 @@ fn loaded(load: Load, (ticker, known): Ticking) -> wasmtime::Result<Sandbox> {
     Sandbox::new(&engine, &component, what, load.bounds, ticker)
 }
 
-/// The component on an engine that has room for its calls. To make room for each and give it back was half of what a call cost.
+/// The component on an engine that has room for its calls. To make room for each and give it back is dear.
 fn pooled(load: &Load) -> wasmtime::Result<(Engine, Component)> {
     let plain = EngineKind::Driver.engine()?;
     let component = component(&plain, &load.code)?;

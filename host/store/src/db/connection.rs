@@ -178,24 +178,15 @@ impl Connection {
         rows: Vec<RowValues>,
         more: &[Value],
     ) -> Result<usize, sqlx::Error> {
-        let Some(bound) = self.bound(statement) else {
-            let answered = self.fetch_with(statement, as_json(&rows, more)).await?;
-            return Ok(answered.len());
+        let (Inner::Direct(connection), Some(bound)) = (&mut self.inner, &statement.bound) else {
+            return Ok(self.fetch_rows(statement, rows, more).await?.len());
         };
         let mut changed = 0;
         for Execution { sql, values } in self.texts.executions(bound, rows, more, false)? {
             self.statements += 1;
-            let inner = &mut self.inner;
-            let work = async move {
-                match inner {
-                    Inner::Sqlite(connection) => change_sqlite(connection, sql, values).await,
-                    Inner::Direct(connection) => connection.change(sql.as_str(), &values),
-                    // It is not asked: it has no bound texts.
-                    Inner::Postgres(_) => Ok(0),
-                }
-            };
-            let met = self.simulation.meet(self.asks, work);
-            changed += in_time((self.patience, &mut self.line), &mut self.is_lost, met).await?;
+            let connection = &mut *connection;
+            let work = async move { connection.change(sql.as_str(), &values) };
+            changed += self.simulation.meet(self.asks, work).await?;
         }
         Ok(changed)
     }
@@ -360,16 +351,6 @@ async fn fetch_sqlite(
 ) -> Result<Vec<Row>, sqlx::Error> {
     let rows = ask_sqlite(text, values).fetch_all(connection).await?;
     rows.iter().map(sqlite_row).collect()
-}
-
-/// The same of a text that answers no rows: how many it changed.
-async fn change_sqlite(
-    connection: &mut SqliteConnection,
-    text: SqlStr,
-    values: Vec<Value>,
-) -> Result<usize, sqlx::Error> {
-    let done = ask_sqlite(text, values).execute(connection).await?;
-    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// Runs a text on a PostgreSQL connection.

@@ -129,17 +129,21 @@ fn said(error: rusqlite::Error) -> sqlx::Error {
         rusqlite::Error::SqliteFailure(code, message) => (code.extended_code, message.clone()),
         _ => return sqlx::Error::AnyDriverError(Box::new(error)),
     };
-    sqlx::Error::Database(Box::new(Said {
-        code,
-        message: message.unwrap_or_else(|| error.to_string()),
-    }))
+    Said::new(code, message.unwrap_or_else(|| error.to_string())).into()
 }
 
 /// An error with SQLite's extended code (<https://www.sqlite.org/rescode.html>).
 #[derive(Debug)]
-struct Said {
+pub(super) struct Said {
     code: i32,
     message: String,
+}
+
+impl Said {
+    pub(super) fn new(code: i32, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code, message }
+    }
 }
 
 impl fmt::Display for Said {

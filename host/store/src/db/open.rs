@@ -41,7 +41,7 @@ const OPENED_WITHIN: Duration = Duration::from_secs(2);
 /// One statement of the writer takes some milliseconds, and a second where another server that stands still holds its rows
 /// ([`SILENT_WRITERS`]). What is silent for longer is a network that is gone.
 const WRITER_PATIENCE: Duration = Duration::from_secs(4);
-/// The longest reads recount every claim of a cloud at start: some seconds for a million rows.
+/// The longest reads recount every claim of a cloud.
 const READER_PATIENCE: Duration = Duration::from_secs(120);
 /// A writer never pauses inside a transaction for longer than it takes to build the next statement. PostgreSQL ends the
 /// transaction of one that is silent (its network is gone, its machine stands still), so that whoever wants to know what

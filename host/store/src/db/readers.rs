@@ -68,25 +68,31 @@ impl Readers {
 
     /// Runs a text and answers its rows.
     pub(super) async fn one(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        let patience = self.place.patience();
-        let asked = self.run(Reads::One(text), values, (patience, self.at_once));
-        let mut rows = self.asking.answer(asked).await?;
-        Ok(rows.pop().unwrap_or_default())
+        self.rows_of(text, values, (self.place.patience(), self.at_once))
+            .await
     }
 
     /// The same of a text that finds its rows by their keys: on SQLite always on the thread that asks.
     pub(super) async fn short(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        let patience = self.place.patience();
-        let asked = self.run(Reads::One(text), values, (patience, true));
-        let mut rows = self.asking.answer(asked).await?;
-        Ok(rows.pop().unwrap_or_default())
+        self.rows_of(text, values, (self.place.patience(), true)).await
     }
 
     /// The same, however long it takes: what counts whole tables.
     pub(super) async fn patiently(&self, text: SqlStr, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        let at_once = self.at_once && self.asking == Asking::Blocks;
-        let asked = self.run(Reads::One(text), values, (None, at_once));
-        let mut rows = self.asking.answer(asked).await?;
+        self.rows_of(text, values, (None, self.asking == Asking::Blocks))
+            .await
+    }
+
+    async fn rows_of(
+        &self,
+        text: SqlStr,
+        values: &[Value],
+        how: (Option<Duration>, bool),
+    ) -> Result<Vec<Row>, sqlx::Error> {
+        let mut rows = self
+            .asking
+            .answer(self.run(Reads::One(text), values, how))
+            .await?;
         Ok(rows.pop().unwrap_or_default())
     }
 
