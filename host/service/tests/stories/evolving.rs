@@ -1,13 +1,6 @@
 //! One version takes another's place: policies with shadows and on probation, drivers zone by zone.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
 
-mod cloud;
-
-use cloud::{Cloud, Size, fresh, name, new_host, open_as};
+use crate::cloud::{Cloud, Size, fresh, name, new_host, open_as};
 use serde_json::json;
 use velum_model::{
     id::PluginId,
@@ -471,7 +464,10 @@ async fn a_part_of_a_zone_goes_over_and_what_does_not_fit_is_named() {
         .services
         .storage_pool_get(&cloud.caller, cloud.pool.id)
         .await;
-    assert_eq!(pool.expect("there").provider, cloud::digest_of("provider@0.2.0"));
+    assert_eq!(
+        pool.expect("there").provider,
+        crate::cloud::digest_of("provider@0.2.0")
+    );
 }
 
 #[tokio::test]
@@ -482,7 +478,7 @@ async fn counts_of_shadows_survive_the_server() {
         ..Settings::default()
     };
     let (store, services, _) = open_as(directory.path(), settings).await;
-    let caller = cloud::administrator();
+    let caller = crate::cloud::administrator();
     store
         .insert_token(caller.token, &caller.name, b"hash", Scope::All)
         .await

@@ -1,13 +1,6 @@
 //! Instances and volumes after they were made, and the engine's way to another compute host.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
 
-mod cloud;
-
-use cloud::*;
+use crate::cloud::*;
 use velum_model::{
     Timestamp,
     instance::InstanceState,

@@ -1,13 +1,6 @@
 //! Machines that join: what a token is good for, and who a machine is afterwards.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
 
-mod cloud;
-
-use cloud::*;
+use crate::cloud::*;
 use sha2::{Digest as _, Sha256};
 use velum_model::{
     Timestamp,

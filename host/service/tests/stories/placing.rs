@@ -1,13 +1,6 @@
 //! Instances are placed, claimed and explained.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
 
-mod cloud;
-
-use cloud::*;
+use crate::cloud::*;
 use futures::future::join_all;
 use velum_model::{
     decision::Decision,

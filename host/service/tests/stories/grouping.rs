@@ -1,15 +1,8 @@
 //! Instances that are to be near each other or apart, and parts of a zone that are kept for a project.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
-
-mod cloud;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloud::*;
+use crate::cloud::*;
 use futures::future::join_all;
 use velum_model::{
     affinity::{AffinityGroup, AffinityKind, AffinityLevel, AffinityStrength, AffinityTie},

@@ -1,5 +1,4 @@
 //! A small cloud: a real store in a temporary directory, a far side that answers at once.
-#![expect(dead_code, reason = "each test file uses its own part")]
 
 pub mod fakes;
 
@@ -28,7 +27,6 @@ use velum_store::{Change, Commit, Histories, Store, StoreOptions};
 pub struct Cloud {
     pub store: Store,
     pub services: Services,
-    pub plugins: Arc<FakePlugins>,
     pub caller: Caller,
     pub zone: Zone,
     pub pod: Pod,
@@ -128,7 +126,7 @@ impl Cloud {
 
     pub async fn with(size: Size, settings: Settings) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (store, services, plugins) = open_as(directory.path(), settings).await;
+        let (store, services, _) = open_as(directory.path(), settings).await;
         let caller = administrator();
         store
             .insert_token(caller.token, &caller.name, b"hash", Scope::All)
@@ -161,7 +159,6 @@ impl Cloud {
         Self {
             store,
             services,
-            plugins,
             caller,
             zone,
             pod,

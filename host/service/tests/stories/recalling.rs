@@ -1,13 +1,6 @@
 //! Decisions are looked at again, made again and given to other policies, out of what was kept of the zone.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
 
-mod cloud;
-
-use cloud::*;
+use crate::cloud::*;
 use velum_model::{decision::Decision, page::Page, plugin::Fallback};
 use velum_service::*;
 

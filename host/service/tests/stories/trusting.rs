@@ -1,15 +1,8 @@
 //! Whose word a plugin is, and what it is granted.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
-
-mod cloud;
 
 use std::sync::Arc;
 
-use cloud::{FakePlugins, administrator, fresh, name, open_as};
+use crate::cloud::{FakePlugins, administrator, fresh, name, open_as};
 use serde_json::{Value, json};
 use velum_bundle::{Bundle, Parts, SigningKey};
 use velum_model::{
@@ -205,9 +198,9 @@ async fn what_nobody_vouches_for_is_refused_with_what_to_do() {
 #[tokio::test]
 async fn a_digest_that_an_administrator_names_comes_in_unsigned_and_is_told_of() {
     let ground = Ground::new().await;
-    let digest = cloud::digest_of("array@1.0.0");
+    let digest = crate::cloud::digest_of("array@1.0.0");
     let wrong = NewPlugin {
-        allow_unsigned: Some(cloud::digest_of("array@1.0.1")),
+        allow_unsigned: Some(crate::cloud::digest_of("array@1.0.1")),
         ..alone("array", "1.0.0")
     };
     let refused = ground.install(wrong).await;
@@ -254,7 +247,7 @@ async fn a_name_belongs_to_who_signed_it_first_and_its_versions_only_rise() {
     let anothers = ground.refused(signed("array", "1.3.0", other, "other")).await;
     assert!(anothers.contains("belongs to the publisher acme"), "{anothers}");
     let unsigned = NewPlugin {
-        allow_unsigned: Some(cloud::digest_of("array@1.3.0")),
+        allow_unsigned: Some(crate::cloud::digest_of("array@1.3.0")),
         ..alone("array", "1.3.0")
     };
     let unsigned = ground.refused(unsigned).await;
@@ -393,7 +386,10 @@ async fn more_than_was_granted_is_asked_again_and_named_alone() {
     let first = || signed_asking("array", "1.0.0", by, &asks);
     let (new, all, digest, is_upgrade) = needed(ground.install(first()).await);
     assert_eq!((&new, &all), (&of(asks.clone()), &of(asks.clone())));
-    assert_eq!((digest, is_upgrade), (cloud::digest_of("array@1.0.0"), false));
+    assert_eq!(
+        (digest, is_upgrade),
+        (crate::cloud::digest_of("array@1.0.0"), false)
+    );
     assert!(
         ground.plugins.granted.lock().is_empty(),
         "it was not even compiled"
@@ -468,7 +464,7 @@ async fn what_was_granted_to_one_author_is_not_granted_to_the_next() {
     let unsigned = NewPlugin {
         component,
         manifest: Some(manifest),
-        allow_unsigned: Some(cloud::digest_of("array@0.1.0")),
+        allow_unsigned: Some(crate::cloud::digest_of("array@0.1.0")),
         grant: Some(of(asks.clone())),
         ..NewPlugin::default()
     };

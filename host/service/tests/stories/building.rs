@@ -1,13 +1,6 @@
 //! The operator's own records: what is refused, and that nothing changes then.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "what a test sets up must work, and what it sees must be what it says"
-)]
 
-mod cloud;
-
-use cloud::*;
+use crate::cloud::*;
 use velum_model::{
     infrastructure::{ImageStorePlace, Intent, IpRangeUse, PoolScope},
     net::{Link, LinkKind},
