@@ -19,7 +19,7 @@ use velum_model::{
         storage::{Attachment, StorageProvider},
         target::Target,
     },
-    storage::{Template, Volume},
+    storage::{Layer, Template, Volume},
     tenancy::Scope,
 };
 
@@ -35,8 +35,20 @@ pub(crate) struct Seen {
     runs: Mutex<HashMap<RunId, Run>>,
     nics: Mutex<HashMap<InstanceId, Vec<(Nic, Network)>>>,
     instances: Mutex<HashMap<InstanceId, Instance>>,
+    /// As they were ordered: what comes later of them (state, the backend's name) is not looked for here.
+    ordered: Mutex<HashMap<VolumeId, Volume>>,
+    /// Those that can be cloned. One that is removed after that refuses the volume that names it.
+    layers: Mutex<HashMap<(StoragePoolId, TemplateId), Layer>>,
     /// Of runs, once all of their volumes are published.
     disks: Mutex<HashMap<RunId, Vec<(Volume, Attachment)>>>,
+}
+
+impl Seen {
+    /// The volumes are not what they were.
+    pub(crate) fn forget_volumes(&self) {
+        self.ordered.lock().clear();
+        self.disks.lock().clear();
+    }
 }
 
 /// A compute host with its driver.
@@ -184,6 +196,35 @@ impl Cx<'_> {
         self.find_volume(id)
             .await?
             .ok_or_else(|| StepError::missing("volume", id))
+    }
+
+    /// A volume as it was ordered: its pool, its size. Its state and the backend's name may be older than its row.
+    pub(crate) async fn ordered_volume(&self, id: VolumeId) -> Result<Volume, StepError> {
+        let seen = self.seen.ordered.lock().get(&id).cloned();
+        if let Some(volume) = seen {
+            return Ok(volume);
+        }
+        let volume = self.volume(id).await?;
+        self.seen.ordered.lock().insert(id, volume.clone());
+        Ok(volume)
+    }
+
+    /// What a pool has of a template: its accept made the row.
+    pub(crate) async fn layer_of(
+        &self,
+        pool: StoragePoolId,
+        template: TemplateId,
+    ) -> Result<Layer, StepError> {
+        let seen = self.seen.layers.lock().get(&(pool, template)).cloned();
+        if let Some(layer) = seen {
+            return Ok(layer);
+        }
+        let found = self.engine.parts.store.read().layer_of(pool, template).await?;
+        let layer = found.ok_or_else(|| StepError::missing("the layer of template", template))?;
+        if layer.ready {
+            self.seen.layers.lock().insert((pool, template), layer.clone());
+        }
+        Ok(layer)
     }
 
     pub(crate) async fn find_volume(&self, id: VolumeId) -> Result<Option<Volume>, StepError> {

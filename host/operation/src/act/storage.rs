@@ -267,13 +267,13 @@ pub(crate) async fn cache_template(
     pool: &Pool,
     template: TemplateId,
 ) -> Result<Layer, StepError> {
-    let layer = layer_of(cx, pool.row.id, template).await?;
+    let layer = cx.layer_of(pool.row.id, template).await?;
     if layer.ready {
         return Ok(layer);
     }
     let lock = cx.engine.layer_lock(layer.id.uuid());
     let _filling = lock.lock().await;
-    let layer = layer_of(cx, pool.row.id, template).await?;
+    let layer = cx.layer_of(pool.row.id, template).await?;
     if layer.ready {
         return Ok(layer);
     }
@@ -293,16 +293,6 @@ pub(crate) async fn cache_template(
         backend_id: Some(backend_id),
         ..layer
     })
-}
-
-/// What a pool has of a template: its accept made the row.
-pub(crate) async fn layer_of(
-    cx: &Cx<'_>,
-    pool: StoragePoolId,
-    template: TemplateId,
-) -> Result<Layer, StepError> {
-    let found = cx.engine.parts.store.read().layer_of(pool, template).await?;
-    found.ok_or_else(|| StepError::missing("the layer of template", template))
 }
 
 /// Makes the layer at the backend and gets the image into it. Identities derive from the layer, not from the

@@ -141,6 +141,8 @@ impl Crank<'_> {
         match self.engine.commit(commit).await {
             Ok(_) => {
                 operation.generation += 1;
+                // Its root volume may be of another pool from here on.
+                self.seen.forget_volumes();
                 Ok(Some(Turn::On))
             }
             Err(error) => {

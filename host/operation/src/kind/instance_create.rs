@@ -42,7 +42,7 @@ pub(super) const KIND: Kind = Kind {
 fn cache_template<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
     Box::pin(async move {
         let params: InstanceCreate = cx.params()?;
-        let volume = cx.volume(params.root_volume).await?;
+        let volume = cx.ordered_volume(params.root_volume).await?;
         let instance = cx.instance(cx.instance_id()?).await?;
         let pool = cx.pool(volume.pool).await?;
         storage::cache_template(cx, &pool, instance.template).await?;
@@ -53,9 +53,9 @@ fn cache_template<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
 fn template_is_cached<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Option<Value>> {
     Box::pin(async move {
         let params: InstanceCreate = cx.params()?;
-        let volume = cx.volume(params.root_volume).await?;
+        let volume = cx.ordered_volume(params.root_volume).await?;
         let instance = cx.instance(cx.instance_id()?).await?;
-        let layer = storage::layer_of(cx, volume.pool, instance.template).await?;
+        let layer = cx.layer_of(volume.pool, instance.template).await?;
         Ok(layer.ready.then_some(Value::Null))
     })
 }
@@ -63,9 +63,9 @@ fn template_is_cached<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Option<Value>> {
 fn root_volume<'a>(cx: &'a Cx<'a>) -> StepFuture<'a, Acted> {
     Box::pin(async move {
         let params: InstanceCreate = cx.params()?;
-        let mut volume = cx.volume(params.root_volume).await?;
+        let mut volume = cx.ordered_volume(params.root_volume).await?;
         let instance = cx.instance(cx.instance_id()?).await?;
-        let layer = storage::layer_of(cx, volume.pool, instance.template).await?;
+        let layer = cx.layer_of(volume.pool, instance.template).await?;
         let backend_id = layer
             .backend_id
             .clone()
