@@ -5,6 +5,8 @@ mod bench;
 mod parked;
 mod servers;
 
+use std::collections::BTreeMap;
+
 use axum::http::{Method, StatusCode};
 use bench::{Bench, TOKEN, ask};
 use serde_json::json;
@@ -270,6 +272,21 @@ async fn an_offering_says_which_resources_it_asks_for() {
         .send(ask(Method::POST, "/v1/compute-offerings").json(&none))
         .await;
     assert_eq!(made.json["resources"], json!({}));
+}
+
+#[tokio::test]
+async fn a_compute_host_has_sixteen_resources_and_not_one_more() {
+    let bench = Bench::new().await;
+    let cluster = "00000000-0000-0000-0000-000000000009";
+    for (count, pointer) in [(17, "/resources"), (16, "/cluster_id")] {
+        let resources: BTreeMap<_, _> = (0..count).map(|n| (format!("r{n}"), 1)).collect();
+        let body = json!({"cluster_id": cluster, "name": "host-1", "resources": resources});
+        let answer = bench
+            .send(ask(Method::POST, "/v1/compute-hosts").json(&body))
+            .await;
+        answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+        assert_eq!(answer.json["errors"][0]["pointer"], pointer, "{}", answer.text);
+    }
 }
 
 #[tokio::test]
