@@ -107,11 +107,16 @@ pub fn plain(view: &impl Serialize) -> Answer {
 /// 200: a part of a list.
 pub fn listed<T, V: Serialize>(paged: Paged<T>, view: impl FnMut(T) -> V) -> Answer {
     let next_cursor = paged.next.map(|id| id.to_string());
-    plain(&Page {
+    let room = paged.items.len().saturating_mul(USUAL_ROW);
+    let page = Page {
         items: paged.items.into_iter().map(view).collect::<Vec<_>>(),
         next_cursor,
-    })
+    };
+    stored_in(room, StatusCode::OK, (None, None), &page).into()
 }
+
+/// Bytes of most rows of a list; what is longer only makes its page grow.
+const USUAL_ROW: usize = 1024;
 
 fn stored(
     status: StatusCode,
@@ -119,11 +124,23 @@ fn stored(
     generation: Option<u64>,
     view: &impl Serialize,
 ) -> StoredAnswer {
-    // Views are structs of texts, numbers and maps with text keys: writing them does not fail.
-    let (status, body) = match serde_json::to_string(view) {
-        Ok(body) => (status, body),
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
+    stored_in(USUAL_ROW, status, (location, generation), view)
+}
+
+/// The same of what takes about so many bytes.
+fn stored_in(
+    room: usize,
+    status: StatusCode,
+    (location, generation): (Option<String>, Option<u64>),
+    view: &impl Serialize,
+) -> StoredAnswer {
+    let mut body = Vec::with_capacity(room);
+    // Views are structs of texts, numbers and maps with text keys: writing them does not fail, and it is UTF-8.
+    let written = serde_json::to_writer(&mut body, view).map(|()| String::from_utf8(body));
+    let (status, body) = match written {
+        Ok(Ok(body)) => (status, body),
+        other => {
+            tracing::error!(?other, "an answer could not be written as JSON");
             (StatusCode::INTERNAL_SERVER_ERROR, "null".to_owned())
         }
     };

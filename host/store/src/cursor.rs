@@ -37,6 +37,13 @@ impl EventCursor {
         *at = (*at).max((epoch, seq));
     }
 
+    /// Moves to where another position is, in each shard. Never backwards.
+    pub fn advance_with(&mut self, other: &Self) {
+        for (shard, (epoch, seq)) in &other.after {
+            self.advance_to(*shard, *epoch, *seq);
+        }
+    }
+
     /// Whether an event lies behind this position: it was read already.
     #[must_use]
     pub fn is_past(&self, event: &Event) -> bool {
@@ -95,6 +102,12 @@ mod tests {
         cursor.advance_to(ShardId::from_uuid(uuid::Uuid::nil()), 1, 3);
         cursor.advance_to(ShardId::from_uuid(uuid::Uuid::nil()), 1, 2);
         assert_eq!(cursor.after(ShardId::from_uuid(uuid::Uuid::nil())), (1, 3));
+        let mut other = EventCursor::default();
+        other.advance_to(ShardId::from_uuid(uuid::Uuid::nil()), 1, 2);
+        other.advance_to(ShardId::from_uuid(uuid::Uuid::from_u128(8)), 1, 1);
+        other.advance_with(&cursor);
+        assert_eq!(other.after(ShardId::from_uuid(uuid::Uuid::nil())), (1, 3));
+        assert_eq!(other.after(ShardId::from_uuid(uuid::Uuid::from_u128(8))), (1, 1));
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for bad in [
             "x",

@@ -76,6 +76,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0011_resources.sql"),
         postgres: include_str!("../migrations/postgres/0011_resources.sql"),
     },
+    Migration {
+        version: 12,
+        sqlite: include_str!("../migrations/sqlite/0012_lists.sql"),
+        postgres: include_str!("../migrations/postgres/0012_lists.sql"),
+    },
 ];
 
 /// The first release of SQLite without the bug that lost pages of the WAL when it was reset.

@@ -27,14 +27,16 @@ fn texts(engine: crate::db::Engine) -> Vec<(&'static str, String)> {
     };
     let registry = crate::sql::registry();
     let own = registry.iter().map(|s| (s.does, s.text(engine).to_owned()));
-    let bound = registry.iter().filter(|_| engine == crate::db::Engine::Sqlite);
-    let bound = bound.flat_map(|s| {
+    let bound = registry.iter().flat_map(|s| {
         let bound = s.bound.iter();
-        bound.flat_map(|bound| {
-            [
+        bound.flat_map(|bound| match engine {
+            crate::db::Engine::Sqlite => [
                 (s.does, bound.text(2, true).0),
                 (s.does, bound.text(256, false).0),
-            ]
+            ],
+            crate::db::Engine::Postgres => {
+                [true, false].map(|answers| (s.does, bound.text_of_arrays(answers)))
+            }
         })
     });
     own.chain(bound).chain([("write a mark", mark)]).collect()
@@ -184,5 +186,152 @@ async fn a_page_is_read_in_its_order_and_a_name_by_its_index() {
             let is_sorted = steps.iter().any(|step| step.contains("TEMP B-TREE"));
             assert!(!(is_sorted && wanted == "(id>?)"), "{table}: {steps:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn the_compute_hosts_and_pools_of_a_place_are_read_in_their_order() {
+    use crate::reader::Stored;
+    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
+        .await
+        .expect("a connection");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
+        .execute(&mut connection)
+        .await
+        .expect("the schema");
+    let host = velum_model::infrastructure::ComputeHost::SELECT;
+    let pool = velum_model::infrastructure::StoragePool::SELECT;
+    for (select, table, place) in [
+        (host, "compute_host", "zone"),
+        (host, "compute_host", "pod"),
+        (host, "compute_host", "cluster"),
+        (pool, "storage_pool", "zone"),
+    ] {
+        for after in ["", "AND id > $2"] {
+            let after = after.replace("id", &format!("{table}.id"));
+            let text = format!(
+                "EXPLAIN QUERY PLAN {select} WHERE {table}.{place} = $1 {after} ORDER BY {table}.id LIMIT 9"
+            );
+            let plan = sqlx::query(sqlx::AssertSqlSafe(text))
+                .fetch_all(&mut connection)
+                .await;
+            let steps: Vec<String> = plan.expect("a plan").iter().map(|row| row.get(3)).collect();
+            let wanted = format!("{table}_{place} ({place}=?");
+            assert!(
+                steps.first().is_some_and(|step| step.contains(&wanted)),
+                "{place}: {steps:?}"
+            );
+            assert!(
+                !steps.iter().any(|step| step.contains("TEMP B-TREE")),
+                "{place}: {steps:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_of_a_resource_and_of_an_operation_are_found_in_their_order() {
+    use crate::reader::Stored;
+    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
+        .await
+        .expect("a connection");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
+        .execute(&mut connection)
+        .await
+        .expect("the schema");
+    let select = velum_model::operation::Event::SELECT;
+    let some = uuid::Uuid::from_u128(7);
+    let all = crate::EventFilter::default();
+    let resource = crate::EventFilter {
+        resource: Some(some),
+        ..all.clone()
+    };
+    let operation = crate::EventFilter {
+        operation: Some(velum_model::OperationId::from_uuid(some)),
+        ..all.clone()
+    };
+    let kind = crate::EventFilter {
+        kind: Some("instance.created".into()),
+        ..all.clone()
+    };
+    let every = crate::EventFilter {
+        kind: kind.kind.clone(),
+        operation: operation.operation,
+        ..resource.clone()
+    };
+    let behind = "=? AND shard=? AND epoch>?)";
+    let cases = [
+        (&resource, format!("event_resource (resource{behind}")),
+        (&operation, format!("event_operation (operation{behind}")),
+        (&kind, format!("event_kind (kind{behind}")),
+        (&every, format!("event_operation (operation{behind}")),
+        (&all, "PRIMARY KEY (shard=? AND epoch>?)".to_owned()),
+    ];
+    for (filter, wanted) in cases {
+        let mut conditions = vec![
+            "event.shard = ?",
+            "event.epoch >= ?",
+            "event.seq > ?",
+            "event.project = ?",
+        ];
+        conditions.extend(crate::reader::conditions_of(filter));
+        let text = format!(
+            "{select} WHERE {} ORDER BY event.epoch, event.seq LIMIT 9",
+            conditions.join(" AND ")
+        );
+        let steps = plan(&mut connection, &text).await;
+        assert!(
+            steps.len() == 1 && steps[0].contains(&wanted),
+            "{filter:?}: {steps:?}"
+        );
+    }
+}
+
+/// How SQLite goes about a text.
+async fn plan(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<String> {
+    let text = format!("EXPLAIN QUERY PLAN {text}");
+    let plan = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(connection).await;
+    plan.expect("a plan").iter().map(|row| row.get(3)).collect()
+}
+
+#[tokio::test]
+async fn what_few_rows_have_is_found_by_an_index() {
+    use crate::reader::Stored;
+    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
+        .await
+        .expect("a connection");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
+        .execute(&mut connection)
+        .await
+        .expect("the schema");
+    let refused = crate::DecisionFilter {
+        placed: Some(false),
+        ..crate::DecisionFilter::default()
+    };
+    let address = crate::IpAddressFilter {
+        address: Some(std::net::Ipv4Addr::LOCALHOST),
+        ..crate::IpAddressFilter::default()
+    };
+    let decisions = crate::reader::conditions_of(&refused);
+    let addresses = crate::reader::conditions_of(&address);
+    for (select, id, mut conditions, wanted) in [
+        (
+            velum_model::decision::Decision::SELECT,
+            "decision.id",
+            decisions,
+            "decision_refused (id>?)",
+        ),
+        (
+            velum_model::infrastructure::IpAddress::SELECT,
+            "ip_address.id",
+            addresses,
+            "PRIMARY KEY (ip_range=? AND address=?)",
+        ),
+    ] {
+        conditions.push("id > ?");
+        let conditions = conditions.join(" AND ").replace("AND id", &format!("AND {id}"));
+        let text = format!("{select} WHERE {conditions} ORDER BY {id} LIMIT 9");
+        let steps = plan(&mut connection, &text).await;
+        assert!(steps.iter().any(|step| step.contains(wanted)), "{id}: {steps:?}");
     }
 }

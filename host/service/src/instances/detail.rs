@@ -1,11 +1,12 @@
 //! `GET /v1/instances/{id}` with what hangs on it, and why it is where it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use velum_model::{
     ComputeHostId, InstanceId,
     instance::Instance,
     page::{Page, Paged},
+    storage::Volume,
     tenancy::Caller,
 };
 use velum_store::InstanceFilter;
@@ -41,24 +42,23 @@ impl Services {
         let found = self.instance_list(caller, filter, page).await?;
         let ids: Vec<InstanceId> = found.items.iter().map(|instance| instance.id).collect();
         let reader = self.read();
-        let (mut nics, mut volumes, mut groups) = tokio::try_join!(
+        let (nics, volumes, groups) = tokio::try_join!(
             reader.nics_of_all(&ids),
             reader.volumes_of_all(&ids),
             reader.members_of_all(&ids)
         )
         .map_err(unread)?;
+        let mut nics = by_instance(nics.into_iter().map(|nic| (nic.instance, nic)));
+        let attached = |volume: Volume| volume.attachment.map(|at| (at.instance, volume));
+        let mut volumes = by_instance(volumes.into_iter().filter_map(attached));
+        let mut groups = by_instance(groups.into_iter());
         Ok(found.map(|instance| {
             let id = instance.id;
             InstanceDetail {
                 instance,
-                nics: nics.extract_if(.., |nic| nic.instance == id).collect(),
-                volumes: volumes
-                    .extract_if(.., |volume| volume.attachment.is_some_and(|at| at.instance == id))
-                    .collect(),
-                affinity_groups: groups
-                    .extract_if(.., |(member, _)| *member == id)
-                    .map(|(_, group)| group)
-                    .collect(),
+                nics: nics.remove(&id).unwrap_or_default(),
+                volumes: volumes.remove(&id).unwrap_or_default(),
+                affinity_groups: groups.remove(&id).unwrap_or_default(),
             }
         }))
     }
@@ -120,4 +120,13 @@ impl Services {
 
 fn unread(error: velum_store::StoreError) -> ServiceError {
     ServiceError::from_store("read the instance's parts", error)
+}
+
+/// What hangs on each instance, in the order in which it comes.
+fn by_instance<T>(all: impl Iterator<Item = (InstanceId, T)>) -> HashMap<InstanceId, Vec<T>> {
+    let mut found: HashMap<_, Vec<T>> = HashMap::with_capacity(all.size_hint().0);
+    for (instance, one) in all {
+        found.entry(instance).or_default().push(one);
+    }
+    found
 }

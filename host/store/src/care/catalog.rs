@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     commit::StoreError,
-    db::{Connection, Engine, Statement, failed},
+    db::{Connection, Engine, Kind, Statement, failed},
     migrate::LEDGER,
 };
 
@@ -44,16 +44,6 @@ pub(crate) const ALL: &[&Statement] = &[&COLUMNS, &REFERENCES];
 /// What a database keeps for itself: the ledger of its migrations, and the marks of stores that run on it (a copy has its own),
 /// and what was kept of histories, which a cloud does not need.
 pub(crate) const OWN: [&str; 3] = [LEDGER, "writer_mark", "history_part"];
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Int,
-    Text,
-    /// Bytes; on SQLite ids too.
-    Bytes,
-    Id,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {

@@ -8,7 +8,7 @@ use velum_model::time::Clock;
 
 use super::{
     Progress, Watch,
-    catalog::{Column, Kind, OWN, Table, tables},
+    catalog::{Column, OWN, Table, tables},
     compare::compare,
     held::wait_until_free,
     restore::{ensure_unused, raise_epochs},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     commit::StoreError,
-    db::{Cell, Connection, Database, Engine, Row, failed},
+    db::{Cell, Connection, Database, Engine, Kind, Row, failed},
     migrate::{migrate, newest, version},
 };
 

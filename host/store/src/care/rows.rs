@@ -3,13 +3,10 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use uuid::Uuid;
 
-use super::{
-    BATCH, ONE_BY_ONE,
-    catalog::{Kind, Table},
-};
+use super::{BATCH, ONE_BY_ONE, catalog::Table};
 use crate::{
     commit::StoreError,
-    db::{Cell, Connection, Row, Value, failed},
+    db::{Cell, Connection, Kind, Row, Value, failed},
 };
 
 /// How many rows a table has.

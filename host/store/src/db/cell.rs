@@ -2,7 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, value::StrDeserializer},
+};
 use uuid::Uuid;
 use velum_model::{
     Timestamp,
@@ -147,6 +150,7 @@ impl FromCell for Vec<u8> {
     fn from_cell(cell: &Cell) -> Result<Self, String> {
         match cell {
             Cell::Blob(bytes) => Ok(bytes.clone()),
+            Cell::Uuid(id) => Ok(id.as_bytes().to_vec()),
             other => unlike("bytes", other),
         }
     }
@@ -232,10 +236,11 @@ pub(crate) struct Word<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromCell for Word<T> {
     fn from_cell(cell: &Cell) -> Result<Self, String> {
-        let text = String::from_cell(cell)?;
-        serde_json::from_value(serde_json::Value::String(text))
-            .map(Self)
-            .map_err(|e| e.to_string())
+        let Cell::Text(text) = cell else {
+            return unlike("a word", cell);
+        };
+        let word = StrDeserializer::<serde::de::value::Error>::new(text);
+        T::deserialize(word).map(Self).map_err(|e| e.to_string())
     }
 }
 

@@ -12,7 +12,8 @@ use sqlx::{
 
 use super::{
     Bound, Cell, DatabaseAsk, Engine, Mark, Row, Simulation, Statement, Value,
-    direct::Direct,
+    arrays::Arrays,
+    direct::{Direct, Leash},
     line::End,
     rows::{Execution, Texts},
     simulated::Pragmas,
@@ -105,9 +106,12 @@ impl Connection {
         }
     }
 
-    /// Whether it keeps the thread that asks until it answers.
-    pub(crate) const fn answers_at_once(&self) -> bool {
-        matches!(self.inner, Inner::Direct(_))
+    /// Of whoever waits for its answers on another thread.
+    pub(super) fn leash(&self) -> Option<Leash> {
+        match &self.inner {
+            Inner::Direct(connection) => Some(connection.leash()),
+            Inner::Sqlite(_) | Inner::Postgres(_) => None,
+        }
     }
 
     /// Waits for each answer as long as it takes: what reads or writes whole tables.
@@ -161,9 +165,15 @@ impl Connection {
         rows: Vec<RowValues>,
         more: &[Value],
     ) -> Result<Vec<Row>, sqlx::Error> {
-        let Some(bound) = self.bound(statement) else {
-            return self.fetch_with(statement, as_json(&rows, more)).await;
+        let Some(bound) = &statement.bound else {
+            return Err(takes_no_rows(statement));
         };
+        if matches!(self.inner, Inner::Postgres(_)) {
+            return self
+                .ask_arrays(bound, rows, more, true)
+                .await
+                .map(|(rows, _)| rows);
+        }
         let mut answered = Vec::new();
         for execution in self.texts.executions(bound, rows, more, true)? {
             answered.extend(self.fetch_text(execution.sql, execution.values).await?);
@@ -178,8 +188,16 @@ impl Connection {
         rows: Vec<RowValues>,
         more: &[Value],
     ) -> Result<usize, sqlx::Error> {
-        let (Inner::Direct(connection), Some(bound)) = (&mut self.inner, &statement.bound) else {
-            return Ok(self.fetch_rows(statement, rows, more).await?.len());
+        let Some(bound) = &statement.bound else {
+            return Err(takes_no_rows(statement));
+        };
+        let connection = match &mut self.inner {
+            Inner::Direct(connection) => connection,
+            Inner::Postgres(_) => {
+                let asked = self.ask_arrays(bound, rows, more, false).await;
+                return asked.map(|(_, changed)| changed);
+            }
+            Inner::Sqlite(_) => return Ok(self.fetch_rows(statement, rows, more).await?.len()),
         };
         let mut changed = 0;
         for Execution { sql, values } in self.texts.executions(bound, rows, more, false)? {
@@ -191,11 +209,33 @@ impl Connection {
         Ok(changed)
     }
 
-    fn bound<'s>(&self, statement: &'s Statement) -> Option<&'s Bound> {
-        match self.inner {
-            Inner::Sqlite(_) | Inner::Direct(_) => statement.bound.as_ref(),
-            Inner::Postgres(_) => None,
-        }
+    /// Runs a statement over arrays on PostgreSQL: what it answers, and how many rows it changed.
+    async fn ask_arrays(
+        &mut self,
+        bound: &Bound,
+        rows: Vec<RowValues>,
+        more: &[Value],
+        answers: bool,
+    ) -> Result<(Vec<Row>, usize), sqlx::Error> {
+        let Inner::Postgres(connection) = &mut self.inner else {
+            return Err(sqlx::Error::Protocol("only PostgreSQL takes arrays".into()));
+        };
+        self.statements += 1;
+        let arrays = Arrays::of(bound, rows)?;
+        let query = bind_postgres(arrays.ask(self.texts.arrays(bound, answers)), more.to_vec());
+        let work = async move {
+            if answers {
+                let rows = query.fetch_all(&mut **connection).await?;
+                let rows: Vec<Row> = rows.iter().map(postgres_row).collect::<Result<_, _>>()?;
+                return Ok((rows, 0));
+            }
+            let done = query.execute(&mut **connection).await?;
+            Ok((
+                Vec::new(),
+                usize::try_from(done.rows_affected()).unwrap_or(usize::MAX),
+            ))
+        };
+        in_time((self.patience, &mut self.line), &mut self.is_lost, work).await
     }
 
     /// Runs several statements without values: a migration, the ends of a transaction.
@@ -322,11 +362,14 @@ async fn in_time<T>(
     })
 }
 
-/// The rows of a batch as the first value of a statement.
-fn as_json(rows: &[RowValues], more: &[Value]) -> Vec<Value> {
-    let mut values = vec![Value::from(RowValues::json(rows))];
-    values.extend_from_slice(more);
-    values
+fn takes_no_rows(statement: &Statement) -> sqlx::Error {
+    sqlx::Error::Encode(
+        format!(
+            "a statement that takes no rows was given some: {}",
+            statement.does
+        )
+        .into(),
+    )
 }
 
 /// A text with its values for SQLite.
@@ -359,17 +402,21 @@ async fn fetch_postgres(
     text: SqlStr,
     values: Vec<Value>,
 ) -> Result<Vec<Row>, sqlx::Error> {
-    let mut query: Query<'_, sqlx::Postgres, PgArguments> = sqlx::query(text);
-    for value in values {
-        query = match value {
-            Value::Int(value) => query.bind(value),
-            Value::Text(value) => query.bind(value),
-            Value::Blob(value) => query.bind(value),
-            Value::Uuid(value) => query.bind(value),
-        };
-    }
+    let query = bind_postgres(sqlx::query(text), values);
     let rows = query.fetch_all(connection).await?;
     rows.iter().map(postgres_row).collect()
+}
+
+fn bind_postgres(
+    query: Query<'_, sqlx::Postgres, PgArguments>,
+    values: Vec<Value>,
+) -> Query<'_, sqlx::Postgres, PgArguments> {
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Int(value) => query.bind(value),
+        Value::Text(value) => query.bind(value),
+        Value::Blob(value) => query.bind(value),
+        Value::Uuid(value) => query.bind(value),
+    })
 }
 
 fn unreadable(column: &str, kind: &str) -> sqlx::Error {

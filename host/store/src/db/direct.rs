@@ -1,13 +1,15 @@
 //! A connection to SQLite that answers on the thread that asks.
 //!
-//! sqlx gives each connection a thread of its own, and each statement is a message to it and one back: some 20 to 40 us, which is
-//! longer than most of the writer's statements take. The writer has a thread of its own, so that it asks here; so do those who read
-//! what is short beside the requests. Everything else goes through sqlx. The library is the same one, linked once.
+//! sqlx gives each connection a thread of its own: each statement is a message to it and one back, some 20 to 40 us, which is longer
+//! than most of the writer's statements take, and each row of an answer is one more. The writer and what reads beside the requests keep
+//! their own threads while it answers ([`super::readers`] says who does not). sqlx opens the file, migrates it and cares for it. The
+//! library is the same one, linked once.
 
 use std::{borrow::Cow, error::Error, fmt, path::Path};
 
-use rusqlite::{OpenFlags, Statement, config::DbConfig, types::ValueRef};
+use rusqlite::{InterruptHandle, OpenFlags, Statement, config::DbConfig, types::ValueRef};
 use sqlx::error::{DatabaseError, ErrorKind};
+use uuid::Uuid;
 
 use super::{
     Cell, Row, Value,
@@ -38,6 +40,11 @@ impl Direct {
         Ok(Self(opened))
     }
 
+    /// Ends what it runs when this is dropped before it is told that it is over.
+    pub(super) fn leash(&self) -> Leash {
+        Leash(Some(self.0.get_interrupt_handle()))
+    }
+
     /// Runs a text and answers its rows.
     pub(super) fn fetch(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
         let mut statement = self.0.prepare_cached(text).map_err(said)?;
@@ -46,10 +53,11 @@ impl Direct {
         let mut found = Vec::new();
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(said)? {
-            let cells = (0..width).map(|n| cell(n, row.get_ref(n).map_err(said)?));
-            found.push(Row {
-                cells: cells.collect::<Result<_, sqlx::Error>>()?,
-            });
+            let mut cells = Vec::with_capacity(width);
+            for n in 0..width {
+                cells.push(cell(n, row.get_ref(n).map_err(said)?)?);
+            }
+            found.push(Row { cells });
         }
         Ok(found)
     }
@@ -75,6 +83,24 @@ impl Direct {
     }
 }
 
+/// Of whoever waits for an answer on another thread: when nobody does any more the answer is not worked out to its end.
+pub(super) struct Leash(Option<InterruptHandle>);
+
+impl Leash {
+    /// It was answered.
+    pub(super) fn let_go(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.interrupt();
+        }
+    }
+}
+
 /// Binds the values in their order, `$2` of a text the second.
 fn bind(statement: &mut Statement<'_>, text: &str, values: &[Value]) -> rusqlite::Result<()> {
     if !text.contains('$') {
@@ -83,12 +109,26 @@ fn bind(statement: &mut Statement<'_>, text: &str, values: &[Value]) -> rusqlite
         }
         return Ok(());
     }
-    for place in 1..=statement.parameter_count() {
-        // SQLite numbers names in the order in which it meets them.
-        let name = statement.parameter_name(place).and_then(|name| name.get(1..));
-        let number = name.and_then(|name| name.parse().ok()).unwrap_or(place);
-        if let Some(value) = values.get(number - 1) {
-            bind_one(statement, place, value)?;
+    // SQLite numbers names in the order in which it meets them. To ask it for each takes time with the square of their number.
+    let mut is_met = vec![false; values.len()];
+    let mut place = 0;
+    for rest in text.split('$').skip(1) {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let number: Option<usize> = rest.get(..end).and_then(|number| number.parse().ok());
+        let Some(n) = number.and_then(|number| number.checked_sub(1)) else {
+            continue;
+        };
+        if is_met.len() <= n {
+            is_met.resize(n + 1, false);
+        }
+        let is_again = is_met
+            .get_mut(n)
+            .is_none_or(|is_met| std::mem::replace(is_met, true));
+        if !is_again {
+            place += 1;
+            if let Some(value) = values.get(n) {
+                bind_one(statement, place, value)?;
+            }
         }
     }
     Ok(())
@@ -118,7 +158,10 @@ fn cell(column: usize, value: ValueRef<'_>) -> Result<Cell, sqlx::Error> {
             Ok(text) => Ok(Cell::Text(text.to_owned())),
             Err(error) => Err(unreadable(error.to_string())),
         },
-        ValueRef::Blob(bytes) => Ok(Cell::Blob(bytes.to_vec())),
+        // Of that length are ids, and hardly anything else.
+        ValueRef::Blob(bytes) => {
+            Ok(Uuid::from_slice(bytes).map_or_else(|_| Cell::Blob(bytes.to_vec()), Cell::Uuid))
+        }
         ValueRef::Real(_) => Err(unreadable("a number with a point is not expected".into())),
     }
 }
@@ -189,8 +232,6 @@ impl DatabaseError for Said {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn opened() -> (tempfile::TempDir, Direct) {
@@ -210,12 +251,7 @@ mod tests {
         let values = [Value::from(3_i64), Value::from(id), Value::from("a")];
         let text = "INSERT INTO t (id, name, n) VALUES ($2, $3, $1) RETURNING n, id, name, of";
         let rows = direct.fetch(text, &values).expect("inserted");
-        let cells = vec![
-            Cell::Int(3),
-            Cell::Blob(id.as_bytes().to_vec()),
-            Cell::Text("a".into()),
-            Cell::Null,
-        ];
+        let cells = vec![Cell::Int(3), Cell::Uuid(id), Cell::Text("a".into()), Cell::Null];
         assert_eq!(rows, [Row { cells }]);
         let changed = direct.change(
             "UPDATE t SET name = ? WHERE n = ?",
@@ -224,6 +260,28 @@ mod tests {
         assert_eq!(changed.expect("changed"), 1);
         assert_eq!(direct.fetch("SELECT 1.5", &[]).map_err(|_| ()), Err(()));
         direct.close().expect("closed");
+    }
+
+    #[test]
+    fn what_nobody_waits_for_ends() {
+        let (_directory, direct) = opened();
+        let endless =
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT COUNT(*) FROM c";
+        let leash = direct.leash();
+        let asked = std::thread::spawn(move || (direct.fetch(endless, &[]), direct));
+        // SQLite forgets what it is told before it has begun.
+        let mut leash = Some(leash);
+        while !asked.is_finished() {
+            if let Some(Leash(Some(handle))) = &leash {
+                handle.interrupt();
+            }
+            std::thread::yield_now();
+        }
+        let (ended, direct) = asked.join().expect("asked");
+        assert!(ended.is_err_and(|error| error.to_string().contains("interrupted")));
+        // One that was answered is let go, and the next is not ended by it.
+        leash.take().expect("a leash").let_go();
+        assert_eq!(direct.fetch("SELECT 1", &[]).expect("rows").len(), 1);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A thin face over both databases: statements with one text for each, values, rows, a connection.
 
+mod arrays;
 mod asking;
 mod cell;
 mod connection;
@@ -12,6 +13,7 @@ mod refuse;
 mod rows;
 mod simulated;
 
+pub(crate) use arrays::Kind;
 pub(crate) use asking::Asking;
 pub use asking::block_on;
 pub(crate) use cell::{Cell, Columns, Json, Row, Word, describe, word};
@@ -58,7 +60,7 @@ pub(crate) struct Statement {
     pub(crate) sqlite: &'static str,
     /// Its text for PostgreSQL.
     pub(crate) postgres: &'static str,
-    /// How it takes rows on SQLite, if it does.
+    /// How the writer gives it rows, if it takes some. The texts above take them as JSON.
     pub(crate) bound: Option<Bound>,
 }
 

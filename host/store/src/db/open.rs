@@ -48,6 +48,17 @@ const READER_PATIENCE: Duration = Duration::from_secs(120);
 /// became of it need not wait for TCP to find out. A third of the default lease: whoever takes a shard over does not wait for
 /// one who stands still in the middle of a commit.
 const SILENT_WRITERS: &str = "SET idle_in_transaction_session_timeout = '1s'";
+/// The writer's statements are planned once: each finds the rows of a batch by an index, however many they are. PostgreSQL would plan
+/// some anew each time, and one that was planned on empty tables would read them from end to end until they are next analyzed. Where
+/// there is no index it still reads a table, at a price for which it would compile the plan each time (`disable_cost`, before 18). All
+/// of them only make it faster: what speaks PostgreSQL's protocol and does not know one goes without.
+const PLANNED_ONCE: [&str; 5] = [
+    "SET plan_cache_mode = force_generic_plan",
+    "SET enable_seqscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    "SET jit = off",
+];
 /// A reader's page cache, KiB (negative: the PRAGMA's way to say so): with 4 readers under the server's memory budget.
 const CACHE: &str = "-4096";
 /// The writer's page cache, KiB: the random pages of some batches. Not more, for a transaction that splits pages walks through all of it
@@ -99,14 +110,10 @@ impl Place {
 
     /// A connection that only reads.
     pub(super) async fn reader(&self, simulation: &Simulation) -> Result<Connection, sqlx::Error> {
-        self.connect(READS, READER_PATIENCE, simulation).await
-    }
-
-    /// The same, answering on the thread that asks where it can.
-    pub(super) async fn reader_at_once(&self, simulation: &Simulation) -> Result<Connection, sqlx::Error> {
         self.connect_at_once(READS, READER_PATIENCE, simulation).await
     }
 
+    /// One that keeps the thread that asks until it answers, where the database is a file.
     async fn connect_at_once(
         &self,
         pragmas: Pragmas,
@@ -295,8 +302,7 @@ impl Database {
         }
     }
 
-    /// Opens SQLite's readers, once the database is there and current: their threads inherit the priority of whoever
-    /// opens them. PostgreSQL's are opened when they are wanted.
+    /// Opens SQLite's readers, once the database is there and current. PostgreSQL's are opened when they are wanted.
     pub(crate) async fn open_readers(&self) -> Result<(), StoreError> {
         if self.engine() == Engine::Postgres {
             return Ok(());
@@ -327,6 +333,14 @@ impl Database {
         let mut connection = opened.that_writes();
         if connection.engine() == Engine::Postgres {
             connection.raw(SILENT_WRITERS).await?;
+            for setting in PLANNED_ONCE {
+                match connection.raw(setting).await {
+                    Err(sqlx::Error::Database(said)) => {
+                        tracing::debug!(%said, setting, "the writer goes without")
+                    }
+                    other => other?,
+                }
+            }
         }
         Ok(connection)
     }

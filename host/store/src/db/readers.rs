@@ -1,5 +1,8 @@
 //! The readers: a few connections that are used again and again.
 //!
+//! SQLite answers on a thread of the async runtime's that may wait, or at once on the thread that asks: sqlx would make a message of each
+//! row and a copy of each value.
+//!
 //! sqlx's own pool asks a connection for a sign of life when it is taken and again when it is given back. A read of
 //! ours is one short statement, so that made three ways to the connection's thread (or to the database's machine) of
 //! one. Here nothing is asked: a read that fails on a connection that was used before is tried once more on a new one.
@@ -13,16 +16,18 @@ use std::{
 };
 
 use sqlx::SqlStr;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Asking, Connection, Engine, Row, Simulation, Value, open::Place, within};
+use super::{
+    Asking, Connection, Engine, Row, Simulation, Value, block_on, direct::Leash, open::Place, within,
+};
 
 /// See the module.
 pub(super) struct Readers {
     place: Place,
     idle: Mutex<Vec<Connection>>,
     /// As many as connections may be open at a time; closed with the database.
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     statements: Arc<AtomicU64>,
     asking: Asking,
     /// Short reads of SQLite are answered on the thread that asks.
@@ -39,7 +44,7 @@ impl Readers {
             at_once: asking == Asking::Blocks,
             simulation,
             idle: Mutex::new(Vec::with_capacity(size)),
-            permits: Semaphore::new(size),
+            permits: Arc::new(Semaphore::new(size)),
             statements: Arc::default(),
         }
     }
@@ -60,7 +65,7 @@ impl Readers {
         let wanted = u32::try_from(self.permits.available_permits()).unwrap_or(1);
         let _permits = self.permits.acquire_many(wanted).await.map_err(closed)?;
         for _ in 0..wanted {
-            let connection = self.connect(self.at_once).await?;
+            let connection = self.connect().await?;
             self.idle().push(connection);
         }
         Ok(())
@@ -132,10 +137,14 @@ impl Readers {
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
         let closed = |_| sqlx::Error::PoolClosed;
         // A connection that does not come free is one on which nothing is answered.
-        let free = async { self.permits.acquire().await.map_err(closed) };
-        let _permit = within(patience, free).await?;
-        if let Some(connection) = self.used(at_once) {
-            match within(patience, self.run_on(connection, &reads, values)).await {
+        let free = async { Arc::clone(&self.permits).acquire_owned().await.map_err(closed) };
+        let mut permit = within(patience, free).await?;
+        if let Some(connection) = self.used() {
+            let held = Held {
+                connection,
+                _permit: permit,
+            };
+            match within(patience, self.run_on(held, reads.clone(), values, at_once)).await {
                 Ok(rows) => return Ok(rows),
                 // What broke this one (a restart of the database) broke the others too.
                 Err(error) => {
@@ -143,52 +152,47 @@ impl Readers {
                     self.idle().clear();
                 }
             }
+            let free = async { Arc::clone(&self.permits).acquire_owned().await.map_err(closed) };
+            permit = within(patience, free).await?;
         }
-        let connection = self.connect(at_once).await?;
-        within(patience, self.run_on(connection, &reads, values)).await
+        let connection = self.connect().await?;
+        let held = Held {
+            connection,
+            _permit: permit,
+        };
+        within(patience, self.run_on(held, reads, values, at_once)).await
     }
 
-    async fn connect(&self, at_once: bool) -> Result<Connection, sqlx::Error> {
-        match at_once {
-            true => self.place.reader_at_once(&self.simulation).await,
-            false => self.place.reader(&self.simulation).await,
-        }
+    async fn connect(&self) -> Result<Connection, sqlx::Error> {
+        self.place.reader(&self.simulation).await
     }
 
     /// One that was used before.
-    fn used(&self, at_once: bool) -> Option<Connection> {
-        let mut idle = self.idle();
-        // PostgreSQL's are all alike.
-        let fits = |connection: &Connection| {
-            connection.engine() == Engine::Postgres || connection.answers_at_once() == at_once
-        };
-        let at = idle.iter().rposition(fits)?;
-        Some(idle.swap_remove(at))
+    fn used(&self) -> Option<Connection> {
+        self.idle().pop()
     }
 
     /// The connection is kept only if all went well: one that failed, or whose caller went away, is dropped.
     async fn run_on(
         &self,
-        mut connection: Connection,
-        reads: &Reads,
+        held: Held,
+        reads: Reads,
         values: &[Value],
+        at_once: bool,
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
-        connection.statements = 0;
-        let rows = match reads {
-            Reads::One(text) => vec![connection.fetch_text(text.clone(), values.to_vec()).await?],
-            Reads::Together(texts) => {
-                connection.begin_reading().await?;
-                let mut answers = Vec::with_capacity(texts.len());
-                for text in texts {
-                    answers.push(connection.fetch_text(text.clone(), values.to_vec()).await?);
-                }
-                connection.commit().await?;
-                answers
-            }
+        let values = values.to_vec();
+        let (held, rows) = if at_once || held.connection.engine() == Engine::Postgres {
+            held.read(reads, values).await?
+        } else {
+            let leash = held.connection.leash();
+            let waiting = tokio::task::spawn_blocking(move || block_on(held.read(reads, values)));
+            let answered = waiting.await.map_err(|_| sqlx::Error::WorkerCrashed)?;
+            leash.into_iter().for_each(Leash::let_go);
+            answered?
         };
         self.statements
-            .fetch_add(connection.statements, Ordering::Relaxed);
-        self.idle().push(connection);
+            .fetch_add(held.connection.statements, Ordering::Relaxed);
+        self.idle().push(held.connection);
         Ok(rows)
     }
 
@@ -197,6 +201,33 @@ impl Readers {
     }
 }
 
+/// A connection that is in use, with the right to one.
+struct Held {
+    connection: Connection,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Held {
+    async fn read(mut self, reads: Reads, values: Vec<Value>) -> Result<(Self, Vec<Vec<Row>>), sqlx::Error> {
+        let connection = &mut self.connection;
+        connection.statements = 0;
+        let rows = match reads {
+            Reads::One(text) => vec![connection.fetch_text(text, values).await?],
+            Reads::Together(texts) => {
+                connection.begin_reading().await?;
+                let mut answers = Vec::with_capacity(texts.len());
+                for text in texts {
+                    answers.push(connection.fetch_text(text, values.clone()).await?);
+                }
+                connection.commit().await?;
+                answers
+            }
+        };
+        Ok((self, rows))
+    }
+}
+
+#[derive(Clone)]
 enum Reads {
     One(SqlStr),
     Together(Vec<SqlStr>),

@@ -1,7 +1,7 @@
 //! Statements over the rows of a batch on SQLite: their values are bound, one placeholder each.
 //!
-//! As a JSON array, which PostgreSQL gets, each column of each row was two function calls of SQLite, and every text was
-//! escaped here to be unescaped there. A text is made for so many rows as a power of two, so that a few prepared statements
+//! As a JSON array each column of each row was two function calls of SQLite, and every text was escaped here to be unescaped
+//! there. A text is made for so many rows as a power of two, so that a few prepared statements
 //! serve batches of any size; the placeholders that a batch leaves over are null and so is their row's first column, by
 //! which they are left out.
 
@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::Value;
+use super::{Value, arrays::Kind};
 use crate::encode::{Places, RowValues};
 
 /// Rows of one execution: 256 of the widest (23 columns) are 5,888 of the 32,766 values that SQLite binds.
@@ -20,8 +20,12 @@ const MOST: usize = 256;
 pub(crate) struct Bound {
     /// The first is null in no row.
     pub(crate) columns: &'static [&'static str],
+    /// What is in each.
+    pub(crate) kinds: &'static [Kind],
     /// What follows `WITH r AS (…)`; `$2` and up are further values.
     pub(crate) tail: &'static str,
+    /// The same for PostgreSQL, where it differs.
+    pub(crate) postgres: Option<&'static str>,
 }
 
 impl Bound {
@@ -31,14 +35,28 @@ impl Bound {
         let one = format!("({})", vec!["?"; self.columns.len()].join(","));
         let rows = vec![one.as_str(); room].join(",");
         let (columns, key) = (self.columns.join(","), self.columns.first().unwrap_or(&"NULL"));
-        let mut text = format!(
+        let head = format!(
             "WITH v({columns}) AS (VALUES {rows}), r AS (SELECT * FROM v WHERE {key} IS NOT NULL LIMIT {room}) "
         );
-        let tail = match self.tail.rfind("RETURNING") {
-            Some(end) if !answers => self.tail.get(..end).unwrap_or(self.tail),
-            _ => self.tail,
-        };
         let mut more = Vec::new();
+        let text = Self::with_tail(head, self.tail, answers, |number| {
+            more.push(number);
+            "?".into()
+        });
+        (text, more)
+    }
+
+    /// A text with its tail, in which a placeholder is written by its number as it is to be.
+    pub(super) fn with_tail(
+        mut text: String,
+        tail: &str,
+        answers: bool,
+        mut place: impl FnMut(usize) -> String,
+    ) -> String {
+        let tail = match tail.rfind("RETURNING") {
+            Some(end) if !answers => tail.get(..end).unwrap_or(tail),
+            _ => tail,
+        };
         for (n, part) in tail.split('$').enumerate() {
             if n == 0 {
                 text.push_str(part);
@@ -46,11 +64,10 @@ impl Bound {
             }
             let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
             let (number, rest) = part.split_at(end);
-            more.push(number.parse().unwrap_or(0));
-            text.push('?');
+            text.push_str(&place(number.parse().unwrap_or(0)));
             text.push_str(rest);
         }
-        (text, more)
+        text
     }
 }
 
@@ -62,6 +79,15 @@ pub(super) struct Texts(HashMap<(&'static str, &'static [&'static str], usize, b
 struct Text {
     sql: SqlStr,
     more: Arc<[usize]>,
+}
+
+impl Text {
+    fn of(text: String, more: Vec<usize>) -> Self {
+        Self {
+            sql: AssertSqlSafe(Arc::<str>::from(text)).into_sql_str(),
+            more: more.into(),
+        }
+    }
 }
 
 /// One execution.
@@ -122,13 +148,17 @@ impl Texts {
         Ok(executions)
     }
 
+    /// The text of a statement whose rows are arrays.
+    pub(super) fn arrays(&mut self, bound: &Bound, answers: bool) -> SqlStr {
+        let of = (bound.postgres.unwrap_or(bound.tail), bound.columns, 0, answers);
+        let make = || Text::of(bound.text_of_arrays(answers), Vec::new());
+        self.0.entry(of).or_insert_with(make).sql.clone()
+    }
+
     fn text(&mut self, bound: &Bound, room: usize, answers: bool) -> Text {
         let make = || {
             let (text, more) = bound.text(room, answers);
-            Text {
-                sql: AssertSqlSafe(Arc::<str>::from(text)).into_sql_str(),
-                more: more.into(),
-            }
+            Text::of(text, more)
         };
         let of = (bound.tail, bound.columns, room, answers);
         self.0.entry(of).or_insert_with(make).clone()
@@ -142,7 +172,9 @@ mod tests {
 
     const BOUND: Bound = Bound {
         columns: &["id", "name"],
+        kinds: &[Kind::Int, Kind::Text],
         tail: "UPDATE t SET name = r.name, at = $3, was = $2, too = $3 FROM r WHERE t.id = r.id RETURNING t.id",
+        postgres: None,
     };
 
     #[test]

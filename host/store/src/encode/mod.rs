@@ -18,7 +18,7 @@ pub(crate) use row::{Hex, Hexed, Places, RowValues, row, value};
 /// A row of a batch under the id by which its statement answers.
 pub(crate) type Keyed = Option<(Uuid, RowValues)>;
 
-/// An id as both databases read it from JSON.
+/// An id as both databases read it, bound or in JSON.
 pub(crate) const fn hex<Of>(id: Id<Of>) -> Hex {
     Hex(id.uuid())
 }

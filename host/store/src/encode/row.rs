@@ -1,4 +1,4 @@
-//! A row of a batch: values under names, which SQLite is given as they are and PostgreSQL as one JSON text.
+//! A row of a batch: values under names.
 
 use serde::{
     Serialize, Serializer,
@@ -10,7 +10,7 @@ use crate::db::Value;
 
 /// What [`Hex`] and [`Hexed`] call themselves, so that [`Values`] knows them.
 const RAW: &str = "velum:raw";
-/// What is not there. Its kind does not matter: as a value of a row it is not bound on PostgreSQL.
+/// What is not there. Its kind does not matter: a row's column has one of its own.
 const NULL: Value = Value::Text(None);
 
 /// A row of a batch as its statement takes it.
@@ -35,29 +35,7 @@ impl RowValues {
         };
         into.extend(columns.at.iter().map(of));
     }
-
-    /// The rows of a batch as one JSON array of objects, in which ids and bytes are hexadecimal digits.
-    pub(crate) fn json(rows: &[Self]) -> String {
-        let mut text = Vec::with_capacity(rows.len() * USUAL);
-        text.push(b'[');
-        for (n, row) in rows.iter().enumerate() {
-            text.extend_from_slice(if n > 0 { b",{" } else { b"{" });
-            for (n, (name, value)) in row.names.iter().zip(&row.values).enumerate() {
-                text.extend_from_slice(if n > 0 { b",\"" } else { b"\"" });
-                text.extend_from_slice(name.as_bytes());
-                text.extend_from_slice(b"\":");
-                write(value, &mut text);
-            }
-            text.push(b'}');
-        }
-        text.push(b']');
-        // What serde_json writes is UTF-8, and so are the names of fields.
-        String::from_utf8(text).unwrap_or_else(|_| "[]".into())
-    }
 }
-
-/// Bytes that most rows of the accept path have as JSON.
-const USUAL: usize = 512;
 
 /// Where the columns of a statement are among the values of a row.
 pub(crate) struct Places {
@@ -78,20 +56,6 @@ impl Places {
     /// Whether they are those of this row too.
     pub(crate) fn fit(&self, row: &RowValues) -> bool {
         std::ptr::eq(self.names, row.names) || self.names == row.names
-    }
-}
-
-fn write(value: &Value, text: &mut Vec<u8>) {
-    let before = text.len();
-    let written = match value {
-        Value::Int(value) => serde_json::to_writer(&mut *text, value),
-        Value::Text(value) => serde_json::to_writer(&mut *text, value),
-        Value::Blob(value) => serde_json::to_writer(&mut *text, &value.as_deref().map(super::bytes)),
-        Value::Uuid(value) => serde_json::to_writer(&mut *text, &value.map(Hex)),
-    };
-    if written.is_err() {
-        text.truncate(before);
-        text.extend_from_slice(b"null");
     }
 }
 
@@ -312,33 +276,17 @@ impl Serializer for Values {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value as Json, json};
+    use serde_json::json;
 
     use super::*;
 
     const ID: Uuid = Uuid::from_u128(0x0123_4567_89ab_cdef);
 
     #[test]
-    fn rows_are_the_json_that_they_say() {
-        let one = row!({
-            "id": Hex(ID), "none": None::<Hex>, "name": "a \"b\"\u{1}é", "n": -3, "raw": Hexed(&[1, 0xfe]),
-            "yes": Some(7_u64),
-        });
-        let text = RowValues::json(&[one, row!({})]);
-        let read: Json = serde_json::from_str(&text).expect("JSON");
-        let expected = json!([
-            {
-                "id": "00000000000000000123456789abcdef", "none": null, "name": "a \"b\"\u{1}é", "n": -3,
-                "raw": "01fe", "yes": 7,
-            },
-            {}
-        ]);
-        assert_eq!(read, expected);
-        assert_eq!(RowValues::json(&[]), "[]");
-        // As JSON of others they are the same.
+    fn ids_and_bytes_are_digits_as_json() {
         assert_eq!(
-            json!([Hex(ID), Hexed(&[1])]),
-            json!(["00000000000000000123456789abcdef", "01"])
+            json!([Hex(ID), Hexed(&[1, 0xfe])]),
+            json!(["00000000000000000123456789abcdef", "01fe"])
         );
     }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A filter as conditions that all must hold.
-pub(super) trait Conditions {
+pub(crate) trait Conditions {
     /// The conditions with their values.
     fn conditions(&self) -> Vec<(&'static str, Value)>;
 }
@@ -81,7 +81,8 @@ conditions! {
     IpAddressFilter {
         range: "ip_address.ip_range = ?" by |id| Value::from(*id);
         project: "ip_address.project = ?" by |id| Value::from(*id);
-        address: "ip_address.address = ?" by |address| Value::from(u32::from(*address));
+        address: "ip_address.ip_range IN (SELECT id FROM ip_range WHERE first_address <= ? AND last_address >= ?)
+            AND ip_address.address = ?" by |address| Value::from(u32::from(*address));
         nic: "ip_address.nic = ?" by |id| Value::from(*id);
         compute_host: "ip_address.compute_host = ?" by |id| Value::from(*id);
     }
@@ -139,18 +140,6 @@ conditions! {
         subject: "operation.subject = ?" by |id| Value::from(*id);
         collection: "operation.subject_kind = ?" by |collection: &&'static str| Value::from(*collection);
     }
-    EventFilter {
-        kind: "event.kind = ?" by |kind: &String| Value::from(kind.as_str());
-        resource: "event.resource = ?" by |id| Value::from(*id);
-        operation: "event.operation = ?" by |id| Value::from(*id);
-    }
-    DecisionFilter {
-        zone: "decision.zone = ?" by |id| Value::from(*id);
-        instance: "decision.instance = ?" by |id| Value::from(*id);
-        placed: "decision.placed = ?" by |placed: &bool| Value::from(i64::from(*placed));
-        since: "decision.id >= ?" by |at: &Timestamp| Value::from(first_id_of(*at));
-        until: "decision.id < ?" by |at: &Timestamp| Value::from(first_id_of(*at));
-    }
     OrphanFilter {
         kind: "orphan.kind = ?" by named;
         compute_host: "orphan.compute_host = ?" by |id| Value::from(*id);
@@ -170,5 +159,42 @@ conditions! {
     PolicyFilter {
         name: "policy.name = ?" by name;
         digest: "policy.digest = ?" by |digest: &velum_model::plugin::Digest| Value::from(digest.as_str());
+    }
+}
+
+impl Conditions for EventFilter {
+    fn conditions(&self) -> Vec<(&'static str, Value)> {
+        // Many events are of a kind, few are about one resource or of one operation: those are looked for, whatever their kind.
+        let kind = match self.resource.is_some() || self.operation.is_some() {
+            true => "COALESCE(event.kind, '') = ?",
+            false => "event.kind = ?",
+        };
+        let all = [
+            self.kind.as_deref().map(|of| (kind, Value::from(of))),
+            self.resource.map(|id| ("event.resource = ?", Value::from(id))),
+            self.operation.map(|id| ("event.operation = ?", Value::from(id))),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+impl Conditions for DecisionFilter {
+    fn conditions(&self) -> Vec<(&'static str, Value)> {
+        let since = |at: Timestamp| Value::from(first_id_of(at));
+        // Few were refused and have an index; which one serves is known when the statement is planned, not when it is asked.
+        let placed = |placed: bool| match placed {
+            true => ("decision.placed = ?", Value::from(1_i64)),
+            false => ("decision.placed = 0 AND ? = 0", Value::from(0_i64)),
+        };
+        let zone = self.zone.map(|id| ("decision.zone = ?", Value::from(id)));
+        let instance = self.instance.map(|id| ("decision.instance = ?", Value::from(id)));
+        let all = [
+            zone,
+            instance,
+            self.placed.map(placed),
+            self.since.map(|at| ("decision.id >= ?", since(at))),
+            self.until.map(|at| ("decision.id < ?", since(at))),
+        ];
+        all.into_iter().flatten().collect()
     }
 }

@@ -52,6 +52,13 @@ pub(crate) fn statements() -> Vec<&'static crate::db::Statement> {
     all.copied().collect()
 }
 
+/// What a filter asks of its table.
+#[cfg(test)]
+pub(crate) fn conditions_of(filter: &impl Conditions) -> Vec<&'static str> {
+    let conditions = filter.conditions();
+    conditions.into_iter().map(|(condition, _)| condition).collect()
+}
+
 /// The reading side of the store: cheap to clone, any number at once.
 #[derive(Clone)]
 pub struct Reader {

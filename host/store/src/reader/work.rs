@@ -293,6 +293,28 @@ impl Reader {
         Ok(events)
     }
 
+    /// The same with the position that whoever wants more goes on from. Nothing is given that became known after it was looked where
+    /// the log ends.
+    pub async fn events_that_match(
+        &self,
+        scope: Scope,
+        filter: &EventFilter,
+        cursor: &EventCursor,
+        limit: u32,
+    ) -> Result<(Vec<Event>, EventCursor), StoreError> {
+        let end = self.end_of_events().await?;
+        let mut events = self.events(scope, filter, cursor, limit).await?;
+        let is_last = events.len() < limit as usize;
+        events.retain(|event| end.is_past(event));
+        let mut position = cursor.clone();
+        if is_last {
+            position.advance_with(&end);
+        } else {
+            events.iter().for_each(|event| position.advance(event));
+        }
+        Ok((events, position))
+    }
+
     /// Where the log ends now.
     pub async fn end_of_events(&self) -> Result<EventCursor, StoreError> {
         let mut cursor = EventCursor::default();

@@ -2,7 +2,7 @@
 //! keys, operations, locks, decisions, events.
 
 use super::{batch, insert};
-use crate::db::{Bound, Statement};
+use crate::db::{Bound, Kind, Statement};
 
 /// Writers hold the row of their shard for the transaction, so that a takeover waits for them.
 pub(crate) const EPOCHS: Statement = Statement {
@@ -13,7 +13,9 @@ pub(crate) const EPOCHS: Statement = Statement {
         SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r) ORDER BY id FOR SHARE",
     bound: Some(Bound {
         columns: &["id"],
+        kinds: &[Kind::Id],
         tail: "SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r)",
+        postgres: Some("SELECT id, epoch FROM shard WHERE id IN (SELECT id FROM r) ORDER BY id FOR SHARE"),
     }),
 };
 batch!(KNOWN_KEYS, "look up idempotency keys", { token id, key text },

@@ -1,7 +1,6 @@
 //! The texts. What changes rows takes all rows of a batch at once, as a common table expression `r`; only that expression
-//! differs: a JSON array (`$1`) on PostgreSQL, bound values on SQLite (`db/rows.rs`), where a function call for each
-//! column of each row costs more than the row. So the number of statements does not grow with the batch, and each
-//! statement stands here once.
+//! differs: an array a column on PostgreSQL (`db/arrays.rs`), bound values on SQLite (`db/rows.rs`). So the number of
+//! statements does not grow with the batch, and each statement stands here once.
 
 pub(crate) mod affinity;
 pub(crate) mod claims;
@@ -13,8 +12,8 @@ pub(crate) mod plugins;
 pub(crate) mod records;
 pub(crate) mod rest;
 
-// Who reads on SQLite sends a JSON array too. Each row stays binary JSON on its way: as text it would be parsed again for
-// every column.
+// Who reads sends a JSON array. On SQLite each row stays binary JSON on its way: as text it would be parsed again for every
+// column.
 
 /// A statement over the rows of a batch: name, what it does, the columns of `r` with their kinds (`id`, `bytes`, `int`,
 /// `text`), and the rest of the text.
@@ -33,9 +32,27 @@ macro_rules! batch {
             ),
             bound: Some($crate::db::Bound {
                 columns: &[$(stringify!($column)),*],
+                kinds: &[$($crate::sql::kind!($kind)),*],
                 tail: concat!($($tail)*),
+                postgres: None,
             }),
         };
+    };
+}
+
+/// What a column of `r` holds.
+macro_rules! kind {
+    (id) => {
+        $crate::db::Kind::Id
+    };
+    (bytes) => {
+        $crate::db::Kind::Bytes
+    };
+    (int) => {
+        $crate::db::Kind::Int
+    };
+    (text) => {
+        $crate::db::Kind::Text
     };
 }
 
@@ -133,7 +150,7 @@ macro_rules! update {
     };
 }
 
-pub(crate) use {batch, column, insert, update};
+pub(crate) use {batch, column, insert, kind, update};
 
 /// Every statement, so that a test prepares each on both databases.
 #[cfg(test)]

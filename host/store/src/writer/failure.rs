@@ -63,6 +63,8 @@ pub(crate) fn kind(error: &sqlx::Error) -> Kind {
     let said = match error {
         sqlx::Error::Database(said) => said,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => return Kind::Lost,
+        // A value that is not of its column's kind never went out.
+        sqlx::Error::Encode(_) => return Kind::Commit,
         _ => return Kind::Database,
     };
     let code = said.code().unwrap_or_default();

@@ -350,11 +350,12 @@ pub async fn a_backup_is_made_while_a_server_works(url: String) {
         let (w, is_over) = (Arc::clone(&w), Arc::clone(&is_over));
         async move {
             let mut made = Vec::new();
-            while !is_over.load(Ordering::SeqCst) {
+            // As many as the compute host has room for.
+            while !is_over.load(Ordering::SeqCst) && made.len() < 2000 {
                 let (instance, mut commit) = w.accepting(&format!("i{}", made.len()), host.id, 1);
                 commit
                     .changes
-                    .retain(|change| !matches!(change, Change::InsertNic { .. }));
+                    .retain(|change| !matches!(change, Change::InsertNic { .. } | Change::InsertVolume(_)));
                 w.store.commit(commit).await.expect("acknowledged");
                 made.push(instance.id);
                 acknowledged.send_modify(|count| *count += 1);

@@ -940,6 +940,26 @@ pub async fn a_zone_that_goes_leaves_its_events(url: String) {
     assert_eq!(kinds, ["zone.created", "zone.deleted"]);
     assert_eq!(events[0].shard, ShardId::from_uuid(Uuid::nil()));
     assert_eq!(events[1].shard, zone.shard);
+    // The same one by one: the last page goes on from the end of the log, whatever else is in it.
+    let mut position = EventCursor::default();
+    for expected in [&events[..1], &events[1..], &[]] {
+        let few = w
+            .store
+            .read()
+            .events_that_match(Scope::All, &filter, &position, 1)
+            .await;
+        let (found, next) = few.expect("readable");
+        assert_eq!(found, expected);
+        position = next;
+    }
+    assert_eq!(position, w.store.read().end_of_events().await.expect("readable"));
+    let tenant = Scope::Project(fresh(&*w.ids));
+    let few = w
+        .store
+        .read()
+        .events_that_match(tenant, &filter, &EventCursor::default(), 9)
+        .await;
+    assert_eq!(few.expect("readable"), (Vec::new(), position));
     // Nothing is owned of it any more, and renewing the rest goes on.
     w.store.renew().await.expect("renewed");
     w.well().await;
