@@ -202,19 +202,4 @@ impl Services {
         let end = self.read().end_of_events().await;
         end.map_err(|error| ServiceError::from_store("read the event log", error))
     }
-
-    /// Whether a live event is for this caller and filter.
-    #[must_use]
-    pub fn event_is_seen(&self, caller: &Caller, filter: &EventFilter, event: &Event) -> bool {
-        event_is_seen(caller, filter, event)
-    }
-}
-
-fn event_is_seen(caller: &Caller, filter: &EventFilter, event: &Event) -> bool {
-    caller.scope.sees(event.project)
-        && filter.kind.as_ref().is_none_or(|kind| *kind == event.kind)
-        && filter.resource.is_none_or(|resource| resource == event.resource)
-        && filter
-            .operation
-            .is_none_or(|operation| Some(operation) == event.operation)
 }

@@ -42,6 +42,25 @@ fn texts(engine: crate::db::Engine) -> Vec<(&'static str, String)> {
     own.chain(bound).chain([("write a mark", mark)]).collect()
 }
 
+/// A database of SQLite's with all migrations and no rows.
+async fn empty() -> sqlx::SqliteConnection {
+    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
+        .await
+        .expect("a connection");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
+        .execute(&mut connection)
+        .await
+        .expect("the schema");
+    connection
+}
+
+/// How SQLite goes about a text.
+async fn plan(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<String> {
+    let text = format!("EXPLAIN QUERY PLAN {text}");
+    let plan = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(connection).await;
+    plan.expect("a plan").iter().map(|row| row.get(3)).collect()
+}
+
 /// What a statement reads from end to end, beside the rows of its batch.
 async fn scans(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<String> {
     let text = format!("EXPLAIN QUERY PLAN {text}");
@@ -65,13 +84,7 @@ async fn scans(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<Strin
 
 #[tokio::test]
 async fn every_statement_prepares_on_sqlite() {
-    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
-        .await
-        .expect("a connection");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
-        .execute(&mut connection)
-        .await
-        .expect("the schema");
+    let mut connection = empty().await;
     sqlx::raw_sql("CREATE TABLE velum_schema (version INTEGER)")
         .execute(&mut connection)
         .await
@@ -112,13 +125,7 @@ async fn every_statement_prepares_on_postgresql() {
 
 #[tokio::test]
 async fn no_statement_of_a_batch_reads_a_whole_table() {
-    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
-        .await
-        .expect("a connection");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
-        .execute(&mut connection)
-        .await
-        .expect("the schema");
+    let mut connection = empty().await;
     // The plans of the statements themselves: what foreign keys add is looked at below.
     sqlx::raw_sql("PRAGMA foreign_keys = OFF")
         .execute(&mut connection)
@@ -157,13 +164,7 @@ async fn no_statement_of_a_batch_reads_a_whole_table() {
 #[tokio::test]
 async fn a_page_is_read_in_its_order_and_a_name_by_its_index() {
     use crate::reader::Stored;
-    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
-        .await
-        .expect("a connection");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
-        .execute(&mut connection)
-        .await
-        .expect("the schema");
+    let mut connection = empty().await;
     let selects = [
         ("instance", velum_model::instance::Instance::SELECT),
         ("volume", velum_model::storage::Volume::SELECT),
@@ -174,11 +175,7 @@ async fn a_page_is_read_in_its_order_and_a_name_by_its_index() {
             format!("{select} WHERE {table}.project = $1 AND {table}.id > $2 ORDER BY {table}.id LIMIT 9");
         let by_name = format!("{select} WHERE {table}.name = $1 ORDER BY {table}.id LIMIT 9");
         for (text, wanted) in [(page, "(id>?)"), (by_name, "(name=?)")] {
-            let text = format!("EXPLAIN QUERY PLAN {text}");
-            let plan = sqlx::query(sqlx::AssertSqlSafe(text))
-                .fetch_all(&mut connection)
-                .await;
-            let steps: Vec<String> = plan.expect("a plan").iter().map(|row| row.get(3)).collect();
+            let steps = plan(&mut connection, &text).await;
             assert!(
                 steps.first().is_some_and(|step| step.contains(wanted)),
                 "{table}: {steps:?}"
@@ -192,13 +189,7 @@ async fn a_page_is_read_in_its_order_and_a_name_by_its_index() {
 #[tokio::test]
 async fn the_compute_hosts_and_pools_of_a_place_are_read_in_their_order() {
     use crate::reader::Stored;
-    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
-        .await
-        .expect("a connection");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
-        .execute(&mut connection)
-        .await
-        .expect("the schema");
+    let mut connection = empty().await;
     let host = velum_model::infrastructure::ComputeHost::SELECT;
     let pool = velum_model::infrastructure::StoragePool::SELECT;
     for (select, table, place) in [
@@ -209,13 +200,8 @@ async fn the_compute_hosts_and_pools_of_a_place_are_read_in_their_order() {
     ] {
         for after in ["", "AND id > $2"] {
             let after = after.replace("id", &format!("{table}.id"));
-            let text = format!(
-                "EXPLAIN QUERY PLAN {select} WHERE {table}.{place} = $1 {after} ORDER BY {table}.id LIMIT 9"
-            );
-            let plan = sqlx::query(sqlx::AssertSqlSafe(text))
-                .fetch_all(&mut connection)
-                .await;
-            let steps: Vec<String> = plan.expect("a plan").iter().map(|row| row.get(3)).collect();
+            let text = format!("{select} WHERE {table}.{place} = $1 {after} ORDER BY {table}.id LIMIT 9");
+            let steps = plan(&mut connection, &text).await;
             let wanted = format!("{table}_{place} ({place}=?");
             assert!(
                 steps.first().is_some_and(|step| step.contains(&wanted)),
@@ -232,13 +218,7 @@ async fn the_compute_hosts_and_pools_of_a_place_are_read_in_their_order() {
 #[tokio::test]
 async fn events_of_a_resource_and_of_an_operation_are_found_in_their_order() {
     use crate::reader::Stored;
-    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
-        .await
-        .expect("a connection");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
-        .execute(&mut connection)
-        .await
-        .expect("the schema");
+    let mut connection = empty().await;
     let select = velum_model::operation::Event::SELECT;
     let some = uuid::Uuid::from_u128(7);
     let all = crate::EventFilter::default();
@@ -287,23 +267,10 @@ async fn events_of_a_resource_and_of_an_operation_are_found_in_their_order() {
     }
 }
 
-/// How SQLite goes about a text.
-async fn plan(connection: &mut sqlx::SqliteConnection, text: &str) -> Vec<String> {
-    let text = format!("EXPLAIN QUERY PLAN {text}");
-    let plan = sqlx::query(sqlx::AssertSqlSafe(text)).fetch_all(connection).await;
-    plan.expect("a plan").iter().map(|row| row.get(3)).collect()
-}
-
 #[tokio::test]
 async fn what_few_rows_have_is_found_by_an_index() {
     use crate::reader::Stored;
-    let mut connection = sqlx::SqliteConnection::connect("sqlite::memory:")
-        .await
-        .expect("a connection");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(schema(crate::db::Engine::Sqlite)))
-        .execute(&mut connection)
-        .await
-        .expect("the schema");
+    let mut connection = empty().await;
     let refused = crate::DecisionFilter {
         placed: Some(false),
         ..crate::DecisionFilter::default()

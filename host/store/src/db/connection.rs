@@ -165,14 +165,15 @@ impl Connection {
         rows: Vec<RowValues>,
         more: &[Value],
     ) -> Result<Vec<Row>, sqlx::Error> {
-        let Some(bound) = &statement.bound else {
-            return Err(takes_no_rows(statement));
-        };
-        if matches!(self.inner, Inner::Postgres(_)) {
-            return self
-                .ask_arrays(bound, rows, more, true)
-                .await
-                .map(|(rows, _)| rows);
+        let bound = bound(statement)?;
+        if let Inner::Postgres(connection) = &mut self.inner {
+            self.statements += 1;
+            let query = ask_arrays(&mut self.texts, (bound, true), rows, more)?;
+            let work = async move {
+                let rows = query.fetch_all(&mut **connection).await?;
+                rows.iter().map(postgres_row).collect()
+            };
+            return in_time((self.patience, &mut self.line), &mut self.is_lost, work).await;
         }
         let mut answered = Vec::new();
         for execution in self.texts.executions(bound, rows, more, true)? {
@@ -188,14 +189,17 @@ impl Connection {
         rows: Vec<RowValues>,
         more: &[Value],
     ) -> Result<usize, sqlx::Error> {
-        let Some(bound) = &statement.bound else {
-            return Err(takes_no_rows(statement));
-        };
+        let bound = bound(statement)?;
         let connection = match &mut self.inner {
             Inner::Direct(connection) => connection,
-            Inner::Postgres(_) => {
-                let asked = self.ask_arrays(bound, rows, more, false).await;
-                return asked.map(|(_, changed)| changed);
+            Inner::Postgres(connection) => {
+                self.statements += 1;
+                let query = ask_arrays(&mut self.texts, (bound, false), rows, more)?;
+                let work = async move {
+                    let done = query.execute(&mut **connection).await?;
+                    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
+                };
+                return in_time((self.patience, &mut self.line), &mut self.is_lost, work).await;
             }
             Inner::Sqlite(_) => return Ok(self.fetch_rows(statement, rows, more).await?.len()),
         };
@@ -207,35 +211,6 @@ impl Connection {
             changed += self.simulation.meet(self.asks, work).await?;
         }
         Ok(changed)
-    }
-
-    /// Runs a statement over arrays on PostgreSQL: what it answers, and how many rows it changed.
-    async fn ask_arrays(
-        &mut self,
-        bound: &Bound,
-        rows: Vec<RowValues>,
-        more: &[Value],
-        answers: bool,
-    ) -> Result<(Vec<Row>, usize), sqlx::Error> {
-        let Inner::Postgres(connection) = &mut self.inner else {
-            return Err(sqlx::Error::Protocol("only PostgreSQL takes arrays".into()));
-        };
-        self.statements += 1;
-        let arrays = Arrays::of(bound, rows)?;
-        let query = bind_postgres(arrays.ask(self.texts.arrays(bound, answers)), more.to_vec());
-        let work = async move {
-            if answers {
-                let rows = query.fetch_all(&mut **connection).await?;
-                let rows: Vec<Row> = rows.iter().map(postgres_row).collect::<Result<_, _>>()?;
-                return Ok((rows, 0));
-            }
-            let done = query.execute(&mut **connection).await?;
-            Ok((
-                Vec::new(),
-                usize::try_from(done.rows_affected()).unwrap_or(usize::MAX),
-            ))
-        };
-        in_time((self.patience, &mut self.line), &mut self.is_lost, work).await
     }
 
     /// Runs several statements without values: a migration, the ends of a transaction.
@@ -362,14 +337,27 @@ async fn in_time<T>(
     })
 }
 
-fn takes_no_rows(statement: &Statement) -> sqlx::Error {
-    sqlx::Error::Encode(
+/// How a statement is given rows.
+fn bound(statement: &Statement) -> Result<&Bound, sqlx::Error> {
+    let unasked = || {
         format!(
             "a statement that takes no rows was given some: {}",
             statement.does
         )
-        .into(),
-    )
+    };
+    let bound = statement.bound.as_ref();
+    bound.ok_or_else(|| sqlx::Error::Encode(unasked().into()))
+}
+
+/// A statement over arrays for PostgreSQL, with its RETURNING or without.
+fn ask_arrays<'q>(
+    texts: &mut Texts,
+    (bound, answers): (&Bound, bool),
+    rows: Vec<RowValues>,
+    more: &[Value],
+) -> Result<Query<'q, sqlx::Postgres, PgArguments>, sqlx::Error> {
+    let query = Arrays::of(bound, rows)?.ask(texts.arrays(bound, answers));
+    Ok(bind_postgres(query, more.to_vec()))
 }
 
 /// A text with its values for SQLite.

@@ -2,10 +2,10 @@
 //!
 //! sqlx gives each connection a thread of its own: each statement is a message to it and one back, some 20 to 40 us, which is longer
 //! than most of the writer's statements take, and each row of an answer is one more. The writer and what reads beside the requests keep
-//! their own threads while it answers ([`super::readers`] says who does not). sqlx opens the file, migrates it and cares for it. The
-//! library is the same one, linked once.
+//! their own threads while it answers ([`super::readers`] says who does not). sqlx makes the file, migrates it, checkpoints it and
+//! cares for it. The library is the same one, linked once.
 
-use std::{borrow::Cow, error::Error, fmt, path::Path};
+use std::{borrow::Cow, collections::HashSet, error::Error, fmt, path::Path};
 
 use rusqlite::{InterruptHandle, OpenFlags, Statement, config::DbConfig, types::ValueRef};
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -110,25 +110,16 @@ fn bind(statement: &mut Statement<'_>, text: &str, values: &[Value]) -> rusqlite
         return Ok(());
     }
     // SQLite numbers names in the order in which it meets them. To ask it for each takes time with the square of their number.
-    let mut is_met = vec![false; values.len()];
-    let mut place = 0;
+    let mut met = HashSet::with_capacity(values.len());
     for rest in text.split('$').skip(1) {
         let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let number: Option<usize> = rest.get(..end).and_then(|number| number.parse().ok());
-        let Some(n) = number.and_then(|number| number.checked_sub(1)) else {
+        let Some(number) = rest.get(..end).and_then(|number| number.parse::<usize>().ok()) else {
             continue;
         };
-        if is_met.len() <= n {
-            is_met.resize(n + 1, false);
-        }
-        let is_again = is_met
-            .get_mut(n)
-            .is_none_or(|is_met| std::mem::replace(is_met, true));
-        if !is_again {
-            place += 1;
-            if let Some(value) = values.get(n) {
-                bind_one(statement, place, value)?;
-            }
+        if met.insert(number)
+            && let Some(value) = number.checked_sub(1).and_then(|n| values.get(n))
+        {
+            bind_one(statement, met.len(), value)?;
         }
     }
     Ok(())
@@ -267,20 +258,17 @@ mod tests {
         let (_directory, direct) = opened();
         let endless =
             "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT COUNT(*) FROM c";
-        let leash = direct.leash();
+        // SQLite forgets what it is told before it has begun: as many as it takes.
+        let mut leashes: Vec<_> = (0..1_000_000).map(|_| direct.leash()).collect();
         let asked = std::thread::spawn(move || (direct.fetch(endless, &[]), direct));
-        // SQLite forgets what it is told before it has begun.
-        let mut leash = Some(leash);
         while !asked.is_finished() {
-            if let Some(Leash(Some(handle))) = &leash {
-                handle.interrupt();
-            }
+            drop(leashes.pop().expect("it ends before there are no more"));
             std::thread::yield_now();
         }
+        leashes.into_iter().for_each(Leash::let_go);
         let (ended, direct) = asked.join().expect("asked");
         assert!(ended.is_err_and(|error| error.to_string().contains("interrupted")));
-        // One that was answered is let go, and the next is not ended by it.
-        leash.take().expect("a leash").let_go();
+        // Those that were let go end nothing.
         assert_eq!(direct.fetch("SELECT 1", &[]).expect("rows").len(), 1);
     }
 

@@ -65,7 +65,7 @@ impl Readers {
         let wanted = u32::try_from(self.permits.available_permits()).unwrap_or(1);
         let _permits = self.permits.acquire_many(wanted).await.map_err(closed)?;
         for _ in 0..wanted {
-            let connection = self.connect().await?;
+            let connection = self.place.reader(&self.simulation).await?;
             self.idle().push(connection);
         }
         Ok(())
@@ -135,10 +135,7 @@ impl Readers {
         values: &[Value],
         (patience, at_once): (Option<Duration>, bool),
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
-        let closed = |_| sqlx::Error::PoolClosed;
-        // A connection that does not come free is one on which nothing is answered.
-        let free = async { Arc::clone(&self.permits).acquire_owned().await.map_err(closed) };
-        let mut permit = within(patience, free).await?;
+        let mut permit = self.permit(patience).await?;
         if let Some(connection) = self.used() {
             let held = Held {
                 connection,
@@ -152,10 +149,9 @@ impl Readers {
                     self.idle().clear();
                 }
             }
-            let free = async { Arc::clone(&self.permits).acquire_owned().await.map_err(closed) };
-            permit = within(patience, free).await?;
+            permit = self.permit(patience).await?;
         }
-        let connection = self.connect().await?;
+        let connection = self.place.reader(&self.simulation).await?;
         let held = Held {
             connection,
             _permit: permit,
@@ -163,8 +159,13 @@ impl Readers {
         within(patience, self.run_on(held, reads, values, at_once)).await
     }
 
-    async fn connect(&self) -> Result<Connection, sqlx::Error> {
-        self.place.reader(&self.simulation).await
+    /// The right to a connection. One that does not come free is one on which nothing is answered.
+    async fn permit(&self, patience: Option<Duration>) -> Result<OwnedSemaphorePermit, sqlx::Error> {
+        let free = Arc::clone(&self.permits).acquire_owned();
+        within(patience, async {
+            free.await.map_err(|_| sqlx::Error::PoolClosed)
+        })
+        .await
     }
 
     /// One that was used before.

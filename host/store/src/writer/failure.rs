@@ -182,4 +182,10 @@ mod tests {
             }
         }
     }
+
+    /// Whose it is is found out by trying halves of the batch, and not answered to all of it.
+    #[test]
+    fn a_value_that_does_not_fit_is_the_fault_of_one_commit() {
+        assert!(kind(&sqlx::Error::Encode("text for a number".into())) == Kind::Commit);
+    }
 }
