@@ -76,6 +76,22 @@ impl OperationKindName {
         }
     }
 
+    /// The collection of what an operation of this kind is about.
+    #[must_use]
+    pub const fn collection(self) -> &'static str {
+        match self {
+            Self::InstanceCreate
+            | Self::InstanceStart
+            | Self::InstanceStop
+            | Self::InstanceReboot
+            | Self::InstanceDestroy => "instances",
+            Self::TemplateRegister | Self::TemplateDelete => "templates",
+            Self::VolumeCreate | Self::VolumeAttach | Self::VolumeDetach | Self::VolumeDelete => "volumes",
+            Self::ComputeHostMaintenance => "compute-hosts",
+            Self::OrphanRemove => "orphans",
+        }
+    }
+
     /// The kind that is stored under `text`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -81,6 +81,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../migrations/sqlite/0012_lists.sql"),
         postgres: include_str!("../migrations/postgres/0012_lists.sql"),
     },
+    Migration {
+        version: 13,
+        sqlite: include_str!("../migrations/sqlite/0013_more_lists.sql"),
+        postgres: include_str!("../migrations/postgres/0013_more_lists.sql"),
+    },
 ];
 
 /// The first release of SQLite without the bug that lost pages of the WAL when it was reset.

@@ -91,7 +91,8 @@ pub struct DecisionView {
     pub seed: String,
     /// Who won; null when none could.
     pub winner: Option<RankedView>,
-    /// At most 16 others, best first.
+    /// At most 16 others, best first. Left out where there are none, and in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runners_up: Vec<RankedView>,
     /// The pool of each disk, root first.
     pub pools: Vec<DecisionPoolView>,
@@ -99,7 +100,8 @@ pub struct DecisionView {
     pub considered: u32,
     /// Compute hosts refused, by reason, most frequent first.
     pub refused: Vec<RefusalView>,
-    /// Refused compute hosts one by one, at most 256.
+    /// Refused compute hosts one by one, at most 256. Left out where there are none, and in lists: `refused` counts them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<HostRefusalView>,
     /// Fuel that the policy used.
     pub fuel: u64,

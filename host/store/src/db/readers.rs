@@ -29,6 +29,9 @@ pub(super) struct Readers {
     /// As many as connections may be open at a time; closed with the database.
     permits: Arc<Semaphore>,
     statements: Arc<AtomicU64>,
+    /// Of long reads of SQLite: no more at a time than there are processors, the first come the first served. More at once would
+    /// all end late. At least two, for one may recount every claim.
+    turns: Semaphore,
     asking: Asking,
     /// Short reads of SQLite are answered on the thread that asks.
     at_once: bool,
@@ -45,6 +48,7 @@ impl Readers {
             simulation,
             idle: Mutex::new(Vec::with_capacity(size)),
             permits: Arc::new(Semaphore::new(size)),
+            turns: Semaphore::new(std::thread::available_parallelism().map_or(2, |n| n.get().max(2))),
             statements: Arc::default(),
         }
     }
@@ -121,6 +125,7 @@ impl Readers {
     /// Closes what is idle and lets nobody read any more.
     pub(super) async fn close(&self) {
         self.permits.close();
+        self.turns.close();
         let idle = std::mem::take(&mut *self.idle());
         for connection in idle {
             if let Err(error) = connection.close().await {
@@ -135,6 +140,11 @@ impl Readers {
         values: &[Value],
         (patience, at_once): (Option<Duration>, bool),
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
+        let is_long = !at_once && matches!(self.place, Place::Sqlite(_));
+        let _turn = match is_long {
+            true => Some(self.turns.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?),
+            false => None,
+        };
         let mut permit = self.permit(patience).await?;
         if let Some(connection) = self.used() {
             let held = Held {

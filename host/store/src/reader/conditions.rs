@@ -1,7 +1,7 @@
 //! What each filter asks of its table. `?` stands for the value.
 
 use serde::Serialize;
-use velum_model::{Timestamp, name::Name};
+use velum_model::{Timestamp, name::Name, operation::OperationState};
 
 use crate::{
     db::{Value, word},
@@ -134,12 +134,6 @@ conditions! {
         state: "volume.state = ?" by named;
         used_as: "volume.used_as = ?" by named;
     }
-    OperationFilter {
-        kind: "operation.kind = ?" by named;
-        state: "operation.state = ?" by named;
-        subject: "operation.subject = ?" by |id| Value::from(*id);
-        collection: "operation.subject_kind = ?" by |collection: &&'static str| Value::from(*collection);
-    }
     OrphanFilter {
         kind: "orphan.kind = ?" by named;
         compute_host: "orphan.compute_host = ?" by |id| Value::from(*id);
@@ -173,6 +167,38 @@ impl Conditions for EventFilter {
             self.kind.as_deref().map(|of| (kind, Value::from(of))),
             self.resource.map(|id| ("event.resource = ?", Value::from(id))),
             self.operation.map(|id| ("event.operation = ?", Value::from(id))),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+impl Conditions for OperationFilter {
+    fn conditions(&self) -> Vec<(&'static str, Value)> {
+        // Few have not ended and those have an index; which one serves is known when the statement is planned, not when it is asked.
+        let state = |state: &OperationState| {
+            let condition = match state.has_ended() {
+                true => "operation.state = ?",
+                false => "operation.state IN ('running', 'undoing', 'parked') AND operation.state = ?",
+            };
+            (condition, named(state))
+        };
+        // One resource has few operations: those are looked for, whatever its collection.
+        let collection = match self.subject.is_some() {
+            true => "COALESCE(operation.subject_kind, '') = ?",
+            false => "operation.subject_kind = ?",
+        };
+        // A kind is about resources of one collection, and by those there is an index.
+        let of_kind = self
+            .kind
+            .filter(|_| self.collection.is_none())
+            .map(|kind| kind.collection());
+        let all = [
+            self.kind.as_ref().map(|of| ("operation.kind = ?", named(of))),
+            self.state.as_ref().map(state),
+            self.subject.map(|id| ("operation.subject = ?", Value::from(id))),
+            self.collection
+                .or(of_kind)
+                .map(|of| (collection, Value::from(of))),
         ];
         all.into_iter().flatten().collect()
     }

@@ -123,7 +123,7 @@ batch!(DUE, "read due operations", { id id },
 batch!(UNFINISHED, "read unfinished operations", { id id },
     operation_columns!(),
     " WHERE operation.state IN ('running', 'undoing', 'parked') AND operation.shard IN (SELECT id FROM r)
-      ORDER BY operation.created_at, operation.id LIMIT $2");
+      ORDER BY operation.id LIMIT $2");
 const HOLDER: Statement = Statement::common(
     "read who holds a lock",
     "SELECT operation FROM subject_lock WHERE subject = $1",
@@ -219,7 +219,7 @@ impl Reader {
         super::read_all(&self.database.fetch(&DUE, &values).await?)
     }
 
-    /// Operations of owned shards that have not ended, parked ones too; oldest first.
+    /// Operations of owned shards that have not ended, parked ones too; in the order of their ids, which is that of their making.
     pub async fn unfinished_operations(&self, limit: u32) -> Result<Vec<Operation>, StoreError> {
         super::read_all(
             &self

@@ -6,7 +6,7 @@ use velum_model::Id;
 use velum_service::DecisionFilter;
 use velum_wire::{DecisionView, Page};
 
-use super::view::{Names, view};
+use super::view::listed;
 use crate::{
     answer::{self, Answer},
     auth::By,
@@ -33,7 +33,7 @@ list_query! {
     }
 }
 
-/// Lists decisions, in the order of their ids: oldest first.
+/// Lists decisions, in the order of their ids: oldest first. Compute hosts one by one (`runners_up`, `refusals`) are shown with one decision.
 #[utoipa::path(
     get,
     path = "/v1/decisions",
@@ -56,5 +56,5 @@ pub async fn list(
         .services
         .decision_list(&caller, &filter, query.page()?)
         .await?;
-    Ok(answer::listed(paged, |item| view(&item, &Names::default())))
+    Ok(answer::listed(paged, listed))
 }

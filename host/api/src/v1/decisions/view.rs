@@ -94,29 +94,8 @@ pub fn again(replayed: &Replayed, names: &Names) -> ReplayView {
 /// A decision as it is shown, with names as far as they are known.
 pub fn view(decision: &Decision, names: &Names) -> DecisionView {
     let name = |id: ComputeHostId| names.hosts.get(&id).cloned();
-    let ranked = |of: &Ranked| ranked(of, names);
     DecisionView {
-        id: decision.id.uuid(),
-        project_id: decision.project.uuid(),
-        zone_id: decision.zone.uuid(),
-        instance_id: decision.instance.uuid(),
-        ask: decision.ask.clone(),
-        inventory_epoch: decision.inventory_epoch,
-        policy: policy(&decision.policy),
-        seed: decision.seed.to_string(),
-        winner: decision.winner.as_ref().map(ranked),
-        runners_up: decision.runners_up.iter().map(ranked).collect(),
-        pools: decision.pools.iter().map(|id| pool(*id, names)).collect(),
-        considered: decision.considered,
-        refused: decision
-            .refused
-            .iter()
-            .map(|count| RefusalView {
-                reason: count.reason.clone(),
-                words: count.words.clone(),
-                hosts: count.hosts,
-            })
-            .collect(),
+        runners_up: decision.runners_up.iter().map(|of| ranked(of, names)).collect(),
         refusals: decision
             .refusals
             .iter()
@@ -127,6 +106,39 @@ pub fn view(decision: &Decision, names: &Names) -> DecisionView {
                 words: refused.refusal.words(),
             })
             .collect(),
+        ..without_each(decision.clone(), names)
+    }
+}
+
+/// A decision as a list shows it: without compute hosts one by one, of which a page would have a hundred thousand.
+pub fn listed(decision: Decision) -> DecisionView {
+    without_each(decision, &Names::default())
+}
+
+fn without_each(decision: Decision, names: &Names) -> DecisionView {
+    DecisionView {
+        id: decision.id.uuid(),
+        project_id: decision.project.uuid(),
+        zone_id: decision.zone.uuid(),
+        instance_id: decision.instance.uuid(),
+        ask: decision.ask,
+        inventory_epoch: decision.inventory_epoch,
+        policy: policy(&decision.policy),
+        seed: decision.seed.to_string(),
+        winner: decision.winner.as_ref().map(|of| ranked(of, names)),
+        runners_up: Vec::new(),
+        pools: decision.pools.iter().map(|id| pool(*id, names)).collect(),
+        considered: decision.considered,
+        refused: decision
+            .refused
+            .into_iter()
+            .map(|count| RefusalView {
+                reason: count.reason,
+                words: count.words,
+                hosts: count.hosts,
+            })
+            .collect(),
+        refusals: Vec::new(),
         fuel: decision.fuel,
         micros: decision.micros,
         at: decision.at.to_string(),

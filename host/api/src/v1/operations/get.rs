@@ -59,7 +59,7 @@ pub async fn get(
         ));
     }
     let operation = ended(&api, &caller, path.id, Duration::from_millis(wait_ms.into())).await?;
-    Ok(answer::tagged(operation.generation, &view(&operation, &caller)))
+    Ok(answer::tagged(operation.generation, &view(operation, &caller)))
 }
 
 /// The operation when nothing more happens to it by itself, or as it is when the time is over.

@@ -80,5 +80,5 @@ pub async fn list(
         .services
         .operation_list(&caller, &query.filter()?, query.page()?)
         .await?;
-    Ok(answer::listed(paged, |item| view(&item, &caller)))
+    Ok(answer::listed(paged, |item| view(item, &caller)))
 }

@@ -14,16 +14,16 @@ pub fn accepted(operation: &Operation) -> StoredAnswer {
     answer::accepted(
         operation.id,
         operation.generation,
-        &view_for(operation, Scope::All),
+        &view_for(operation.clone(), Scope::All),
     )
 }
 
 /// An operation as it is shown to a caller: only the administrator sees what the far side said.
-pub fn view(operation: &Operation, caller: &Caller) -> OperationView {
+pub fn view(operation: Operation, caller: &Caller) -> OperationView {
     view_for(operation, caller.scope)
 }
 
-fn view_for(operation: &Operation, scope: Scope) -> OperationView {
+fn view_for(operation: Operation, scope: Scope) -> OperationView {
     let subject = operation.subject;
     OperationView {
         id: operation.id.uuid(),
@@ -36,17 +36,17 @@ fn view_for(operation: &Operation, scope: Scope) -> OperationView {
         },
         state: state(operation.state),
         progress_percent: operation.progress.min(100),
-        note: operation.note.clone(),
+        note: operation.note,
         steps: operation
             .journal
-            .iter()
+            .into_iter()
             .map(|record| step(record, scope))
             .collect(),
-        error: operation.error.as_ref().map(|error| OperationErrorView {
-            code: error.code.clone(),
-            message: error.message.clone(),
+        error: operation.error.map(|error| OperationErrorView {
+            code: error.code,
+            message: error.message,
         }),
-        caller: operation.caller.clone(),
+        caller: operation.caller,
         cancel_requested: operation.cancel_requested,
         generation: operation.generation,
         created_at: operation.created_at.to_string(),
@@ -54,9 +54,9 @@ fn view_for(operation: &Operation, scope: Scope) -> OperationView {
     }
 }
 
-fn step(record: &StepRecord, scope: Scope) -> StepView {
+fn step(record: StepRecord, scope: Scope) -> StepView {
     StepView {
-        step: record.step.clone(),
+        step: record.step,
         state: match record.state {
             StepState::Intent => velum_wire::StepState::Intent,
             StepState::Done => velum_wire::StepState::Done,
@@ -64,23 +64,17 @@ fn step(record: &StepRecord, scope: Scope) -> StepView {
             StepState::Undone => velum_wire::StepState::Undone,
         },
         attempt: record.attempt,
-        note: record
-            .job
-            .as_ref()
-            .map(|job| job.note.clone())
-            .filter(|note| !note.is_empty()),
+        note: record.job.map(|job| job.note).filter(|note| !note.is_empty()),
         fault: record
             .fault
-            .as_ref()
             .filter(|_| scope == Scope::All)
-            .map(ToString::to_string),
+            .map(|fault| fault.to_string()),
         asserted: record
             .asserted
-            .as_ref()
             .filter(|_| scope == Scope::All)
             .map(|word| AssertionView {
-                by: word.by.clone(),
-                reason: word.reason.clone(),
+                by: word.by,
+                reason: word.reason,
                 at: word.at.to_string(),
             }),
         at: record.at.to_string(),
