@@ -86,6 +86,16 @@ impl Refused {
         refused
     }
 
+    /// A query parameter that the route does not take; `taken` are those that it does.
+    #[must_use]
+    pub fn unknown_parameter(name: &str, taken: &[String]) -> Self {
+        let problem = match taken {
+            [] => "is not taken here; this takes no query parameters".to_owned(),
+            taken => format!("is not taken here; this takes {}", taken.join(", ")),
+        };
+        Self::parameter(name, problem)
+    }
+
     /// A header that does not read.
     #[must_use]
     pub fn header(name: &str, problem: impl Into<String>) -> Self {
@@ -121,6 +131,17 @@ impl Refused {
                 .for_each(|error| error.pointer.insert_str(0, place));
             return Self::fields(errors);
         }
+        self
+    }
+
+    /// The same of one of several in the body, by its place and its name.
+    fn of(mut self, pointer: &str, name: &str) -> Self {
+        let words = self.problem.detail.take().unwrap_or_default();
+        self.problem.errors = vec![FieldProblem {
+            pointer: pointer.to_owned(),
+            problem: words.clone(),
+        }];
+        self.problem.detail = Some(format!("{name}: {words}"));
         self
     }
 
@@ -211,6 +232,7 @@ impl From<&ServiceError> for Refused {
                 Kind::AddressTaken,
                 format!("{words}; choose another, or none to get any"),
             ),
+            ServiceError::OfSeveral { field, name, why } => Self::from(&**why).of(field, name),
             ServiceError::Unauthenticated { .. } => Self::new(Kind::Unauthenticated, words),
             ServiceError::KeyReused => Self::new(Kind::KeyReused, format!("{words}; use a new key")),
             ServiceError::PolicyFailed { retry_after_s, .. } => {

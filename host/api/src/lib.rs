@@ -8,6 +8,7 @@ mod forward;
 mod health;
 mod openapi;
 mod problem;
+mod queries;
 mod router;
 mod state;
 mod take;

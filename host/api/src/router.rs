@@ -1,5 +1,7 @@
 //! All routes, and what lies around them.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::Request,
@@ -13,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    auth, docs, error::Refused, forward, health, openapi, problem::Kind, state::ApiState, trace, v1,
+    auth, docs, error::Refused, forward, health, openapi, problem::Kind, queries, state::ApiState, trace, v1,
 };
 
 /// The routes that the contract names.
@@ -37,8 +39,9 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
 /// The whole API.
 pub fn router(state: ApiState) -> Router {
     let (router, api) = routes().split_for_parts();
-    let contract = openapi::complete(api).to_json().unwrap_or_default();
-    let contract: bytes::Bytes = contract.into();
+    let contract = openapi::complete(api);
+    let queries = Arc::new(queries::Queries::of(&contract));
+    let contract: bytes::Bytes = contract.to_json().unwrap_or_default().into();
     router
         .route(
             "/openapi.json",
@@ -51,6 +54,8 @@ pub fn router(state: ApiState) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(CatchPanicLayer::custom(trace::panicked))
         .layer(middleware::from_fn_with_state(state.clone(), forward::to_owner))
+        // After the token, as a handler would; before a body is read to see which server it is for.
+        .layer(middleware::from_fn_with_state(queries, queries::refuse_unknown))
         .layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
         .layer(middleware::from_fn_with_state(state.clone(), trace::observe))
         .with_state(state)

@@ -3,6 +3,7 @@
 
 mod bench;
 mod parked;
+mod queries;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -166,15 +167,49 @@ async fn a_body_that_does_not_read_is_told_why() {
         "{}",
         answer.text
     );
-    let stop = ask(
-        Method::POST,
-        "/v1/volumes/00000000-0000-0000-0000-000000000000/detach",
-    )
-    .body("text/plain", "x");
-    bench
-        .send(stop)
-        .await
-        .is_problem(StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large");
+}
+
+#[tokio::test]
+async fn what_takes_no_body_takes_an_empty_object_and_nothing_else() {
+    let bench = Bench::new().await;
+    let nil = "00000000-0000-0000-0000-000000000000";
+    for action in [
+        "instances/ID/start",
+        "compute-hosts/ID/maintenance",
+        "compute-hosts/ID/enable",
+        "volumes/ID/detach",
+        "policies/ID/promote",
+    ] {
+        let path = format!("/v1/{}", action.replace("ID", nil));
+        let post = |kind: &str, body: &str| ask(Method::POST, &path).body(kind, body);
+        // It gets as far as what there is not.
+        for (kind, body) in [
+            ("application/json", ""),
+            ("application/json", "{}"),
+            ("application/json", " { }\r\n"),
+            ("application/json", " \n"),
+            ("text/plain", "{}"),
+        ] {
+            bench
+                .send(post(kind, body))
+                .await
+                .is_problem(StatusCode::NOT_FOUND, "/problems/not-found");
+        }
+        for (body, pointer) in [
+            (r#"{"force":true}"#, "/force"),
+            ("[]", ""),
+            ("null", ""),
+            ("x", ""),
+        ] {
+            let answer = bench.send(post("application/json", body)).await;
+            answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+            assert_eq!(answer.json["errors"][0]["pointer"], pointer, "{action} {body}");
+        }
+        bench
+            .send(post("application/json", "{"))
+            .await
+            .is_problem(StatusCode::BAD_REQUEST, "/problems/malformed");
+    }
 }
 
 #[tokio::test]

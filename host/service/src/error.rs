@@ -111,6 +111,16 @@ pub enum ServiceError {
         /// The network's name.
         name: String,
     },
+    /// One of several that are made together or not at all: as that one's own error, with which it is.
+    #[error("{name}: {why}")]
+    OfSeveral {
+        /// JSON pointer into the request body: `/instances/2`.
+        field: String,
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: Box<ServiceError>,
+    },
     /// What was shown does not authorize it: 401.
     #[error("{problem}")]
     Unauthenticated {

@@ -169,7 +169,7 @@ class BadInput:
         for name, operation in self.contract.operations.items():
             if operation.method.upper() == "POST" and "requestBody" not in operation.definition.raw:
                 path = operation.path.replace("{id}", str(self.target(operation)))
-                self.asked(name, "a body where none is taken", "POST", path, None, [413], data=b"{}")
+                self.asked(name, "a body where none is taken", "POST", path, "/nonesuch", [422], data=b'{"nonesuch": 1}')
 
     # ---- ids and queries --------------------------------------------------------------------------------------------
 

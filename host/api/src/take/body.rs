@@ -53,9 +53,14 @@ pub struct MaybePosted<T> {
     pub ticket: Ticket,
 }
 
-/// No body, but perhaps an idempotency key: the actions.
+/// No body, or an empty JSON object, but perhaps an idempotency key: the actions.
 #[derive(Debug)]
 pub struct NoBody(pub Ticket);
+
+/// A body that says nothing. In braces, since `null` would be read as a unit struct.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// A piece of an upload.
 #[derive(Debug)]
@@ -116,8 +121,10 @@ impl FromRequest<ApiState> for NoBody {
 
     async fn from_request(request: Request, _: &ApiState) -> Result<Self, Refused> {
         let (parts, body) = request.into_parts();
-        let bytes = read(body, &parts.headers, 0).await?;
-        Ticket::new(&parts.method, &parts.uri, &parts.headers, &bytes).map(Self)
+        let bytes = read(body, &parts.headers, JSON_MAX).await?;
+        nothing(&bytes)?;
+        // `{}` and no body are one request under one key.
+        Ticket::new(&parts.method, &parts.uri, &parts.headers, &[]).map(Self)
     }
 }
 
@@ -226,13 +233,19 @@ async fn collect(body: axum::body::Body, max: usize, expected: usize) -> Answere
         }
     }
     if seen > max || expected > max {
-        let detail = match max {
-            0 => "this takes no body".to_owned(),
-            max => format!("at most {max} bytes are taken here"),
-        };
+        let detail = format!("at most {max} bytes are taken here");
         return Err(Refused::new(Kind::TooLarge, detail));
     }
     Ok(Bytes::from(bytes))
+}
+
+/// Refuses a body where none is taken. Many clients send `{}` when they have nothing to say, whatever type they give it.
+fn nothing(bytes: &[u8]) -> Answered<()> {
+    match bytes.trim_ascii() {
+        [] => Ok(()),
+        [b'{', ..] => json(bytes).map(|Nothing {}| ()),
+        _ => Err(Refused::field("", "is not taken here; leave it out, or send {}")),
+    }
 }
 
 /// Parses a JSON object, naming the field that does not fit.
@@ -338,6 +351,26 @@ mod tests {
         }
         let deep = "[".repeat(100_000);
         assert_eq!(refused::<serde_json::Value>(deep.as_bytes()).0, Kind::Malformed);
+    }
+
+    #[test]
+    fn where_no_body_is_taken_an_empty_object_is_none() {
+        for none in [&b""[..], b" \r\n\t", b"{}", b" {\n}\n"] {
+            assert_eq!(nothing(none), Ok(()), "{none:?}");
+        }
+        for (body, kind, words) in [
+            (&br#"{"force":true}"#[..], Kind::Invalid, r#"pointer: "/force""#),
+            (b"{} {}", Kind::Malformed, "trailing characters"),
+            (b"{", Kind::Malformed, "EOF"),
+            (b"null", Kind::Invalid, "the body is not taken here"),
+            (b"[]", Kind::Invalid, "the body is not taken here"),
+            (b"x", Kind::Invalid, "the body is not taken here"),
+            (b"\xff", Kind::Invalid, "the body is not taken here"),
+        ] {
+            let refused = nothing(body).expect_err("it is refused");
+            assert_eq!(refused.kind(), kind, "{refused:?}");
+            assert!(format!("{refused:?}").contains(words), "{refused:?}");
+        }
     }
 
     #[test]

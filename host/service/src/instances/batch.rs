@@ -120,7 +120,7 @@ impl Services {
                 .filter(|_| all_or_nothing)
             {
                 let first = made.into_iter().nth(n).and_then(|one| one.plan.err());
-                return Err(first.unwrap_or_else(outpaced));
+                return Err(first.map_or_else(outpaced, |why| of_several(&wanted, n, why)));
             }
             let making = self.batch_commits(caller, &wanted, made, keyed)?;
             let Making {
@@ -145,7 +145,10 @@ impl Services {
                     drop(claimed);
                     self.load(&planner).await?;
                 }
-                Err(error) => return Err(ServiceError::from_store("accept the instances", error)),
+                Err(error) => {
+                    let error = ServiceError::from_store("accept the instances", error);
+                    return Err(of_its_name(&wanted, error));
+                }
             }
         }
         Err(outpaced())
@@ -222,6 +225,27 @@ impl Services {
             first.idempotency = Some(keyed.idempotency(&making.batch));
         }
         Ok(making)
+    }
+}
+
+/// The error of one of them.
+fn of_several(wanted: &[Wanted], n: usize, why: ServiceError) -> ServiceError {
+    let name = wanted.get(n).map(|one| one.new.name.to_string());
+    ServiceError::OfSeveral {
+        field: format!("/instances/{n}"),
+        name: name.unwrap_or_default(),
+        why: Box::new(why),
+    }
+}
+
+/// The same of one that the database named.
+fn of_its_name(wanted: &[Wanted], why: ServiceError) -> ServiceError {
+    let ServiceError::NameTaken { name, .. } = &why else {
+        return why;
+    };
+    match wanted.iter().position(|one| one.new.name.as_str() == name) {
+        Some(n) => of_several(wanted, n, why),
+        None => why,
     }
 }
 

@@ -104,7 +104,11 @@ async fn many_at_once_are_made_as_far_as_there_is_room_or_not_at_all() {
     let none = services
         .instance_create_batch(caller, batch(100, true), None)
         .await;
-    assert!(matches!(&none, Err(ServiceError::NoAddresses { .. })), "{none:?}");
+    let Err(ServiceError::OfSeveral { field, name, why }) = none else {
+        panic!("{none:?}");
+    };
+    assert_eq!((field.as_str(), name.as_str()), ("/instances/64", "vm-64"));
+    assert!(matches!(*why, ServiceError::NoAddresses { .. }), "{why:?}");
     let range = services
         .ip_range_get(caller, cloud.range.id)
         .await
@@ -126,11 +130,28 @@ async fn many_at_once_are_made_as_far_as_there_is_room_or_not_at_all() {
         let stored = services.instance_detail(caller, id).await.expect("there");
         assert_eq!(stored, accepted.resource);
     }
-    // One name is taken, and none of the others is made.
-    let taken = services
-        .instance_create_batch(caller, batch(1, false), None)
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_it_is_told_whose_name_is_taken_and_none_is_made() {
+    let cloud = Cloud::of(ROOMY).await;
+    cloud.create("web").await.expect("created");
+    let new = NewInstances {
+        zone: cloud.zone.id,
+        instances: vec![cloud.new_instance("other"), cloud.new_instance("web")],
+        all_or_nothing: false,
+    };
+    let refused = cloud
+        .services
+        .instance_create_batch(&cloud.caller, new, None)
         .await;
-    assert!(taken.is_err() || fresh(taken.expect("answered"))[0].is_err());
+    let Err(ServiceError::OfSeveral { field, name, why }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!((field.as_str(), name.as_str()), ("/instances/1", "web"));
+    assert!(matches!(*why, ServiceError::NameTaken { .. }), "{why:?}");
+    assert_eq!(cloud.instances().await.len(), 1);
     cloud.audit().await;
 }
 
