@@ -85,9 +85,10 @@ pub struct Show {
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
         Command::List(list) => {
-            let instance =
-                kind::resolve_some::<Instances>(session, list.instance.as_deref(), &Filter::new()).await?;
             let zone = kind::resolve_some::<Zones>(session, list.zone.as_deref(), &Filter::new()).await?;
+            let within = Filter::new().with_some("zone_id", zone);
+            let instance =
+                kind::resolve_some::<Instances>(session, list.instance.as_deref(), &within).await?;
             let filter = Filter::new()
                 .with_some("instance_id", instance)
                 .with_some("zone_id", zone)

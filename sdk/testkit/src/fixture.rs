@@ -1,5 +1,7 @@
 //! Fixtures of policies: hosts, a request, and what must come of it; written by hand, or exported from a recorded decision.
 
+mod seed;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -21,7 +23,7 @@ pub struct Fixture {
     /// What it shows, in a line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// The policy's configuration [default: empty].
+    /// The policy's configuration, or its JSON text where TOML cannot hold it: null, numbers beyond 63 bits [default: empty].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
     /// What is asked for.
@@ -46,7 +48,8 @@ pub struct AskFixture {
     /// Countable resources, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: BTreeMap<String, u32>,
-    /// Chance, for a policy that compares rows.
+    /// Chance, for a policy that compares rows: written as a decimal text, for half of all seeds are no integer of TOML.
+    #[serde(with = "seed")]
     pub seed: u64,
     /// The minute since 1970 in which it is decided.
     #[serde(skip_serializing_if = "is_zero")]
@@ -63,6 +66,10 @@ pub struct AskFixture {
     /// How many instances of the same project hosts have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub same_project: BTreeMap<String, u32>,
+    /// How many instances of the same project run in the pods of hosts, on compute hosts that are not in the fixture too [default
+    /// for a host: what `same_project` says of its pod].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub same_project_in_pod: BTreeMap<String, u32>,
     /// How many members of the instance's affinity groups hosts have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub kin: BTreeMap<String, u32>,
@@ -236,13 +243,25 @@ impl Fixture {
             .chain(&asked.template_cached)
             .chain(&asked.previous_host)
             .chain(asked.same_project.keys())
+            .chain(asked.same_project_in_pod.keys())
             .chain(asked.kin.keys());
         let known = |name: &String| self.hosts.iter().any(|host| host.name == *name);
         let mut unknown = names.filter(|name| !known(name));
         match unknown.next() {
             Some(name) => Err(format!("{name:?} is no host of this fixture")),
             None if self.hosts.is_empty() => Err("host: there is none".to_owned()),
-            None => Ok(()),
+            None => self.configuration().map(drop),
+        }
+    }
+
+    /// What the policy is configured with. No configuration is a text: one that stands there is the JSON of it.
+    fn configuration(&self) -> Result<Value, String> {
+        match &self.config {
+            None => Ok(Value::Object(serde_json::Map::new())),
+            Some(Value::String(text)) => serde_json::from_str(text).map_err(|error| {
+                format!("config: it is a text, but not of JSON: {error}; write a table or JSON")
+            }),
+            Some(config) => Ok(config.clone()),
         }
     }
 
@@ -253,10 +272,7 @@ impl Fixture {
     pub fn play(&self, sandbox: &Sandbox, plugin: &Plugin) -> Result<Played, FixtureError> {
         let failed = |problem: String| FixtureError::Policy(problem);
         let digest = &plugin.inspected.digest;
-        let config = self
-            .config
-            .clone()
-            .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let config = self.configuration().map_err(failed)?;
         let runtime = sandbox.runtime();
         runtime
             .check_config(digest, ConfigPart::Policy, &config)
@@ -331,11 +347,10 @@ impl Fixture {
     }
 
     fn fact(&self, id: u16) -> Fact {
-        let in_pod = |pod: u32| -> u32 {
-            let there = self.hosts.iter().filter(|host| host.pod == pod);
-            there
-                .filter_map(|host| self.ask.same_project.get(&host.name))
-                .sum()
+        let by_pod = self.same_project_by_pod();
+        let in_pod = |host: &HostFixture| {
+            let told = self.ask.same_project_in_pod.get(&host.name);
+            told.or_else(|| by_pod.get(&host.pod)).copied().unwrap_or(0)
         };
         let value = |host: &HostFixture| match id {
             registry::FACT_TEMPLATE_CACHED => u32::from(self.ask.template_cached.contains(&host.name)),
@@ -343,13 +358,24 @@ impl Fixture {
                 u32::from(self.ask.previous_host.as_deref() == Some(host.name.as_str()))
             }
             registry::FACT_SAME_PROJECT => self.ask.same_project.get(&host.name).copied().unwrap_or(0),
-            registry::FACT_SAME_PROJECT_IN_POD => in_pod(host.pod),
+            registry::FACT_SAME_PROJECT_IN_POD => in_pod(host),
             registry::FACT_KIN => self.ask.kin.get(&host.name).copied().unwrap_or(0),
             _ => 0,
         };
         let told = (0_u32..).zip(&self.hosts).map(|(row, host)| (row, value(host)));
         let (rows, values) = told.filter(|(_, value)| *value > 0).unzip();
         Fact { id, rows, values }
+    }
+
+    /// How many instances of the same project the fixture's hosts have, by pod.
+    fn same_project_by_pod(&self) -> BTreeMap<u32, u32> {
+        let mut by_pod = BTreeMap::<u32, u32>::new();
+        for host in &self.hosts {
+            let here = self.ask.same_project.get(&host.name).copied().unwrap_or(0);
+            let sum = by_pod.entry(host.pod).or_default();
+            *sum = sum.saturating_add(here);
+        }
+        by_pod
     }
 
     /// Where what was said is not as expected.
@@ -495,6 +521,42 @@ mod tests {
         assert_eq!((value(0, free, "gpu"), value(0, total, "gpu")), (1, 4));
         assert_eq!((value(0, free, "fpga"), value(1, total, "gpu")), (0, 0));
         assert_eq!(value(0, registry::COLUMN_ATTRIBUTE, "power_w"), 7);
+    }
+
+    #[test]
+    fn a_pod_has_what_is_told_of_it_or_else_what_its_hosts_have() {
+        let text = "[ask]\nsame-project = { a = 1, b = 2, c = 4 }\nsame-project-in-pod = { c = 9 }\n\
+                    [[host]]\nname = \"a\"\npod = 1\n[[host]]\nname = \"b\"\npod = 1\n\
+                    [[host]]\nname = \"c\"\npod = 2\n[[host]]\nname = \"d\"\npod = 3\n";
+        let fixture = Fixture::parse(text, false).unwrap();
+        let fact = fixture.fact(registry::FACT_SAME_PROJECT_IN_POD);
+        assert_eq!((fact.rows, fact.values), (vec![0, 1, 2], vec![3, 3, 9]));
+        let wrong = Fixture::parse(&text.replace("{ c = 9 }", "{ e = 9 }"), false);
+        assert_eq!(wrong, Err("\"e\" is no host of this fixture".to_owned()));
+    }
+
+    #[test]
+    fn every_seed_comes_back_from_toml_and_json() {
+        for seed in [0, 1 << 63, u64::MAX] {
+            let mut fixture = Fixture::parse(TEXT, false).unwrap();
+            fixture.ask.seed = seed;
+            let table = toml::Table::try_from(&fixture).unwrap();
+            let toml = toml::to_string(&table).unwrap();
+            assert_eq!(Fixture::parse(&toml, false).as_ref(), Ok(&fixture), "{toml}");
+            let json = serde_json::to_string(&fixture).unwrap();
+            assert_eq!(Fixture::parse(&json, true).as_ref(), Ok(&fixture), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_may_be_the_text_of_one() {
+        let with = |config: &str| Fixture::parse(&format!("config = {config}\n{TEXT}"), false);
+        let text = with(r#"'{"most": 18446744073709551615, "least": null}'"#).unwrap();
+        let expected = serde_json::json!({"most": u64::MAX, "least": null});
+        assert_eq!(text.configuration(), Ok(expected));
+        let table = with("{ most = 7 }").unwrap();
+        assert_eq!(table.configuration(), Ok(serde_json::json!({"most": 7})));
+        assert!(with("'green'").unwrap_err().starts_with("config: "));
     }
 
     #[test]
