@@ -1,6 +1,6 @@
 //! The JSON Schemas of a plugin's settings.
 
-use jsonschema::Validator;
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 use velum_model::{
     plugin::Manifest,
@@ -63,10 +63,28 @@ impl Schemas {
                 _ => Err(refused(String::new(), "this plugin has no settings".to_owned())),
             };
         };
-        validator
-            .validate(config)
-            .map_err(|error| refused(error.instance_path().to_string(), error.to_string()))
+        validator.validate(config).map_err(|error| {
+            let place = error.instance_path().to_string();
+            match unknown(config, &place, &error) {
+                Some(key) => refused(
+                    format!("{place}/{key}"),
+                    "is no setting of this plugin".to_owned(),
+                ),
+                None => refused(place, error.to_string()),
+            }
+        })
     }
+}
+
+/// The field that a schema without any fields does not know: its validator tells the value and not the name.
+fn unknown(config: &Value, place: &str, error: &ValidationError<'_>) -> Option<String> {
+    let fields = config.pointer(place)?.as_object()?;
+    let is_unknown = |value: &Value| match error.kind() {
+        ValidationErrorKind::FalseSchema => value == error.instance().as_ref(),
+        _ => false,
+    };
+    let (key, _) = fields.iter().find(|(_, value)| is_unknown(value))?;
+    Some(key.replace('~', "~0").replace('/', "~1"))
 }
 
 fn compiled(field: &str, schema: Option<&Value>) -> Result<Option<Validator>, PluginRefused> {

@@ -1,5 +1,7 @@
 //! Reading: single rows and pages. A foreign id is not found (law 13).
 
+use std::sync::Arc;
+
 use velum_model::{
     affinity::AffinityGroup,
     decision::Decision,
@@ -138,6 +140,14 @@ impl Services {
         let zone = self.read().zone(id).await;
         zone.map_err(|error| ServiceError::from_store("read the zone", error))?
             .filter(|zone| is_visible(caller, zone))
+            .ok_or_else(|| ServiceError::not_found("zone", id))
+    }
+
+    /// The zone of a row that the caller may see. Whoever has something there goes on with it and removes it, though the zone was made
+    /// private and nothing new may begin there.
+    pub(crate) async fn zone_of(&self, id: ZoneId) -> Result<Arc<Zone>, ServiceError> {
+        let zone = self.zone_row(id).await;
+        zone.map_err(|error| ServiceError::from_store("read the zone", error))?
             .ok_or_else(|| ServiceError::not_found("zone", id))
     }
 

@@ -21,9 +21,10 @@ use crate::{
     services::Services,
 };
 
-/// How often a change without `If-Match` reads again when somebody else was faster. Each time costs one read; three
-/// in a row mean a fight that the caller should know of.
-const REREADS: u8 = 3;
+/// How often a change without `If-Match` is tried when somebody else was faster: each time one of those who are at it wins, so that as
+/// many get through at once as a script runs side by side. Each try costs a read and a commit; more in a row mean a fight that the
+/// caller should know of.
+const TRIES: u8 = 16;
 
 /// Counts another try of a change. True when `result` lost against another change that the caller does not care for.
 pub(crate) fn lost_a_race<T>(
@@ -32,7 +33,7 @@ pub(crate) fn lost_a_race<T>(
     tries: &mut u8,
 ) -> bool {
     *tries += 1;
-    expected.is_none() && *tries < REREADS && matches!(result, Err(ServiceError::Stale { .. }))
+    expected.is_none() && *tries < TRIES && matches!(result, Err(ServiceError::Stale { .. }))
 }
 
 /// The caller's `If-Match` against what is there.

@@ -34,7 +34,7 @@ pub enum Command {
     Show(One),
     /// Makes a cluster.
     Create(Create),
-    /// Changes a cluster: its name, how much may be promised.
+    /// Changes a cluster: its name, how much may be promised, and whom it is dedicated to.
     Update(Update),
     /// Removes an empty cluster.
     Delete(One),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use velum_client::ClientError;
-use velum_wire::Problem;
+use velum_wire::{Problem, RefusalView};
 
 use crate::{table, text::plain};
 
@@ -18,6 +18,8 @@ pub enum Failure {
     Operation(String),
     /// Nothing has room for what was only thought of.
     NoRoom,
+    /// So many of several were refused, and whether that was for want of room.
+    Refused(u32, bool),
     /// Something on this machine.
     Local(anyhow::Error),
 }
@@ -56,9 +58,9 @@ impl Failure {
             Self::Client(ClientError::Problem(problem)) if lacks_room(problem) => 5,
             Self::Client(ClientError::Unreachable { .. }) => 3,
             Self::Client(ClientError::Server { .. } | ClientError::Token) | Self::Usage(_) => 2,
-            Self::Client(_) | Self::Local(_) => 1,
+            Self::Client(_) | Self::Local(_) | Self::Refused(_, false) => 1,
             Self::Operation(_) => 4,
-            Self::NoRoom => 5,
+            Self::NoRoom | Self::Refused(_, true) => 5,
         }
     }
 
@@ -78,6 +80,10 @@ impl Failure {
             Self::Client(error) => format!("error: {}\n", chain(error)),
             Self::Usage(text) => format!("error: {}\n", plain(text)),
             Self::NoRoom => "error: nothing has room for it; the table says why\n".to_owned(),
+            Self::Refused(1, _) => "error: one was refused; its line in the table says why\n".to_owned(),
+            Self::Refused(count, _) => {
+                format!("error: {count} were refused; their lines in the table say why\n")
+            }
             Self::Operation(text) => format!("error: {}\n", plain(text)),
             Self::Local(error) => format!("error: {}\n", plain(&format!("{error:#}"))),
         }
@@ -87,7 +93,7 @@ impl Failure {
 /// Kinds of problems that say that nothing is left for the request.
 const NO_ROOM: [&str; 2] = ["no-capacity", "no-addresses"];
 
-fn lacks_room(problem: &Problem) -> bool {
+pub fn lacks_room(problem: &Problem) -> bool {
     problem
         .kind
         .rsplit('/')
@@ -133,18 +139,23 @@ fn render_problem(problem: &Problem) -> String {
         );
     }
     if !problem.refusals.is_empty() {
-        let row = |r: &velum_wire::RefusalView| vec![r.hosts.to_string(), plain(&r.reason), plain(&r.words)];
-        let table = table::list(
-            &["HOSTS", "REASON", "WHY"],
-            problem.refusals.iter().map(row).collect(),
-            None,
-        );
+        let table = refusals(&problem.refusals);
         table.lines().for_each(|l| text.push_str(&format!("  {l}\n")));
     }
     if let Some(request) = problem.request_id.as_deref().filter(|_| problem.status >= 500) {
         text.push_str(&format!("  request: {}\n", plain(request)));
     }
     text
+}
+
+/// How many were refused for which reason, as a table.
+pub fn refusals(refusals: &[RefusalView]) -> String {
+    let row = |r: &RefusalView| vec![r.hosts.to_string(), plain(&r.reason), plain(&r.words)];
+    table::list(
+        &["HOSTS", "REASON", "WHY"],
+        refusals.iter().map(row).collect(),
+        None,
+    )
 }
 
 /// The error with its causes, each once.

@@ -32,7 +32,7 @@ pub enum Command {
     Show(One),
     /// Makes a pod.
     Create(Create),
-    /// Renames a pod.
+    /// Changes a pod: its name, and whom it is dedicated to.
     Update(Update),
     /// Removes an empty pod.
     Delete(One),

@@ -48,7 +48,7 @@ impl Services {
         if let Some(description) = &change.description {
             group.description = description.clone();
         }
-        let zone = self.zone_get(caller, group.zone).await?;
+        let zone = self.zone_of(group.zone).await?;
         let about = ("affinity-groups", id.uuid());
         let commit = Commit {
             fence: Some(self.fence(zone.shard)?),

@@ -17,7 +17,7 @@ impl Services {
         expected: Option<u64>,
     ) -> Result<(), ServiceError> {
         let row = self.affinity_group_get(caller, id).await?;
-        let zone = self.zone_get(caller, row.zone).await?;
+        let zone = self.zone_of(row.zone).await?;
         let removal = Removal {
             what: "affinity group",
             table: Table::AffinityGroup,

@@ -195,9 +195,7 @@ fn not_kept(error: NotKept, decision: &Decision) -> ServiceError {
         error => ServiceError::InvalidState {
             what: "decision",
             id: decision.id.uuid(),
-            problem: format!(
-                "{error}; more is kept with a larger decisions.history_mib in the server's configuration"
-            ),
+            problem: error.to_string(),
         },
     }
 }

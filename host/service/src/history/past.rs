@@ -8,7 +8,7 @@ use velum_store::{Histories, PartLabel, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotKept {
     /// Nothing is kept that far back, or nothing was written of that moment.
-    #[error("the inventory of epoch {epoch} is not kept (any more){}", reach(.kept))]
+    #[error("{}", never(*.epoch, *.kept))]
     Never {
         /// Which.
         epoch: u64,
@@ -29,10 +29,16 @@ pub(crate) enum NotKept {
     Store(#[from] StoreError),
 }
 
-fn reach(kept: &Option<(u64, u64)>) -> String {
-    kept.map_or_else(String::new, |(first, last)| {
+fn never(epoch: u64, kept: Option<(u64, u64)>) -> String {
+    let known = kept.map_or_else(String::new, |(first, last)| {
         format!(": of this zone, epochs {first} to {last} are")
-    })
+    });
+    if kept.is_some_and(|(first, last)| (first..=last).contains(&epoch)) {
+        let why = "the server was ended within a second of it, and the decision is not made again";
+        return format!("the inventory of epoch {epoch} was never written: {why}");
+    }
+    let more = "more is kept with a larger decisions.history_mib in the server's configuration";
+    format!("the inventory of epoch {epoch} is not kept (any more){known}; {more}")
 }
 
 /// The past of a zone.

@@ -100,7 +100,7 @@ impl Services {
         keyed: Option<&Keyed<Accepted<InstanceDetail>>>,
     ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         let id = instance.id;
-        let zone = self.zone_get(caller, instance.zone).await?;
+        let zone = self.zone_of(instance.zone).await?;
         let (operation, write, fence) = self.accept(
             caller,
             Acceptance {

@@ -41,7 +41,7 @@ impl Services {
     ) -> Result<Network, ServiceError> {
         let mut network = self.network_get(caller, id).await?;
         expect("network", id.uuid(), expected, network.generation)?;
-        let zone = self.zone_get(caller, network.zone).await?;
+        let zone = self.zone_of(network.zone).await?;
         if let Some(name) = &change.name {
             network.name = name.clone();
         }

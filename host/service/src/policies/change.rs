@@ -6,7 +6,7 @@ use velum_model::{
     tenancy::Caller,
 };
 
-use super::ChangePolicy;
+use super::{ChangePolicy, check_name};
 use crate::{
     compute_hosts::object,
     error::ServiceError,
@@ -46,6 +46,7 @@ impl Services {
         expect("policy", id.uuid(), expected, policy.generation)?;
         let was = (policy.digest.clone(), policy.config.clone());
         if let Some(name) = &change.name {
+            check_name(name)?;
             policy.name = name.clone();
         }
         if let Some(plugin) = &change.plugin {

@@ -8,7 +8,7 @@ use velum_model::{
 };
 use velum_store::{Change, Commit};
 
-use super::{NewPolicy, PluginChoice, versions::version_of};
+use super::{NewPolicy, PluginChoice, check_name, versions::version_of};
 use crate::{
     compute_hosts::object,
     error::ServiceError,
@@ -33,6 +33,7 @@ impl Services {
         if let Some(answer) = self.known(keyed.as_ref()).await? {
             return Ok(Answered::Replayed(answer));
         }
+        check_name(&new.name)?;
         let digest = self.policy_plugin(&new.plugin).await?;
         let config = object(new.config);
         self.check_policy(&digest, &config).await?;

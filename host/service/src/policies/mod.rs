@@ -13,6 +13,8 @@ use velum_model::{
     shadow::ShadowCounts,
 };
 
+use crate::error::ServiceError;
+
 /// A policy to be made. Configuration and component are tried once before anything is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewPolicy {
@@ -37,6 +39,18 @@ pub struct ChangePolicy {
     pub config: Option<Value>,
     /// Another fallback.
     pub fallback: Option<Fallback>,
+}
+
+/// What the server's own way to choose is called wherever a policy's name stands.
+const BUILT_IN: &str = "built-in";
+
+/// A policy is not called as the server's own is: nobody could say which is meant.
+fn check_name(name: &Name) -> Result<(), ServiceError> {
+    if name.as_str() == BUILT_IN {
+        let problem = "is what the server's own policy is called";
+        return Err(ServiceError::invalid("/name", problem, "choose another name"));
+    }
+    Ok(())
 }
 
 /// A shadow to be begun.

@@ -43,7 +43,7 @@ impl Services {
             });
         }
         self.check_unused(id).await?;
-        let zone = self.zone_get(caller, template.zone).await?;
+        let zone = self.zone_of(template.zone).await?;
         let (operation, write, fence) = self.accept(
             caller,
             Acceptance {

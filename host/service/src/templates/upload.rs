@@ -74,7 +74,7 @@ impl Services {
         template: &mut Template,
         received: u64,
     ) -> Result<Option<velum_model::OperationId>, ServiceError> {
-        let zone = self.zone_get(caller, template.zone).await?;
+        let zone = self.zone_of(template.zone).await?;
         let is_whole = received == template.upload_bytes.get();
         if received == template.received_bytes && !is_whole {
             return Ok(None);

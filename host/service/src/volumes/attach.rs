@@ -50,7 +50,7 @@ impl Services {
             kind: OperationKindName::VolumeAttach,
             subject: Subject::Volume(id),
             project: volume.project,
-            shard: self.zone_get(caller, volume.zone).await?.shard,
+            shard: self.zone_of(volume.zone).await?.shard,
             params: VolumeAttach {
                 instance: to,
                 slot,
@@ -113,7 +113,7 @@ impl Services {
             kind: OperationKindName::VolumeDetach,
             subject: Subject::Volume(id),
             project: volume.project,
-            shard: self.zone_get(caller, volume.zone).await?.shard,
+            shard: self.zone_of(volume.zone).await?.shard,
             params: VolumeDetach {
                 instance: attachment.instance,
                 slot: attachment.slot,

@@ -54,7 +54,7 @@ impl Services {
                 kind: OperationKindName::VolumeDelete,
                 subject: Subject::Volume(id),
                 project: volume.project,
-                shard: self.zone_get(caller, volume.zone).await?.shard,
+                shard: self.zone_of(volume.zone).await?.shard,
                 params: VolumeDelete::default(),
                 also_locks: None,
                 preempts: false,

@@ -96,8 +96,10 @@ fn place(made: &InstanceDetail) -> ComputeHostId {
 }
 
 fn reasons(error: &ServiceError) -> BTreeMap<String, u32> {
-    let ServiceError::NoCapacity { decision } = error else {
-        panic!("{error:?}");
+    let decision = match error {
+        ServiceError::OfSeveral { why, .. } => return reasons(why),
+        ServiceError::NoCapacity { decision } => decision,
+        other => panic!("{other:?}"),
     };
     let counts = decision.refused.iter();
     counts.map(|count| (count.reason.clone(), count.hosts)).collect()
@@ -411,5 +413,50 @@ async fn a_new_instance_names_groups_of_its_own_zone_and_project_each_once() {
     let refused = cloud.join("second", &[&gone]).await.expect("placed apart");
     let decision = cloud.decision_of(&refused).await;
     assert_eq!(decision.refused[0].reason, "anti-affinity:kept");
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_somebodys_can_be_changed_and_removed_after_its_zone_was_made_private() {
+    let cloud = Cloud::of(FOUR).await;
+    let tenant = cloud.tenant(7).await;
+    let group = |text: &str| NewAffinityGroup {
+        zone: cloud.zone.id,
+        name: name(text),
+        description: String::new(),
+        kind: AffinityKind::AntiAffinity,
+        strength: AffinityStrength::Required,
+        level: AffinityLevel::ComputeHost,
+    };
+    let services = &cloud.services;
+    let made = fresh(
+        services
+            .affinity_group_create(&tenant, group("web"), None)
+            .await
+            .expect("a group"),
+    );
+    let close = ChangeZone {
+        access: Some(velum_model::infrastructure::ZoneAccess::Private(BUILT_IN_PROJECT)),
+        ..ChangeZone::default()
+    };
+    let closed = services
+        .zone_change(&cloud.caller, cloud.zone.id, None, close)
+        .await;
+    closed.expect("private");
+    let another = services.affinity_group_create(&tenant, group("db"), None).await;
+    assert!(
+        matches!(&another, Err(ServiceError::Invalid { field, .. }) if field == "/zone_id"),
+        "{another:?}"
+    );
+    let rename = ChangeAffinityGroup {
+        name: Some(name("kept")),
+        description: None,
+    };
+    let renamed = services
+        .affinity_group_change(&tenant, made.id, None, rename)
+        .await;
+    assert_eq!(renamed.expect("renamed").name, name("kept"));
+    let gone = services.affinity_group_delete(&tenant, made.id, None).await;
+    gone.expect("removed");
     cloud.audit().await;
 }

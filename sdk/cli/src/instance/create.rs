@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use clap::Args;
 use velum_client::{AffinityGroups, ComputeOfferings, Filter, Instances, Networks, Templates};
 use velum_wire::{
-    BatchItemView, CreateInstanceBody, CreateInstancesBody, InstanceOfBatchBody, NetworkChoiceBody,
+    BatchItemView, BatchView, CreateInstanceBody, CreateInstancesBody, InstanceOfBatchBody,
+    NetworkChoiceBody, RefusalView,
 };
 
 use crate::{
     decision::render,
-    failure::Failure,
+    failure::{self, Failure},
     kind,
     names::Names,
     progress::finish,
@@ -130,9 +131,23 @@ async fn many(
         first?;
     }
     if made.refused > 0 {
-        Err(Failure::NoRoom)
+        say_why(session, &made);
+        let mut problems = made.items.iter().filter_map(|item| item.problem.as_ref());
+        Err(Failure::Refused(made.refused, problems.all(failure::lacks_room)))
     } else {
         Ok(())
+    }
+}
+
+/// Why compute hosts were refused, once for those that were refused alike.
+fn say_why(session: &Session, made: &BatchView) {
+    let problems = made.items.iter().filter_map(|item| item.problem.as_ref());
+    let mut told: Vec<&[RefusalView]> = Vec::new();
+    for refusals in problems.map(|problem| problem.refusals.as_slice()) {
+        if !refusals.is_empty() && !told.contains(&refusals) {
+            told.push(refusals);
+            session.say(failure::refusals(refusals).trim_end());
+        }
     }
 }
 
