@@ -259,11 +259,15 @@ bin_directory() {
 }
 
 # cargo_build ARGUMENT...: quiet but for warnings and errors, unless somebody watches. For the suites (VELUM_WHOLE=yes) it is
-# always the whole workspace with its tests, whatever is asked for: another selection would build the dependencies anew.
+# always the whole workspace with its tests, for the benches (VELUM_WHOLE=programs) always all that they run, whatever is asked for:
+# another selection would build the dependencies anew.
 cargo_build() {
   local quiet=(--quiet)
   if is_terminal; then quiet=(); fi
-  if [ "${VELUM_WHOLE:-}" = yes ]; then set -- --workspace --all-targets; fi
+  case "${VELUM_WHOLE:-}" in
+  yes) set -- --workspace --all-targets ;;
+  programs) set -- -p velum-server -p velum-sim -p velum-cli -p velum-bench ;;
+  esac
   (cd "$VELUM_ROOT" && cargo build --locked "${quiet[@]}" --profile "${VELUM_PROFILE:-dev}" "$@")
 }
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs one bench: bash tests/bench/run.sh NAME [OPTIONS]. The last line is one JSON object; the exit status follows its "ok".
-# VELUM_PROFILE=release measures the release build.
+# What is measured is the release build, as users run it; VELUM_PROFILE=dev measures the one that the suites use.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . config/lib.sh
-# The same build as the suites': with another selection cargo would build the dependencies anew.
-export VELUM_WHOLE=yes
+export VELUM_PROFILE=${VELUM_PROFILE:-release} VELUM_WHOLE=programs
+if [ "$VELUM_PROFILE" = dev ]; then VELUM_WHOLE=yes; fi
 
 # Beside what the disk gives.
 with_prototype() {

@@ -26,12 +26,16 @@ impl Ask {
     pub fn of(demands: &[(u16, u32)]) -> Self {
         let mut ask = Self::default();
         for &(id, amount) in demands {
-            match ask.amounts.get_mut(usize::from(id)) {
-                Some(known) => *known = amount,
-                None => ask.others.push((id, amount)),
-            }
+            ask.demands(id, amount);
         }
         ask
+    }
+
+    fn demands(&mut self, id: u16, amount: u32) {
+        match self.amounts.get_mut(usize::from(id)) {
+            Some(known) => *known = amount,
+            None => self.others.push((id, amount)),
+        }
     }
 
     /// The same with so much of a countable resource.
@@ -56,19 +60,20 @@ impl Ask {
         self
     }
 
+    /// As it came. Made for each call: nothing is copied that need not be.
     pub(crate) fn received(ask: wit::Ask, declared: &Declaration) -> Self {
-        let demands: Vec<(u16, u32)> = declared.demands.iter().copied().zip(ask.demand).collect();
-        let named = demands.iter().filter_map(|&(id, amount)| {
-            let name = declared.resource_of(id)?;
-            Some((name.to_owned(), amount))
-        });
-        let base = Self {
-            resources: named.collect(),
+        let mut received = Self {
             attrs: ask.attrs,
             seed: ask.seed,
-            ..Self::of(&demands)
+            ..Self::default()
         };
-        ask.facts.into_iter().fold(base, |ask, fact| {
+        for (&id, amount) in declared.demands.iter().zip(ask.demand) {
+            received.demands(id, amount);
+            if let Some(name) = declared.resource_of(id) {
+                received.resources.push((name.to_owned(), amount));
+            }
+        }
+        ask.facts.into_iter().fold(received, |ask, fact| {
             ask.with_fact(fact.id, fact.rows.into_iter().zip(fact.values).collect())
         })
     }

@@ -99,7 +99,9 @@ impl<P: Ranking> Engine<P> {
         let (Some(configured), Some(table)) = (&self.configured, &self.table) else {
             return Vec::new();
         };
-        if table.epoch() != epoch || rows.iter().any(|row| *row as usize >= table.rows()) {
+        // The largest first: a loop that may end at each row takes twice as long in the sandbox.
+        let last = rows.iter().fold(0, |last, row| last.max(*row as usize));
+        if table.epoch() != epoch || (last >= table.rows() && !rows.is_empty()) {
             return Vec::new();
         }
         let every: Vec<u32>;
