@@ -326,11 +326,22 @@ async fn operations_of_a_collection_of_a_kind_and_those_that_go_on_are_read_in_t
         state: Some(state),
         ..all.clone()
     };
+    let parked = in_state(OperationState::Parked);
+    let parked_of_kind = crate::OperationFilter {
+        kind: of_kind.kind,
+        ..parked.clone()
+    };
+    let parked_of_volumes = crate::OperationFilter {
+        collection: of_volumes.collection,
+        ..parked.clone()
+    };
     let cases = [
         (of_volumes, "operation_subject_kind (subject_kind=? AND id>?)"),
         (of_kind, "operation_subject_kind (subject_kind=? AND id>?)"),
         (of_one, "operation_subject (subject=?"),
-        (in_state(OperationState::Parked), "operation_unfinished (id>?)"),
+        (parked, "operation_unfinished (id>?)"),
+        (parked_of_kind, "operation_unfinished (id>?)"),
+        (parked_of_volumes, "operation_unfinished (id>?)"),
         (in_state(OperationState::Running), "operation_unfinished (id>?)"),
         (in_state(OperationState::Done), "PRIMARY KEY (id>?)"),
     ];
@@ -365,4 +376,20 @@ async fn the_volumes_of_a_pool_are_read_in_their_order() {
         !steps.iter().any(|step| step.contains("TEMP B-TREE")),
         "{steps:?}"
     );
+}
+
+#[tokio::test]
+async fn what_a_plugin_was_before_is_forgotten_without_a_look_for_each() {
+    let mut connection = empty().await;
+    let steps = plan(&mut connection, crate::sql::plugins::FORGET_BEFORE.sqlite).await;
+    // The operations that go on are read once, by their index, and grouped.
+    let operations: Vec<_> = steps
+        .iter()
+        .filter(|step| step.contains(" o ") || step.ends_with(" o"))
+        .collect();
+    assert!(
+        operations.len() == 1 && operations[0].contains("operation_unfinished"),
+        "{steps:?}"
+    );
+    assert!(!steps.iter().any(|step| step.contains("CORRELATED")), "{steps:?}");
 }

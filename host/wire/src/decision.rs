@@ -91,8 +91,9 @@ pub struct DecisionView {
     pub seed: String,
     /// Who won; null when none could.
     pub winner: Option<RankedView>,
-    /// At most 16 others, best first. Left out where there are none, and in lists.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// At most 16 others, best first. None in lists.
+    #[serde(default)]
+    #[schema(required = true)]
     pub runners_up: Vec<RankedView>,
     /// The pool of each disk, root first.
     pub pools: Vec<DecisionPoolView>,
@@ -100,8 +101,9 @@ pub struct DecisionView {
     pub considered: u32,
     /// Compute hosts refused, by reason, most frequent first.
     pub refused: Vec<RefusalView>,
-    /// Refused compute hosts one by one, at most 256. Left out where there are none, and in lists: `refused` counts them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Refused compute hosts one by one, at most 256. None in lists: `refused` counts them.
+    #[serde(default)]
+    #[schema(required = true)]
     pub refusals: Vec<HostRefusalView>,
     /// Fuel that the policy used.
     pub fuel: u64,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use velum_client::ClientError;
-use velum_wire::{Problem, RefusalView};
+use velum_wire::{FieldProblem, Problem, RefusalView};
 
 use crate::{table, text::plain};
 
@@ -105,12 +105,15 @@ pub fn lacks_room(problem: &Problem) -> bool {
 fn render_problem(problem: &Problem) -> String {
     let mut text = format!("error: {} ({})\n", plain(&problem.title), problem.status);
     let mut line = |label: &str, words: &str| text.push_str(&format!("  {label}{}\n", plain(words)));
+    let detail = problem.detail.as_deref().unwrap_or_default();
+    // One of several is told by its name.
+    let is_named = |e: &FieldProblem| e.pointer.starts_with("/instances/") && detail.ends_with(&e.problem);
     let fields: Vec<String> = problem
         .errors
         .iter()
+        .filter(|e| format!("{}: {}", e.pointer, e.problem) == detail || !is_named(e))
         .map(|e| format!("{}: {}", e.pointer, e.problem))
         .collect();
-    let detail = problem.detail.as_deref().unwrap_or_default();
     // The detail often repeats the title, the only field, or what uses it: each is told once.
     if !detail.is_empty() && detail != problem.title && !fields.iter().any(|field| field == detail) {
         line("", detail);

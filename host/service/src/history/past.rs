@@ -103,3 +103,19 @@ impl<'a> Past<'a> {
         Err(NotKept::Never { epoch, kept })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::never;
+
+    #[test]
+    fn more_room_is_advised_only_for_what_was_written_once() {
+        assert!(never(5, None).contains("decisions.history_mib"));
+        assert!(never(5, Some((6, 9))).contains("epochs 6 to 9 are; more is kept"));
+        let lost = never(7, Some((6, 9)));
+        assert!(
+            lost.contains("never written") && !lost.contains("history_mib"),
+            "{lost}"
+        );
+    }
+}

@@ -95,7 +95,7 @@ impl Services {
         keyed: Option<&Keyed<Accepted<InstanceDetail>>>,
     ) -> Result<(Commit, Accepted<InstanceDetail>), ServiceError> {
         let run = placed.run.clone().ok_or_else(outpaced)?;
-        let zone = self.zone_of(placed.zone).await?;
+        let zone = self.zone_get(caller, placed.zone).await?;
         let (operation, write, fence) = self.accept(
             caller,
             Acceptance {

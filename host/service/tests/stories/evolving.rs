@@ -9,8 +9,8 @@ use velum_model::{
     tenancy::Scope,
 };
 use velum_service::{
-    Activating, ChangePolicy, ComputeHostFilter, NewPlugin, NewShadow, PluginChoice, PluginFilter, Probation,
-    ServiceError, Settings, ShadowReport, Unsigned,
+    Activating, ChangePolicy, ComputeHostFilter, NewPlugin, NewPolicy, NewShadow, PluginChoice, PluginFilter,
+    Probation, ServiceError, Settings, ShadowReport, Unsigned,
 };
 
 const SIZE: Size = Size {
@@ -117,6 +117,18 @@ async fn a_shadow_sees_what_is_asked_and_decides_nothing() {
     let cloud = cloud().await;
     let policy = cloud.policy("green", "plain", Fallback::Refuse).await;
     cloud.use_policy(Some(policy.id)).await;
+    // Nobody could say which is meant.
+    let new = NewPolicy {
+        name: name("built-in"),
+        plugin: PluginChoice::Newest(name("plain")),
+        config: serde_json::Value::Null,
+        fallback: Fallback::Refuse,
+    };
+    let refused = cloud.services.policy_create(&cloud.caller, new, None).await;
+    assert!(
+        matches!(&refused, Err(ServiceError::Invalid { field, .. }) if field == "/name"),
+        "{refused:?}"
+    );
     begin_shadow(&cloud, &policy, "traps").await.expect("begun");
     let second = begin_shadow(&cloud, &policy, "other").await;
     assert!(

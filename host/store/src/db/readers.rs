@@ -31,7 +31,7 @@ pub(super) struct Readers {
     statements: Arc<AtomicU64>,
     /// Of long reads of SQLite: no more at a time than there are processors, the first come the first served. More at once would
     /// all end late. At least two, for one may recount every claim.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     asking: Asking,
     /// Short reads of SQLite are answered on the thread that asks.
     at_once: bool,
@@ -48,7 +48,9 @@ impl Readers {
             simulation,
             idle: Mutex::new(Vec::with_capacity(size)),
             permits: Arc::new(Semaphore::new(size)),
-            turns: Semaphore::new(std::thread::available_parallelism().map_or(2, |n| n.get().max(2))),
+            turns: Arc::new(Semaphore::new(
+                std::thread::available_parallelism().map_or(2, |n| n.get().max(2)),
+            )),
             statements: Arc::default(),
         }
     }
@@ -141,14 +143,18 @@ impl Readers {
         (patience, at_once): (Option<Duration>, bool),
     ) -> Result<Vec<Vec<Row>>, sqlx::Error> {
         let is_long = !at_once && matches!(self.place, Place::Sqlite(_));
-        let _turn = match is_long {
-            true => Some(self.turns.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?),
+        let mut turn = match is_long {
+            true => {
+                let turn = Arc::clone(&self.turns).acquire_owned().await;
+                Some(turn.map_err(|_| sqlx::Error::PoolClosed)?)
+            }
             false => None,
         };
         let mut permit = self.permit(patience).await?;
         if let Some(connection) = self.used() {
             let held = Held {
                 connection,
+                turn: turn.take(),
                 _permit: permit,
             };
             match within(patience, self.run_on(held, reads.clone(), values, at_once)).await {
@@ -164,6 +170,7 @@ impl Readers {
         let connection = self.place.reader(&self.simulation).await?;
         let held = Held {
             connection,
+            turn,
             _permit: permit,
         };
         within(patience, self.run_on(held, reads, values, at_once)).await
@@ -215,6 +222,8 @@ impl Readers {
 /// A connection that is in use, with the right to one.
 struct Held {
     connection: Connection,
+    /// Ends with the read, on the thread that reads: who asked may be long in hearing of it.
+    turn: Option<OwnedSemaphorePermit>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -234,6 +243,7 @@ impl Held {
                 answers
             }
         };
+        self.turn = None;
         Ok((self, rows))
     }
 }

@@ -182,8 +182,9 @@ impl Conditions for OperationFilter {
             };
             (condition, named(state))
         };
-        // One resource has few operations: those are looked for, whatever its collection.
-        let collection = match self.subject.is_some() {
+        // One resource has few operations, and few go on: those are looked for, whatever their collection.
+        let are_few = self.subject.is_some() || self.state.is_some_and(|state| !state.has_ended());
+        let collection = match are_few {
             true => "COALESCE(operation.subject_kind, '') = ?",
             false => "operation.subject_kind = ?",
         };

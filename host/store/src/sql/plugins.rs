@@ -57,11 +57,13 @@ macro_rules! keep_before {
 }
 keep_before!(KEEP_DRIVER, "compute_host", "driver");
 keep_before!(KEEP_PROVIDER, "storage_pool", "provider");
+// The oldest operation of each shard once: looked for row by row, many rows and many operations are their product.
 pub(crate) const FORGET_BEFORE: Statement = Statement::common(
     "forget what no operation keeps any more",
-    "DELETE FROM plugin_before WHERE NOT EXISTS (SELECT 1 FROM operation o
-        WHERE o.state IN ('running', 'undoing', 'parked') AND o.shard = plugin_before.shard
-            AND o.created_at < plugin_before.until)",
+    "DELETE FROM plugin_before WHERE (place, until) NOT IN (SELECT b.place, b.until FROM plugin_before b
+        JOIN (SELECT o.shard AS shard, MIN(o.created_at) AS oldest FROM operation o
+            WHERE o.state IN ('running', 'undoing', 'parked') GROUP BY o.shard) AS n
+            ON n.shard = b.shard AND n.oldest < b.until)",
 );
 
 insert!(INSERT_POLICY, "policy", {

@@ -122,6 +122,7 @@ async fn many(
         table::list(&["NAME", "STATE", "COMPUTE HOST", "ADDRESSES"], rows, Some(1))
     })?;
     session.say(&format!("{} accepted, {} refused", made.accepted, made.refused));
+    say_why(session, &made);
     if wait.wait {
         let mut first = Ok(());
         for operation in made.items.iter().filter_map(|item| item.operation_id) {
@@ -131,9 +132,8 @@ async fn many(
         first?;
     }
     if made.refused > 0 {
-        say_why(session, &made);
         let mut problems = made.items.iter().filter_map(|item| item.problem.as_ref());
-        Err(Failure::Refused(made.refused, problems.all(failure::lacks_room)))
+        Err(Failure::Refused(made.refused, problems.any(failure::lacks_room)))
     } else {
         Ok(())
     }
