@@ -343,7 +343,10 @@ async fn operations_of_a_collection_of_a_kind_and_those_that_go_on_are_read_in_t
         (parked_of_kind, "operation_unfinished (id>?)"),
         (parked_of_volumes, "operation_unfinished (id>?)"),
         (in_state(OperationState::Running), "operation_unfinished (id>?)"),
-        (in_state(OperationState::Done), "sqlite_autoindex_operation_1 (id>?)"),
+        (
+            in_state(OperationState::Done),
+            "sqlite_autoindex_operation_1 (id>?)",
+        ),
     ];
     for (filter, wanted) in cases {
         let mut conditions = crate::reader::conditions_of(&filter);
