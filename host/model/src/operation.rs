@@ -361,4 +361,11 @@ mod tests {
         }
         assert_eq!(OperationKindName::parse("instance-teleport"), None);
     }
+
+    #[test]
+    fn every_kind_is_about_a_collection() {
+        for kind in OperationKindName::ALL {
+            assert!(Subject::COLLECTIONS.contains(&kind.collection()), "{kind:?}");
+        }
+    }
 }

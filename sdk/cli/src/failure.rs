@@ -106,12 +106,12 @@ fn render_problem(problem: &Problem) -> String {
     let mut text = format!("error: {} ({})\n", plain(&problem.title), problem.status);
     let mut line = |label: &str, words: &str| text.push_str(&format!("  {label}{}\n", plain(words)));
     let detail = problem.detail.as_deref().unwrap_or_default();
-    // One of several is told by its name.
-    let is_named = |e: &FieldProblem| e.pointer.starts_with("/instances/") && detail.ends_with(&e.problem);
+    // Of one of several that is refused (409) the detail says the same with its name. That fields do not read (422) is told of each.
+    let is_named = |e: &FieldProblem| problem.status == 409 && detail.ends_with(&e.problem);
     let fields: Vec<String> = problem
         .errors
         .iter()
-        .filter(|e| format!("{}: {}", e.pointer, e.problem) == detail || !is_named(e))
+        .filter(|e| !is_named(e))
         .map(|e| format!("{}: {}", e.pointer, e.problem))
         .collect();
     // The detail often repeats the title, the only field, or what uses it: each is told once.

@@ -102,12 +102,12 @@ async fn nothing_is_made_changed_or_removed_under_a_parameter_that_is_not_taken(
 async fn an_unknown_parameter_of_a_list_is_told_with_those_that_it_takes() {
     let bench = Bench::new().await;
     for method in [Method::GET, Method::HEAD] {
-        let answer = bench.send(ask(method, "/v1/zones?nam=a")).await;
+        let answer = bench.send(ask(method.clone(), "/v1/zones?nam=a")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-        let told = answer.json["errors"][0]["problem"].as_str();
-        if let Some(told) = told {
-            assert!(told.contains("limit") && told.contains("name"), "{told}");
-        }
+        let told = answer.json["errors"][0]["problem"].as_str().unwrap_or_default();
+        // HEAD is answered without words.
+        let is_told = told.contains("limit") && told.contains("name");
+        assert!(is_told || method == Method::HEAD, "{told}");
     }
     let misspelled = bench
         .send(ask(Method::POST, "/v1/instances?dryrun=true").json(&json!({})))

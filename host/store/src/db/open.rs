@@ -51,7 +51,7 @@ const SILENT_WRITERS: &str = "SET idle_in_transaction_session_timeout = '1s'";
 /// The writer's statements are planned once: each finds the rows of a batch by an index, however many they are. PostgreSQL would plan
 /// some anew each time, and one that was planned on empty tables would read them from end to end until they are next analyzed. Where
 /// there is no index it still reads a table, at a price for which it would compile the plan each time (`disable_cost`, before 18). Wide
-/// values are compressed by the faster way: to compress decisions took 5 % of an accept by the other. All of them only make it
+/// values are compressed by the faster way: to compress decisions took 5 % of PostgreSQL's time by the other. All of them only make it
 /// faster: what speaks PostgreSQL's protocol and does not know one, or was built without it, goes without.
 const QUICK_WRITERS: [&str; 6] = [
     "SET plan_cache_mode = force_generic_plan",
