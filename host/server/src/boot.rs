@@ -256,6 +256,7 @@ async fn count(store: Store, services: Services) {
         metrics::counter!("velum_store_commits_total").absolute(counts.commits);
         metrics::counter!("velum_store_fenced_total").absolute(counts.fenced);
         metrics::counter!("velum_store_statements_read_total").absolute(counts.statements_read);
+        metrics::counter!("velum_store_ahead_total").absolute(counts.ahead);
         metrics::counter!("velum_store_retries_total").absolute(counts.retries);
         metrics::counter!("velum_store_looks_total").absolute(counts.looks);
         metrics::gauge!("velum_store_waiting").set(store.waiting() as f64);

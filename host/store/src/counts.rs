@@ -11,7 +11,9 @@ pub struct StoreCounts {
     pub commits: u64,
     /// SQL statements that the readers were sent.
     pub statements_read: u64,
-    /// Transactions begun again, because another writer was faster or the connection was lost.
+    /// Transactions whose rows were written while the one before them was being committed; on PostgreSQL alone.
+    pub ahead: u64,
+    /// Transactions begun again, because another writer was faster or the connection was lost, or alone.
     pub retries: u64,
     /// COMMITs without an answer, after which was looked whether they had happened.
     pub looks: u64,

@@ -176,7 +176,7 @@ impl Writer {
                 Attempt::Durable(rows) => return Ok(rows),
                 Attempt::Failed(StoreError::Database { attempt, source }) => (attempt, source),
                 Attempt::Failed(error) => return Err(error),
-                Attempt::Unknown { seq, done, source } => match self.look(seq).await {
+                Attempt::Unknown { seq, done, source } => match self.look((self.id, seq)).await {
                     Some(true) => return Ok(done),
                     Some(false) => (statement.does, source),
                     None => return Err(failed(LEARN, source)),

@@ -28,7 +28,9 @@ use crate::{
     sql::guard::KNOWN_KEYS,
     sql::rest::{BLOB, EXPIRED_DECISIONS, HAS_BLOB, SHARDS_HELD},
     told::Observer,
-    writer::{BATCH, BlobWrite, Counters, Message, NewToken, QUEUE, Waiting, Writer, read_answer},
+    writer::{
+        BATCH, BlobWrite, Counters, Message, NewToken, QUEUE, Waiting, Writer, ahead::Lane, read_answer,
+    },
 };
 
 /// What a store is opened with.
@@ -135,6 +137,10 @@ impl Store {
         let (wrote, watched) = watch::channel(0);
         let (sender, messages) = mpsc::channel(QUEUE);
         let (urgent, orders) = mpsc::channel(URGENT);
+        let lanes = match database.engine() {
+            Engine::Sqlite => Vec::new(),
+            Engine::Postgres => vec![Lane::new(options.ids.uuid()), Lane::new(options.ids.uuid())],
+        };
         let writer = Writer {
             id: options.ids.uuid(),
             seq: 0,
@@ -142,6 +148,7 @@ impl Store {
             is_away: false,
             database: database.clone(),
             connection: Some(connection),
+            lanes,
             clock: Arc::clone(&options.clock),
             observer: options.observer,
             holder: options.holder.clone(),
@@ -445,6 +452,7 @@ impl Store {
             transactions: self.counters.transactions.load(Ordering::Relaxed),
             commits: self.counters.commits.load(Ordering::Relaxed),
             statements_read: self.reader.database.statements_read(),
+            ahead: self.counters.ahead.load(Ordering::Relaxed),
             retries: self.counters.retries.load(Ordering::Relaxed),
             looks: self.counters.looks.load(Ordering::Relaxed),
             fenced: self.counters.fenced.load(Ordering::Relaxed),

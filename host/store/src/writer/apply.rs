@@ -74,13 +74,31 @@ impl<'t> Transaction<'t> {
         }
     }
 
-    /// Applies everything. What all share (room, event numbers) comes last, in the order of ids.
+    /// Applies everything.
     pub(super) async fn apply(mut self) -> Result<Applied, Failure> {
         self.check_epochs().await?;
+        self.write_rows().await?;
+        self.write_shared().await
+    }
+
+    /// Writes what each commit has of its own.
+    pub(super) async fn write_rows(&mut self) -> Result<(), Failure> {
         self.keep_keys().await?;
         self.write_operations().await?;
         self.apply_changes().await?;
-        self.write_decisions().await?;
+        self.write_decisions().await
+    }
+
+    /// Whether every commit that is still in is of its shard's epoch: none is taken out, for their rows are written. From then
+    /// on a takeover waits for this transaction.
+    pub(super) async fn epochs_hold(&mut self) -> Result<bool, Failure> {
+        let before = self.alive().count();
+        self.check_epochs().await?;
+        Ok(self.alive().count() == before)
+    }
+
+    /// Writes what all share (room, event numbers), in the order of ids: the last, so that it is held shortly.
+    pub(super) async fn write_shared(mut self) -> Result<Applied, Failure> {
         self.claim_room().await?;
         self.write_events().await?;
         self.retire_shards().await?;

@@ -36,6 +36,16 @@ impl Graves {
     }
 }
 
+/// Whether a change may be written while the batch before it is being committed: it touches rows of its own alone, and what it
+/// shares with others is claimed last. Places in groups are weighed against those that others have taken.
+pub(super) fn is_apart(change: &Change) -> bool {
+    is_hot(change)
+        && !matches!(
+            change,
+            Change::JoinAffinityGroups { .. } | Change::TakePlaces { .. }
+        )
+}
+
 fn is_hot(change: &Change) -> bool {
     use Change as C;
     matches!(

@@ -2,6 +2,7 @@
 //! a task, on SQLite a thread.
 
 mod affinity;
+pub(crate) mod ahead;
 mod apply;
 mod changes;
 mod diagnose;
@@ -10,18 +11,16 @@ mod guard;
 mod keys;
 pub(crate) mod outcome;
 mod plugins;
+mod queue;
 mod records;
 mod resources;
 mod room;
 mod rows;
 mod settle;
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -30,6 +29,8 @@ use velum_model::{ShardId, tenancy::Scope, time::Clock};
 
 pub(crate) use failure::{Failure, trouble};
 pub(crate) use guard::{CLOUD, read_answer};
+
+use queue::Queue;
 
 use crate::{
     commit::{Commit, Committed, StoreError},
@@ -78,6 +79,8 @@ pub(crate) struct Waiting {
     keys: Vec<u64>,
     /// Bytes of user data.
     weight: usize,
+    /// Whether it may be written while the batch before it is being committed.
+    may_go_ahead: bool,
     answer: oneshot::Sender<Result<Committed, StoreError>>,
     /// Its room among those that wait.
     _room: OwnedSemaphorePermit,
@@ -95,6 +98,7 @@ impl Waiting {
             decisions: commits.iter().map(decision).collect(),
             keys: commits.iter().flat_map(keys::of).collect(),
             weight: commits.iter().map(keys::weight).sum(),
+            may_go_ahead: commits.iter().all(ahead::may_go_ahead),
             commits,
             answer,
             _room: room,
@@ -153,7 +157,9 @@ pub(crate) struct Counters {
     pub(crate) transactions: AtomicU64,
     /// Commits that became durable.
     pub(crate) commits: AtomicU64,
-    /// Transactions begun again, because another writer was faster or the connection was lost.
+    /// Transactions whose rows were written while the one before them was being committed.
+    pub(crate) ahead: AtomicU64,
+    /// Transactions begun again, because another writer was faster or the connection was lost, or alone.
     pub(crate) retries: AtomicU64,
     /// COMMITs without an answer, after which was looked whether they had happened.
     pub(crate) looks: AtomicU64,
@@ -184,6 +190,8 @@ pub(crate) struct Writer {
     pub(crate) database: Database,
     /// None after it broke: opened again for the next batch.
     pub(crate) connection: Option<Connection>,
+    /// Those over which batches are written one beside the end of the other; none on SQLite.
+    pub(crate) lanes: Vec<ahead::Lane>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) holder: String,
@@ -199,10 +207,10 @@ impl Writer {
     /// the store.
     pub(crate) fn begin(
         self,
-        (messages, urgent): (mpsc::Receiver<Message>, mpsc::Receiver<Message>),
+        messages: (mpsc::Receiver<Message>, mpsc::Receiver<Message>),
         keeps_its_thread: bool,
     ) -> Result<(), StoreError> {
-        let work = self.run(messages, urgent);
+        let work = self.run(Queue::new(messages));
         if !keeps_its_thread {
             drop(tokio::spawn(work));
             return Ok(());
@@ -217,53 +225,23 @@ impl Writer {
         })
     }
 
-    /// Runs until it is told to end or nobody can ask any more. What is urgent (a renewal) waits for one batch and not for
-    /// the queue.
-    async fn run(mut self, mut messages: mpsc::Receiver<Message>, mut urgent: mpsc::Receiver<Message>) {
-        let mut pending: VecDeque<Waiting> = VecDeque::new();
+    /// Runs until it is told to end or nobody can ask any more. What is urgent (a renewal) waits for what is under way and not
+    /// for the queue.
+    async fn run(mut self, mut queue: Queue) {
         loop {
-            while let Ok(message) = urgent.try_recv() {
+            while let Some(message) = queue.urgent() {
                 self.other(message).await;
             }
-            if pending.is_empty() {
-                let message = tokio::select! {
-                    biased;
-                    Some(message) = urgent.recv() => Some(message),
-                    message = messages.recv() => message,
-                };
-                match message {
-                    Some(Message::Commit(waiting)) => pending.push_back(waiting),
-                    Some(other) => {
-                        if self.other(other).await {
-                            break;
-                        }
-                        continue;
-                    }
-                    None => break,
-                }
+            if !queue.wait().await {
+                break;
             }
-            // What waits by now goes along; nothing is waited for.
-            let mut aside = None;
-            while pending.len() < 2 * BATCH {
-                match messages.try_recv() {
-                    Ok(Message::Commit(waiting)) => pending.push_back(waiting),
-                    Ok(other) => {
-                        aside = Some(other);
-                        break;
-                    }
-                    Err(_) => break,
-                }
-            }
-            if let Some(message) = aside {
-                // It came after these: they go first.
-                while !pending.is_empty() {
-                    self.write_some(&mut pending).await;
-                }
+            queue.gather();
+            if let Some(message) = queue.other() {
                 if self.other(message).await {
                     break;
                 }
             } else {
-                self.write_some(&mut pending).await;
+                self.write_some(&mut queue).await;
             }
         }
         if self.left.is_some() {
@@ -274,11 +252,21 @@ impl Writer {
         {
             tracing::warn!(%error, "could not close the writer's connection");
         }
+        for lane in self.lanes {
+            lane.close().await;
+        }
     }
 
-    async fn write_some(&mut self, pending: &mut VecDeque<Waiting>) {
-        let batch = take_batch(pending);
-        self.settle(batch).await;
+    /// Writes the next batch, and what may be written beside its end.
+    async fn write_some(&mut self, queue: &mut Queue) {
+        let batch = queue.take();
+        if self.may_write_ahead(&batch)
+            && let Some(lane) = self.lanes.pop()
+        {
+            self.write_ahead((lane, batch), queue).await;
+        } else {
+            self.settle(batch).await;
+        }
     }
 
     /// Answers whether the writer is to end.
@@ -324,26 +312,4 @@ impl Writer {
 /// Whether an error means that another writer was faster.
 pub(crate) fn was_overtaken(error: &sqlx::Error) -> bool {
     failure::kind(error) == failure::Kind::Again
-}
-
-/// Takes the next batch: in order, leaving behind what touches a row that an earlier one touches, and whatever of the
-/// same row comes after that.
-fn take_batch(pending: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut touched: HashSet<u64> = HashSet::new();
-    let (mut batch, mut left) = (Vec::new(), VecDeque::new());
-    let (mut commits, mut bytes) = (0, 0);
-    while let Some(waiting) = pending.pop_front() {
-        let is_free = !waiting.keys.iter().any(|key| touched.contains(key));
-        touched.extend(&waiting.keys);
-        let fits = commits + waiting.commits.len() <= BATCH && bytes + waiting.weight <= BATCH_BYTES;
-        if is_free && (fits || batch.is_empty()) {
-            commits += waiting.commits.len();
-            bytes += waiting.weight;
-            batch.push(waiting);
-        } else {
-            left.push_back(waiting);
-        }
-    }
-    *pending = left;
-    batch
 }

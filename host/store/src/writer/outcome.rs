@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 use super::{
     Failure, Writer,
@@ -50,6 +51,8 @@ pub(crate) enum Attempt<T, E = Failure> {
 /// What was answered with an error, though it may have become durable: nothing else is written before that is known, so
 /// that the observer hears everything, and in its order.
 pub(crate) struct Left {
+    /// Whose mark has its number.
+    writer: Uuid,
     seq: i64,
     commits: Vec<Commit>,
     applied: Applied,
@@ -130,10 +133,10 @@ impl Writer {
         }
     }
 
-    /// Whether the transaction of this number became durable. None when the database did not tell in time.
-    pub(crate) async fn look(&mut self, seq: i64) -> Option<bool> {
+    /// Whether the transaction of this number under this mark became durable. None when the database did not tell in time.
+    pub(crate) async fn look(&mut self, (writer, seq): (Uuid, i64)) -> Option<bool> {
         self.counters.count_look();
-        let found = timeout(PATIENCE, self.until_seen()).await.ok();
+        let found = timeout(PATIENCE, self.until_seen(writer)).await.ok();
         if found.is_none() {
             // The question may still be on its way.
             self.connection = None;
@@ -144,10 +147,10 @@ impl Writer {
     }
 
     /// The number of the last transaction that became durable.
-    async fn until_seen(&mut self) -> i64 {
+    async fn until_seen(&mut self, writer: Uuid) -> i64 {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.seen().await {
+            match self.seen(writer).await {
                 Ok(seen) => return seen,
                 Err(error) => {
                     tracing::warn!(
@@ -162,24 +165,25 @@ impl Writer {
         }
     }
 
-    async fn seen(&mut self) -> Result<i64, StoreError> {
+    async fn seen(&mut self, writer: Uuid) -> Result<i64, StoreError> {
         let failed = |source| StoreError::Database {
             attempt: READ_MARK.does,
             source,
         };
-        let values = [Value::from(self.id), Value::from(self.clock.now().micros())];
+        let values = [Value::from(writer), Value::from(self.clock.now().micros())];
         let connection = self.connected().await.map_err(failed)?;
         let rows = connection.fetch(&READ_MARK, &values).await.map_err(failed)?;
         rows.first().map_or(Ok(0), |row| row.only("writer_mark", "seq"))
     }
 
     /// Keeps for later what may be durable and was answered with an error.
-    pub(super) fn leave(&mut self, seq: i64, commits: Vec<Commit>, applied: Applied) {
+    pub(super) fn leave(&mut self, (writer, seq): (Uuid, i64), commits: Vec<Commit>, applied: Applied) {
         tracing::error!(
             commits = commits.len(),
             "the database does not tell whether these became durable; nothing else is written before it does"
         );
         self.left = Some(Left {
+            writer,
             seq,
             commits,
             applied,
@@ -191,7 +195,7 @@ impl Writer {
         let Some(left) = self.left.take() else {
             return Ok(());
         };
-        let seen = self.seen().await;
+        let seen = self.seen(left.writer).await;
         self.count_statements();
         match seen {
             Ok(seen) => {

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, sync::atomic::Ordering};
 
+use uuid::Uuid;
+
 use super::{
     Batch, Failure, Waiting, Writer,
     apply::{Applied, Transaction},
@@ -40,7 +42,10 @@ impl Part {
 impl Writer {
     /// Commits a batch and answers everyone in it.
     pub(super) async fn settle(&mut self, batch: Vec<Waiting>) {
-        let mut parts = VecDeque::from([Part::of(batch)]);
+        self.settle_parts(VecDeque::from([Part::of(batch)])).await;
+    }
+
+    async fn settle_parts(&mut self, mut parts: VecDeque<Part>) {
         while let Some(part) = parts.pop_front() {
             if part.waiting.is_empty() {
                 continue;
@@ -52,26 +57,51 @@ impl Writer {
                     self.publish(part.waiting, applied);
                     continue;
                 }
-                Attempt::Failed(failure) => failure,
+                Attempt::Failed(failure) => Some((part, failure)),
                 Attempt::Unknown { seq, done, source } => {
-                    tracing::warn!(error = %source, "COMMIT was not answered: looking whether it happened");
-                    match self.look(seq).await {
-                        Some(true) => {
-                            self.publish(part.waiting, done);
-                            continue;
-                        }
-                        Some(false) => not_committed(source).into(),
-                        None => {
-                            let commits = Batch::of(&part.waiting).commits.into_iter().cloned().collect();
-                            self.leave(seq, commits, done);
-                            fail(part.waiting, LEARN, source);
-                            continue;
-                        }
-                    }
+                    self.learn(part, (self.id, seq), (done, source)).await
                 }
             };
+            let Some((part, failure)) = failure else { continue };
             for part in self.divide(part, failure).await.into_iter().rev() {
                 parts.push_front(part);
+            }
+        }
+    }
+
+    /// The same of a batch whose COMMIT under this mark was not answered.
+    pub(super) async fn settle_unknown(
+        &mut self,
+        batch: Vec<Waiting>,
+        mark: (Uuid, i64),
+        (done, source): (Applied, sqlx::Error),
+    ) {
+        let learned = self.learn(Part::of(batch), mark, (done, source)).await;
+        if let Some((part, failure)) = learned {
+            let parts = self.divide(part, failure).await;
+            self.settle_parts(parts.into()).await;
+        }
+    }
+
+    /// Looks what became of a transaction whose COMMIT was not answered. Everyone in it is answered, unless it did not happen.
+    async fn learn(
+        &mut self,
+        part: Part,
+        mark: (Uuid, i64),
+        (done, source): (Applied, sqlx::Error),
+    ) -> Option<(Part, Failure)> {
+        tracing::warn!(error = %source, "COMMIT was not answered: looking whether it happened");
+        match self.look(mark).await {
+            Some(true) => {
+                self.publish(part.waiting, done);
+                None
+            }
+            Some(false) => Some((part, not_committed(source).into())),
+            None => {
+                let commits = Batch::of(&part.waiting).commits.into_iter().cloned().collect();
+                self.leave(mark, commits, done);
+                fail(part.waiting, LEARN, source);
+                None
             }
         }
     }
@@ -190,7 +220,7 @@ impl Writer {
     }
 
     /// Tells of what is durable, then answers.
-    fn publish(&mut self, waiting: Vec<Waiting>, applied: Applied) {
+    pub(super) fn publish(&mut self, waiting: Vec<Waiting>, applied: Applied) {
         let (mut commits, mut waiters) = (Vec::new(), Vec::new());
         for waiting in waiting {
             waiters.push((waiting.commits.len(), waiting.answer, waiting._room));

@@ -79,6 +79,8 @@ suite! {
     writer::a_newer_schema_is_refused;
     writer::a_full_queue_is_an_answer;
     writer::tokens_are_found_by_their_hash;
+    ahead::who_is_refused_beside_another_batch_is_refused_alone;
+    ahead::a_takeover_lets_nothing_be_committed_that_was_begun_before;
     nodes::the_first_authority_stays;
     nodes::a_join_token_is_used_once_and_in_time;
     lost::old_marks_are_removed;

@@ -362,7 +362,15 @@ impl Ledger {
         if let Some(path) = self.paths.get(zone).and_then(|paths| paths.get(server))
             && self.victim.load(Ordering::Relaxed) != server
         {
-            path.lock().accepted();
+            let gap = path.lock().accepted();
+            if gap > GAP {
+                eprintln!(
+                    "{}: zone {zone} took no instance through server {server} for {} ms; this one was asked {} ms ago",
+                    now(),
+                    gap.as_millis(),
+                    asked.elapsed().as_millis()
+                );
+            }
         }
     }
 

@@ -190,7 +190,7 @@ struct Told {
 }
 
 /// Leaves out what there are only some hundreds of: addresses, and GiB in the pool.
-fn bare(commit: &mut Commit) {
+pub fn bare(commit: &mut Commit) {
     let is_kept = |change: &Change| matches!(change, Change::InsertInstance(_) | Change::InsertRun(_));
     commit.changes.retain(is_kept);
 }
@@ -263,11 +263,12 @@ pub async fn a_server_that_is_killed_under_load_loses_nothing() {
     let acknowledged = told.acknowledged.lock().expect("no test panics with it").clone();
     let counts = w.store.counts();
     eprintln!(
-        "{} acknowledged, {} refused, {} retries, {} looks",
+        "{} acknowledged, {} refused, {} retries, {} looks, {} ahead",
         acknowledged.len(),
         told.refused.load(Ordering::SeqCst),
         counts.retries,
-        counts.looks
+        counts.looks,
+        counts.ahead
     );
     assert!(counts.retries >= 6, "{counts:?}");
     for id in &acknowledged {

@@ -5,6 +5,7 @@
 )]
 
 pub mod affinity;
+pub mod ahead;
 pub mod care;
 pub mod claims;
 pub mod decisions;
