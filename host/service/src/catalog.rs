@@ -146,16 +146,16 @@ impl<K, T> Default for Shelf<K, T> {
 
 impl<K: Eq + Hash, T> Shelf<K, T> {
     /// The row, from the shelf or by `read`. It is kept while `under` (an epoch under which every change is heard of) stays what it is;
-    /// none = not at all. One that is not there is not remembered.
-    pub(crate) async fn get(
+    /// none = not at all. One that is not there is not remembered. The read is boxed: most do without.
+    pub(crate) async fn get<F: Future<Output = Result<Option<T>, StoreError>>>(
         &self,
         key: K,
         under: Option<u64>,
         now: Timestamp,
-        read: impl Future<Output = Result<Option<T>, StoreError>>,
+        read: impl FnOnce() -> F,
     ) -> Result<Option<Arc<T>>, StoreError> {
         let Some(under) = under else {
-            return Ok(read.await?.map(Arc::new));
+            return Ok(Box::pin(read()).await?.map(Arc::new));
         };
         let forgotten = {
             let kept = self.kept.read();
@@ -165,7 +165,7 @@ impl<K: Eq + Hash, T> Shelf<K, T> {
             }
             kept.forgotten
         };
-        let Some(row) = read.await?.map(Arc::new) else {
+        let Some(row) = Box::pin(read()).await?.map(Arc::new) else {
             return Ok(None);
         };
         let mut kept = self.kept.write();
@@ -238,7 +238,7 @@ impl Services {
         let (under, now) = (self.makes_all_changes(id), self.now());
         self.catalog()
             .zones
-            .get(id.uuid(), under, now, reader.zone(id))
+            .get(id.uuid(), under, now, || reader.zone(id))
             .await
     }
 
@@ -249,7 +249,7 @@ impl Services {
     ) -> Result<Option<Arc<ComputeOffering>>, StoreError> {
         let reader = self.read();
         let under = (!self.store().is_shared()).then_some(0);
-        let read = reader.compute_offering(id);
+        let read = || reader.compute_offering(id);
         self.catalog()
             .offerings
             .get(id.uuid(), under, self.now(), read)
@@ -264,7 +264,7 @@ impl Services {
         id: TemplateId,
     ) -> Result<Option<Arc<Template>>, StoreError> {
         let reader = self.read();
-        let read = async {
+        let read = || async {
             let row = reader.template(Scope::All, id).await?;
             Ok(row.filter(|row| row.zone == zone))
         };
@@ -281,7 +281,7 @@ impl Services {
         id: NetworkId,
     ) -> Result<Option<Arc<Network>>, StoreError> {
         let reader = self.read();
-        let read = async {
+        let read = || async {
             let row = reader.network(Scope::All, id).await?;
             Ok(row.filter(|row| row.zone == zone))
         };
@@ -298,7 +298,7 @@ impl Services {
         id: AffinityGroupId,
     ) -> Result<Option<Arc<AffinityGroup>>, StoreError> {
         let reader = self.read();
-        let read = async {
+        let read = || async {
             let row = reader.affinity_group(Scope::All, id).await?;
             Ok(row.filter(|row| row.zone == zone))
         };
@@ -315,7 +315,7 @@ impl Services {
     pub(crate) async fn caller_row(&self, hash: &[u8]) -> Result<Option<Caller>, StoreError> {
         // A connection to another machine can fall silent: whoever waited for its read would wait with it, and all who come behind.
         if self.store().is_shared() {
-            return caller_of(&self.read(), hash).await;
+            return Box::pin(caller_of(&self.read(), hash)).await;
         }
         let (told, is_first) = self.catalog().callers.join(hash);
         if is_first {
@@ -323,7 +323,7 @@ impl Services {
         }
         match told.await {
             Ok(known) => Ok(known),
-            Err(_) => caller_of(&self.read(), hash).await,
+            Err(_) => Box::pin(caller_of(&self.read(), hash)).await,
         }
     }
 }
@@ -340,7 +340,7 @@ mod tests {
     async fn a_row_is_read_once_until_it_is_forgotten_or_old() {
         let shelf: Shelf<u8, &str> = Shelf::default();
         let never = || async { unreachable!("it is on the shelf") };
-        let read = |row| async move { Ok(Some(row)) };
+        let read = |row| move || async move { Ok(Some(row)) };
         assert_eq!(
             shelf
                 .get(1, Some(7), at(0), read("one"))
@@ -350,7 +350,7 @@ mod tests {
             Some(&"one")
         );
         assert_eq!(
-            shelf.get(1, Some(7), at(9), never()).await.unwrap().as_deref(),
+            shelf.get(1, Some(7), at(9), never).await.unwrap().as_deref(),
             Some(&"one")
         );
         shelf.forget(&1);
@@ -372,7 +372,7 @@ mod tests {
             Some(&"later")
         );
         assert_eq!(
-            shelf.get(2, Some(7), late, async { Ok(None) }).await.unwrap(),
+            shelf.get(2, Some(7), late, || async { Ok(None) }).await.unwrap(),
             None
         );
         assert_eq!(
@@ -388,7 +388,7 @@ mod tests {
     #[tokio::test]
     async fn a_row_is_good_under_one_epoch() {
         let shelf: Shelf<u8, &str> = Shelf::default();
-        let read = |row| async move { Ok(Some(row)) };
+        let read = |row| move || async move { Ok(Some(row)) };
         for (under, row) in [
             (Some(1), "mine"),
             (Some(2), "mine again"),
@@ -405,7 +405,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_before_it_was_forgotten_is_not_kept() {
         let shelf: Shelf<u8, &str> = Shelf::default();
-        let read = async {
+        let read = || async {
             // The commit is heard of while the answer is on its way.
             shelf.forget(&1);
             Ok(Some("before"))
@@ -414,7 +414,7 @@ mod tests {
             shelf.get(1, Some(7), at(0), read).await.unwrap().as_deref(),
             Some(&"before")
         );
-        let again = async { Ok(Some("after")) };
+        let again = || async { Ok(Some("after")) };
         assert_eq!(
             shelf.get(1, Some(7), at(0), again).await.unwrap().as_deref(),
             Some(&"after")

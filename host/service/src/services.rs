@@ -259,10 +259,15 @@ impl Services {
     pub(crate) async fn planner(&self, zone: ZoneId) -> Result<Arc<Planner>, ServiceError> {
         if let Some(planner) = self.known_planner(zone) {
             if planner.is_in_doubt() {
-                self.load(&planner).await?;
+                Box::pin(self.load(&planner)).await?;
             }
             return Ok(planner);
         }
+        // Seldom, and large.
+        Box::pin(self.new_planner(zone)).await
+    }
+
+    async fn new_planner(&self, zone: ZoneId) -> Result<Arc<Planner>, ServiceError> {
         let _one = self.inner.starting.lock().await;
         if let Some(planner) = self.known_planner(zone) {
             return Ok(planner);

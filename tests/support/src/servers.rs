@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use velum_client::{Client, Patience};
+use velum_client::{Client, ClientError, Patience};
 
 use crate::{
     cloud::{CloudOptions, start_sim},
@@ -163,16 +163,16 @@ impl Servers {
         Ok(Client::new(&self.url(number), Some(&self.token()?))?)
     }
 
-    /// A client that asks once and does not try again.
+    /// Makes clients that ask once and do not try again, each with connections of its own.
     ///
     /// # Errors
     /// When there is no token.
-    pub fn impatient(&self, number: usize) -> anyhow::Result<Client> {
-        Ok(Client::with_patience(
-            &self.url(number),
-            Some(&self.token()?),
-            Patience::NONE,
-        )?)
+    pub fn impatient(
+        &self,
+        number: usize,
+    ) -> anyhow::Result<impl Fn() -> Result<Client, ClientError> + use<>> {
+        let (url, token) = (self.url(number), self.token()?);
+        Ok(move || Client::with_patience(&url, Some(&token), Patience::NONE))
     }
 
     /// The name of a server in lease rows.

@@ -62,7 +62,7 @@ impl Services {
     ) -> Result<Answered<Accepted<InstanceDetail>>, ServiceError> {
         match self.create(caller, new, keyed.as_ref()).await {
             // The commit finds a known key by itself; here it may be the reason why it did not come so far.
-            Err(error) => match self.known(keyed.as_ref()).await? {
+            Err(error) => match Box::pin(self.known(keyed.as_ref())).await? {
                 Some(answer) => Ok(Answered::Replayed(answer)),
                 None => Err(error),
             },
@@ -85,7 +85,7 @@ impl Services {
             let claimed = match planner.plan(ask).await {
                 Ok(claimed) => claimed,
                 Err(none) => {
-                    self.keep_refusal(ground.zone.shard, &none).await;
+                    Box::pin(self.keep_refusal(ground.zone.shard, &none)).await;
                     return Err(refusal(none, &ground));
                 }
             };
@@ -99,7 +99,7 @@ impl Services {
                 Ok(Committed::Replayed(answer)) => return Ok(Answered::Replayed(answer)),
                 Err(error) if is_outdated(&error) => {
                     drop(claimed);
-                    self.load(&planner).await?;
+                    Box::pin(self.load(&planner)).await?;
                 }
                 Err(error) => return Err(ServiceError::from_store("accept the instance", error)),
             }

@@ -1,4 +1,5 @@
-//! One connection to either database.
+//! One connection to either database. What sqlx does is boxed: what asks the database would else carry all of that with it, and a
+//! request's future was copied some hundred KiB on its way through its layers.
 
 use std::{future::Future, time::Duration};
 
@@ -149,9 +150,9 @@ impl Connection {
         let inner = &mut self.inner;
         let work = async move {
             match inner {
-                Inner::Sqlite(connection) => fetch_sqlite(connection, text, values).await,
+                Inner::Sqlite(connection) => Box::pin(fetch_sqlite(connection, text, values)).await,
                 Inner::Direct(connection) => connection.fetch(text.as_str(), &values),
-                Inner::Postgres(connection) => fetch_postgres(connection, text, values).await,
+                Inner::Postgres(connection) => Box::pin(fetch_postgres(connection, text, values)).await,
             }
         };
         let met = self.simulation.meet(self.asks, work);
@@ -169,10 +170,10 @@ impl Connection {
         if let Inner::Postgres(connection) = &mut self.inner {
             self.statements += 1;
             let query = ask_arrays(&mut self.texts, (bound, true), rows, more)?;
-            let work = async move {
+            let work = Box::pin(async move {
                 let rows = query.fetch_all(&mut **connection).await?;
                 rows.iter().map(postgres_row).collect()
-            };
+            });
             return in_time((self.patience, &mut self.line), &mut self.is_lost, work).await;
         }
         let mut answered = Vec::new();
@@ -195,10 +196,10 @@ impl Connection {
             Inner::Postgres(connection) => {
                 self.statements += 1;
                 let query = ask_arrays(&mut self.texts, (bound, false), rows, more)?;
-                let work = async move {
+                let work = Box::pin(async move {
                     let done = query.execute(&mut **connection).await?;
                     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
-                };
+                });
                 return in_time((self.patience, &mut self.line), &mut self.is_lost, work).await;
             }
             Inner::Sqlite(_) => return Ok(self.fetch_rows(statement, rows, more).await?.len()),
@@ -221,9 +222,11 @@ impl Connection {
         let inner = &mut self.inner;
         let work = async move {
             match inner {
-                Inner::Sqlite(connection) => asked(text).execute(&mut **connection).await.map(drop),
+                Inner::Sqlite(connection) => Box::pin(asked(text).execute(&mut **connection)).await.map(drop),
                 Inner::Direct(connection) => connection.raw(&text),
-                Inner::Postgres(connection) => asked(text).execute(&mut **connection).await.map(drop),
+                Inner::Postgres(connection) => {
+                    Box::pin(asked(text).execute(&mut **connection)).await.map(drop)
+                }
             }
         };
         in_time((self.patience, &mut self.line), &mut self.is_lost, work).await

@@ -112,7 +112,8 @@ impl Place {
 
     /// A connection that only reads.
     pub(super) async fn reader(&self, simulation: &Simulation) -> Result<Connection, sqlx::Error> {
-        self.connect_at_once(READS, READER_PATIENCE, simulation).await
+        // Seldom, and large.
+        Box::pin(self.connect_at_once(READS, READER_PATIENCE, simulation)).await
     }
 
     /// One that keeps the thread that asks until it answers, where the database is a file.
@@ -328,10 +329,10 @@ impl Database {
     /// A connection for the writer. On SQLite it answers on the writer's thread, and never checkpoints: that would make a commit
     /// wait.
     pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
-        let opened = self
+        let connecting = self
             .place
-            .connect_at_once(WRITES, WRITER_PATIENCE, &self.simulation)
-            .await?;
+            .connect_at_once(WRITES, WRITER_PATIENCE, &self.simulation);
+        let opened = Box::pin(connecting).await?;
         let mut connection = opened.that_writes();
         if connection.engine() == Engine::Postgres {
             connection.raw(SILENT_WRITERS).await?;

@@ -16,7 +16,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use uuid::Uuid;
 use velum_client::{Client, ClientError, Filter};
 use velum_support::{
@@ -86,6 +86,8 @@ struct Ledger {
     internal: AtomicUsize,
     /// The server that is at fault now; none is `usize::MAX`.
     victim: AtomicUsize,
+    /// How often each server was at fault, told when it is no more.
+    well_again: Vec<watch::Sender<u32>>,
     over: AtomicBool,
 }
 
@@ -258,9 +260,9 @@ fn load(servers: &Servers, worlds: &[World], ledger: &Arc<Ledger>) -> anyhow::Re
     let mut workers = JoinSet::new();
     for (zone, world) in worlds.iter().enumerate() {
         for server in 0..servers.count() {
-            let client = servers.impatient(server)?;
+            let fresh = servers.impatient(server)?;
             let (world, ledger) = (world.clone(), Arc::clone(ledger));
-            workers.spawn(async move { work(client, &world, (zone, server), &ledger).await });
+            workers.spawn(async move { work(fresh, &world, (zone, server), &ledger).await });
         }
     }
     Ok(workers)
@@ -268,16 +270,35 @@ fn load(servers: &Servers, worlds: &[World], ledger: &Arc<Ledger>) -> anyhow::Re
 
 /// Creates through one server, each time without waiting for the destroy of an older one: how long a zone takes no instance
 /// is seen by whoever asks for one, and all ask all the time, so that a request that hangs at one server hides nothing
-/// and adds nothing. Only answers are promises.
-async fn work(client: Client, world: &World, (zone, server): (usize, usize), ledger: &Arc<Ledger>) {
+/// and adds nothing. Only answers are promises. What was asked of a server that was cut off waits longer and longer between two
+/// tries of this machine's TCP, for many times as long as the server was away: it is given up with the connection.
+async fn work(
+    fresh: impl Fn() -> Result<Client, ClientError>,
+    world: &World,
+    (zone, server): (usize, usize),
+    ledger: &Arc<Ledger>,
+) {
     let mut kept: VecDeque<Uuid> = VecDeque::new();
     let mut destroys = JoinSet::new();
     let mut number = 0_u32;
+    let (Ok(mut client), Some(well_again)) = (fresh(), ledger.well_again.get(server)) else {
+        return;
+    };
+    let mut well_again = well_again.subscribe();
     while !ledger.over.load(Ordering::Relaxed) {
         number += 1;
         let body = world.instance(&format!("w{zone}-{server}-{number}"));
         let asked = Instant::now();
-        match client.instances().create(&body).await {
+        let instances = client.instances();
+        let answered = tokio::select! {
+            answered = instances.create(&body) => Some(answered),
+            _ = well_again.changed() => None,
+        };
+        let Some(answered) = answered else {
+            client = fresh().unwrap_or(client);
+            continue;
+        };
+        match answered {
             Ok(made) => {
                 ledger.accepted((zone, server), asked);
                 kept.push_back(made.value.id);
@@ -328,6 +349,7 @@ impl Ledger {
             refused: AtomicUsize::new(0),
             internal: AtomicUsize::new(0),
             victim: AtomicUsize::new(usize::MAX),
+            well_again: (0..SERVERS).map(|_| watch::Sender::default()).collect(),
             over: AtomicBool::new(false),
         }
     }
@@ -380,6 +402,9 @@ impl Ledger {
         // What was asked of it meanwhile says nothing about servers that are well.
         for path in self.paths.iter().filter_map(|paths| paths.get(before)) {
             path.lock().last = Instant::now();
+        }
+        if let Some(well_again) = self.well_again.get(before) {
+            well_again.send_modify(|times| *times += 1);
         }
     }
 

@@ -43,8 +43,8 @@ pub async fn create(
 ) -> Answered<Answer> {
     let new = convert::new(body)?;
     if query.dry_run == Some(true) {
-        let decision = api.services.instance_dry_run(&caller, new).await?;
-        let names = names(&api, &caller, &decision).await;
+        let decision = Box::pin(api.services.instance_dry_run(&caller, new)).await?;
+        let names = Box::pin(names(&api, &caller, &decision)).await;
         return Ok(answer::plain(&view(&decision, &names)));
     }
     let made = api
