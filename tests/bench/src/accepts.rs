@@ -94,6 +94,17 @@ impl Recount {
         self.all_there && self.books_agree && self.violations.is_empty()
     }
 
+    /// What was found here and in another zone: well when both are.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            ready: self.ready.max(other.ready),
+            all_there: self.all_there && other.all_there,
+            books_agree: self.books_agree && other.books_agree,
+            violations: [self.violations, other.violations].concat(),
+        }
+    }
+
     /// The report with what was found as conditions.
     #[must_use]
     pub fn told(&self, report: Report) -> Report {

@@ -28,6 +28,10 @@ use crate::{
     db::{Connection, Database, Mark},
 };
 
+/// A connection that was silent for longer is opened anew, which takes some milliseconds: on the way to the database somebody may have
+/// forgotten it, which is found out after [`crate::db`]'s patience, and a renewal would wait so long.
+const SILENT_FOR: Duration = Duration::from_secs(30);
+
 /// A connection with a mark of its own.
 pub(crate) struct Lane {
     /// Its row among the marks.
@@ -36,6 +40,8 @@ pub(crate) struct Lane {
     seq: i64,
     /// None before its first batch, and after it broke.
     connection: Option<Connection>,
+    /// When its last batch began, on the steady clock.
+    used: Duration,
 }
 
 impl Lane {
@@ -45,6 +51,7 @@ impl Lane {
             id,
             seq: 0,
             connection: None,
+            used: Duration::ZERO,
         }
     }
 
@@ -97,6 +104,8 @@ impl Begun {
 struct Ended {
     /// The id of its mark.
     writer: Uuid,
+    /// Statements sent.
+    statements: u64,
     waiting: Vec<Waiting>,
     attempt: Attempt<Applied, SetBack>,
 }
@@ -136,15 +145,22 @@ struct Work {
 impl Work {
     async fn run(mut self, written: oneshot::Sender<()>, turn: oneshot::Receiver<()>) -> (Lane, Ended) {
         let attempt = self.attempt(written, turn).await;
+        let mut is_lost = false;
         if !matches!(attempt, Attempt::Durable(_))
             && let Some(connection) = &mut self.lane.connection
             && let Err(error) = connection.roll_back().await
         {
             tracing::warn!(%error, "a connection of the writer is given up");
+            is_lost = true;
+        }
+        let connection = self.lane.connection.as_mut();
+        let statements = connection.map_or(0, |connection| std::mem::take(&mut connection.statements));
+        if is_lost {
             self.lane.connection = None;
         }
         let ended = Ended {
             writer: self.lane.id,
+            statements,
             waiting: self.waiting,
             attempt,
         };
@@ -175,7 +191,7 @@ impl Work {
             return failed(source);
         }
         let batch = Batch::of(&self.waiting);
-        let transaction = Transaction::new(connection, &batch, false, mark.at, &self.holder);
+        let transaction = Transaction::new(connection, &batch, false, mark.at, &self.holder).beside();
         let worked = in_turn(transaction, written, turn).await;
         let since = self.since;
         let worked = worked.map(|applied| Applied { since, ..applied });
@@ -275,7 +291,12 @@ impl Writer {
     }
 
     /// Begins a batch.
-    fn launch(&self, lane: Lane, waiting: Vec<Waiting>) -> Begun {
+    fn launch(&self, mut lane: Lane, waiting: Vec<Waiting>) -> Begun {
+        let since = self.epochs.now();
+        if since.saturating_sub(lane.used) > SILENT_FOR {
+            lane.connection = None;
+        }
+        lane.used = since;
         let keys = waiting.iter().flat_map(|waiting| &waiting.keys).copied();
         let keys = keys.collect();
         let work = Work {
@@ -284,7 +305,7 @@ impl Writer {
             database: self.database.clone(),
             holder: self.holder.clone(),
             at: self.clock.now(),
-            since: self.epochs.now(),
+            since,
         };
         let ((tell, written), (give, turn)) = (oneshot::channel(), oneshot::channel());
         Begun {
@@ -297,7 +318,7 @@ impl Writer {
 
     /// Waits for the end of a batch, after which its connection is free.
     async fn ended(&mut self, begun: Begun) -> Ended {
-        let (mut lane, ended) = match begun.work.await {
+        let (lane, ended) = match begun.work.await {
             Ok(ended) => ended,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
@@ -305,10 +326,9 @@ impl Writer {
                 Err(_) => std::future::pending().await,
             },
         };
-        if let Some(connection) = &mut lane.connection {
-            let sent = std::mem::take(&mut connection.statements);
-            self.counters.statements.fetch_add(sent, Ordering::Relaxed);
-        }
+        self.counters
+            .statements
+            .fetch_add(ended.statements, Ordering::Relaxed);
         self.lanes.push(lane);
         ended
     }

@@ -39,6 +39,8 @@ pub(super) struct Transaction<'t> {
     units: &'t [usize],
     /// Whether statements are asked which rows they changed, not only how many.
     asks_which: bool,
+    /// Whether the batch before this one may not be durable yet.
+    pub(super) is_beside: bool,
     pub(super) now: Timestamp,
     pub(super) holder: &'t str,
     pub(super) applied: Applied,
@@ -65,12 +67,21 @@ impl<'t> Transaction<'t> {
             decisions: &batch.decisions,
             units: &batch.units,
             asks_which,
+            is_beside: false,
             now,
             holder,
             applied,
             claims: Claims::default(),
             host_rooms: BTreeMap::new(),
             pool_rooms: BTreeMap::new(),
+        }
+    }
+
+    /// The same, beside a batch that may not be durable yet.
+    pub(super) fn beside(self) -> Self {
+        Self {
+            is_beside: true,
+            ..self
         }
     }
 

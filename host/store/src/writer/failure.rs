@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     },
     /// A statement changed fewer rows than it was given: it is to be asked which.
     SomeMissed,
+    /// It is decided by what another transaction may just be changing: again when none is under way.
+    OnlyAlone,
     /// A row did not read.
     Unreadable(StoreError),
 }

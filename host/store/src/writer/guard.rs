@@ -213,6 +213,10 @@ impl Transaction<'_> {
             let state: String = columns.take("state")?;
             holders.insert(subject, (holder, state == OperationState::Parked.as_str()));
         }
+        // A batch that is not durable yet may let one go on that is parked, or end it.
+        if self.is_beside && !holders.is_empty() {
+            return Err(Failure::OnlyAlone);
+        }
         let guilty: Vec<_> = wanted
             .iter()
             .filter_map(|(subject, n, preempts)| {

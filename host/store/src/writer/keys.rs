@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use uuid::Uuid;
-use velum_model::affinity::AffinityKind;
+use velum_model::{affinity::AffinityKind, port::storage::Attachment};
 
 use crate::commit::{Change, Commit, OperationWrite};
 
@@ -123,7 +123,7 @@ fn of_change(change: &Change, keys: &mut Vec<Key>) {
         Change::EnrolNode { node, token } => {
             keys.extend([Key::Row(node.id.uuid()), Key::Row(token.uuid())]);
         }
-        other if of_affinity(other, keys) => {}
+        other if of_affinity(other, keys) || of_publication(other, keys) => {}
         other => keys.push(of_plugin(other).unwrap_or_else(|| Key::Row(of_rest(other)))),
     }
 }
@@ -146,6 +146,24 @@ fn of_affinity(change: &Change, keys: &mut Vec<Key>) -> bool {
             let apart = ties.iter().filter(|tie| tie.kind == AffinityKind::AntiAffinity);
             keys.extend(apart.map(|tie| Key::Pair(tie.group.uuid(), compute_host.uuid())));
         }
+        _ => return false,
+    }
+    true
+}
+
+/// Adds the keys of a change to publications: of volumes that say they are the same, the second is looked at when the first is known.
+/// False when it is another.
+fn of_publication(change: &Change, keys: &mut Vec<Key>) -> bool {
+    let identity = |attachment: &Attachment| Key::Name("identity", Uuid::nil(), attachment.identity.clone());
+    match change {
+        Change::InsertPublication(row) => {
+            keys.push(Key::Row(row.volume.uuid()));
+            keys.extend(row.attachment.iter().map(identity));
+        }
+        Change::PublicationReady {
+            volume, attachment, ..
+        } => keys.extend([Key::Row(volume.uuid()), identity(attachment)]),
+        Change::DeletePublication { volume, .. } => keys.push(Key::Row(volume.uuid())),
         _ => return false,
     }
     true
@@ -184,8 +202,6 @@ fn of_rest(change: &Change) -> Uuid {
         | Change::AttachVolume { id, .. }
         | Change::DetachVolume(id)
         | Change::DeleteVolume(id) => id.uuid(),
-        Change::InsertPublication(row) => row.volume.uuid(),
-        Change::PublicationReady { volume, .. } | Change::DeletePublication { volume, .. } => volume.uuid(),
         Change::LayerReady { id, .. } | Change::DeleteLayer(id) => id.uuid(),
         Change::SeeOrphan(orphan) => orphan.id.uuid(),
         Change::ForgetOrphan(id) => id.uuid(),

@@ -165,6 +165,7 @@ impl Writer {
                 asks_which: true,
                 ..part
             }],
+            Failure::OnlyAlone => vec![part],
             Failure::Unreadable(error) => {
                 tracing::error!(%error, "a row of the database does not read");
                 let text = error.to_string();

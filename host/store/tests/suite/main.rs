@@ -80,6 +80,7 @@ suite! {
     writer::a_full_queue_is_an_answer;
     writer::tokens_are_found_by_their_hash;
     ahead::who_is_refused_beside_another_batch_is_refused_alone;
+    ahead::a_lock_is_taken_of_what_is_parked_when_that_is_known;
     ahead::a_takeover_lets_nothing_be_committed_that_was_begun_before;
     nodes::the_first_authority_stays;
     nodes::a_join_token_is_used_once_and_in_time;

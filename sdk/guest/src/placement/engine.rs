@@ -113,11 +113,6 @@ impl<P: Ranking> Engine<P> {
             rows
         };
         let view = View::new(&configured.places, table, asked);
-        configured
-            .policy
-            .rank(ask, &view)
-            .into_iter()
-            .map(super::Score::value)
-            .collect()
+        configured.policy.values(ask, &view)
     }
 }

@@ -1,6 +1,7 @@
 //! Instances a second from accept to running on the simulated far side, 5,000 compute hosts, over a minute, with the default
 //! configuration: accepts, operations, looks at compute hosts all at once. Clients ask as long as not too many are still on their way,
-//! so that what is counted is what the server drives and not what it puts off.
+//! so that what is counted is what the server drives and not what it puts off. Each round has a zone of its own: it begins without
+//! instances.
 
 use std::{
     process::ExitCode,
@@ -16,7 +17,7 @@ use clap::Parser;
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle};
 use velum_bench::{
-    accepts::{Ground, GroundOptions, Pace, batch_of},
+    accepts::{Ground, GroundOptions, Pace, Recount, batch_of},
     clients::median,
     processes,
 };
@@ -78,19 +79,9 @@ struct Round {
 #[tokio::main]
 pub async fn main() -> anyhow::Result<ExitCode> {
     let arguments = velum_bench::arguments::<Arguments>();
-    let options = GroundOptions {
-        hosts: arguments.hosts,
-        // Room for all of them, however fast it goes.
-        sim: ["--vcpus", "256"].map(String::from).into(),
-        pace: Pace::Usual,
-        ..GroundOptions::default()
-    };
-    let mut ground = Ground::with(options).await?;
-    let seconds = arguments.before + arguments.seconds;
-    ground.widen(seconds * arguments.rounds * AT_MOST).await?;
-    let mut rounds = Vec::new();
+    let (mut rounds, mut all) = (Vec::new(), All::default());
     for number in 0..arguments.rounds {
-        let round = sustain(&mut ground, &arguments, number).await?;
+        let round = all.add(&arguments).await?;
         eprintln!(
             "round {}: {:.0} instances/s, {} operations unfinished in the middle and {} at the end, {:.0} us of the server's CPU each",
             number + 1,
@@ -100,19 +91,13 @@ pub async fn main() -> anyhow::Result<ExitCode> {
             round.cpu_us
         );
         rounds.push(round);
-        ground.cloud.run_until_idle(IDLE_WITHIN).await?;
     }
-    let all = ground.cloud.client()?.instances().all(&Filter::new()).await?;
-    let all_run = all
-        .iter()
-        .all(|instance| instance.state == InstanceState::Running);
     let grows = |round: &Round| {
         // What the clients have under way comes and goes in whole batches.
         let waves = arguments.batch as usize * arguments.clients;
         round.unfinished.1 > round.unfinished.0 + round.unfinished.0 / 10 + waves
     };
     let is_steady = !rounds.iter().any(grows);
-    let found = ground.recount().await?;
     let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
     let report = Report::new("sustained", of(|r| r.per_s), "instances/s", Aim::AtLeast(1000.0))
         .with("hosts", arguments.hosts)
@@ -123,15 +108,66 @@ pub async fn main() -> anyhow::Result<ExitCode> {
         .with("unfinished_in_the_middle", of(|r| r.unfinished.0 as f64))
         .with("unfinished_at_the_end", of(|r| r.unfinished.1 as f64))
         .with("server_cpu_us_each", of(|r| r.cpu_us))
-        .with("instances", ground.accepted)
-        .with("rss_mib", ground.cloud.velumd.resident_bytes()? >> 20)
+        .with("instances", all.instances)
+        .with("rss_mib", all.rss_bytes >> 20)
         .require("queue_does_not_grow", is_steady)
-        .require("all_run", all_run);
+        .require("all_run", all.all_run);
+    let found = all.found.context("there was a round")?;
     Ok(found.told(report).print())
 }
 
+/// What was found in all rounds.
+struct All {
+    instances: u64,
+    /// The most of a round.
+    rss_bytes: u64,
+    all_run: bool,
+    found: Option<Recount>,
+}
+
+impl Default for All {
+    fn default() -> Self {
+        Self {
+            instances: 0,
+            rss_bytes: 0,
+            all_run: true,
+            found: None,
+        }
+    }
+}
+
+impl All {
+    /// One more round, in a zone of its own.
+    async fn add(&mut self, arguments: &Arguments) -> anyhow::Result<Round> {
+        let options = GroundOptions {
+            hosts: arguments.hosts,
+            // Room for all of them, however fast it goes.
+            sim: ["--vcpus", "256"].map(String::from).into(),
+            pace: Pace::Usual,
+            ..GroundOptions::default()
+        };
+        let mut ground = Ground::with(options).await?;
+        let seconds = arguments.before + arguments.seconds;
+        ground.widen(seconds * AT_MOST).await?;
+        let round = sustain(&mut ground, arguments).await?;
+        ground.cloud.run_until_idle(IDLE_WITHIN).await?;
+        let made = ground.cloud.client()?.instances().all(&Filter::new()).await?;
+        self.all_run &= made
+            .iter()
+            .all(|instance| instance.state == InstanceState::Running);
+        self.instances += ground.accepted;
+        self.rss_bytes = self.rss_bytes.max(ground.cloud.velumd.resident_bytes()?);
+        let found = ground.recount().await?;
+        self.found = Some(match self.found.take() {
+            Some(before) => before.and(found),
+            None => found,
+        });
+        Ok(round)
+    }
+}
+
 /// One round: clients ask all the time, and what runs is counted over the window.
-async fn sustain(ground: &mut Ground, arguments: &Arguments, number: u64) -> anyhow::Result<Round> {
+async fn sustain(ground: &mut Ground, arguments: &Arguments) -> anyhow::Result<Round> {
     let first = Far {
         running: running(ground).await?,
         is_over: false,
@@ -140,7 +176,7 @@ async fn sustain(ground: &mut Ground, arguments: &Arguments, number: u64) -> any
     let accepted = Arc::new(AtomicU64::new(ground.accepted));
     let clients: Vec<_> = (0..arguments.clients)
         .map(|client| {
-            let named = format!("r{number}-c{client}");
+            let named = format!("c{client}");
             ask(ground, arguments, named, (Arc::clone(&accepted), watched.clone()))
         })
         .collect::<Result<_, _>>()?;

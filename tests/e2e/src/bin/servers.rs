@@ -86,8 +86,8 @@ struct Ledger {
     internal: AtomicUsize,
     /// The server that is at fault now; none is `usize::MAX`.
     victim: AtomicUsize,
-    /// How often each server was at fault, told when it is no more.
-    well_again: Vec<watch::Sender<u32>>,
+    /// How often each server was cut off, told when it is no more.
+    reached_again: Vec<watch::Sender<u32>>,
     over: AtomicBool,
 }
 
@@ -281,10 +281,10 @@ async fn work(
     let mut kept: VecDeque<Uuid> = VecDeque::new();
     let mut destroys = JoinSet::new();
     let mut number = 0_u32;
-    let (Ok(mut client), Some(well_again)) = (fresh(), ledger.well_again.get(server)) else {
+    let (Ok(mut client), Some(reached_again)) = (fresh(), ledger.reached_again.get(server)) else {
         return;
     };
-    let mut well_again = well_again.subscribe();
+    let mut reached_again = reached_again.subscribe();
     while !ledger.over.load(Ordering::Relaxed) {
         number += 1;
         let body = world.instance(&format!("w{zone}-{server}-{number}"));
@@ -292,7 +292,7 @@ async fn work(
         let instances = client.instances();
         let answered = tokio::select! {
             answered = instances.create(&body) => Some(answered),
-            _ = well_again.changed() => None,
+            _ = reached_again.changed() => None,
         };
         let Some(answered) = answered else {
             client = fresh().unwrap_or(client);
@@ -349,7 +349,7 @@ impl Ledger {
             refused: AtomicUsize::new(0),
             internal: AtomicUsize::new(0),
             victim: AtomicUsize::new(usize::MAX),
-            well_again: (0..SERVERS).map(|_| watch::Sender::default()).collect(),
+            reached_again: (0..SERVERS).map(|_| watch::Sender::default()).collect(),
             over: AtomicBool::new(false),
         }
     }
@@ -396,15 +396,21 @@ impl Ledger {
         }
     }
 
-    /// A server is at fault from now on; none is any more.
-    fn blame(&self, victim: Option<usize>) {
+    /// A server is at fault from now on; none is any more, and what was asked of it may still be on its way to it.
+    fn blame(&self, victim: Option<usize>, is_held_back: bool) {
+        // What it did not answer until now it did not answer while it was well.
+        if let Some(victim) = victim {
+            for path in self.paths.iter().filter_map(|paths| paths.get(victim)) {
+                path.lock().accepted();
+            }
+        }
         let before = self.victim.swap(victim.unwrap_or(usize::MAX), Ordering::Relaxed);
         // What was asked of it meanwhile says nothing about servers that are well.
         for path in self.paths.iter().filter_map(|paths| paths.get(before)) {
             path.lock().last = Instant::now();
         }
-        if let Some(well_again) = self.well_again.get(before) {
-            well_again.send_modify(|times| *times += 1);
+        if let Some(reached_again) = self.reached_again.get(before).filter(|_| is_held_back) {
+            reached_again.send_modify(|times| *times += 1);
         }
     }
 
@@ -432,7 +438,7 @@ async fn inject(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let (victim, lost) = choose(servers, chance).await?;
-    ledger.blame(Some(victim));
+    ledger.blame(Some(victim), false);
     let at = now();
     match fault {
         Fault::Partition(cut) => servers.cut(victim, cut)?,
@@ -460,7 +466,7 @@ async fn inject(
     }
     let healed = began.elapsed();
     spread(servers).await.context("after the fault")?;
-    ledger.blame(None);
+    ledger.blame(None, fault == Fault::Partition(Cut::All));
     let under_way: u64 = lost.iter().map(|held| held.under_way).sum();
     eprintln!(
         "{at}: {fault:?} of server {victim} with {under_way} operations under way: taken over in {} ms, let go after \

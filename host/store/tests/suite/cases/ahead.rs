@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures::future::join_all;
 use uuid::Uuid;
-use velum_model::{id::*, operation::Event, tenancy::Scope};
+use velum_model::{id::*, operation::*, tenancy::Scope};
 use velum_store::*;
 
 use super::{lost::bare, rows::shared};
@@ -83,9 +83,74 @@ pub async fn who_is_refused_beside_another_batch_is_refused_alone(url: String) {
     w.store.close().await;
 }
 
+/// Who lets a parked operation go on is decided about before who takes its lock, also when the first is not durable yet.
+pub async fn a_lock_is_taken_of_what_is_parked_when_that_is_known(url: String) {
+    let w = World::open(&url).await;
+    let host = w.add_host("host", 2000, 1 << 21).await;
+    let (instance, commit) = w.accepting("web", host.id, 1);
+    let Some(OperationWrite::Insert {
+        operation: create, ..
+    }) = commit.operation.clone()
+    else {
+        panic!("no operation")
+    };
+    w.store.commit(commit).await.expect("accepted");
+    let update = |operation: Operation| Commit {
+        fence: w.fence(),
+        operation: Some(OperationWrite::Update(Box::new(operation))),
+        ..Commit::default()
+    };
+    let parked = Operation {
+        state: OperationState::Parked,
+        ..*create
+    };
+    w.store.commit(update(parked)).await.expect("parked");
+    let read = w.store.read();
+    let known = read.operation(Scope::All, create.id).await.expect("readable");
+    let goes_on = Operation {
+        state: OperationState::Running,
+        ..known.expect("there")
+    };
+    let subject = Subject::Instance(instance.id);
+    let destroy = Commit {
+        fence: w.fence(),
+        operation: Some(OperationWrite::Insert {
+            operation: Box::new(w.operation(OperationKindName::InstanceDestroy, subject)),
+            locks: vec![subject],
+            preempts: false,
+        }),
+        ..Commit::default()
+    };
+    // One in the first full batch, the other in the next.
+    let mut commits: Vec<Commit> = (0..400)
+        .map(|n| accepting(&w, &format!("i{n}"), host.id).1)
+        .collect();
+    commits.insert(20, update(goes_on));
+    commits.insert(390, destroy);
+    let answers = join_all(commits.into_iter().map(|commit| w.store.commit(commit))).await;
+    for (n, answer) in answers.iter().enumerate() {
+        match (n, answer) {
+            (390, Err(StoreError::Refused(Refused::Locked { operation }))) if *operation == create.id => {}
+            (390, other) => panic!("the destroy: {other:?}"),
+            (_, answer) => assert!(matches!(answer, Ok(Committed::Done)), "commit {n}: {answer:?}"),
+        }
+    }
+    let known = read.operation(Scope::All, create.id).await.expect("readable");
+    let known = known.expect("there");
+    assert_eq!(
+        (known.state, known.cancel_requested),
+        (OperationState::Running, false)
+    );
+    assert_eq!(read.holder_of(subject).await.expect("readable"), Some(create.id));
+    w.well().await;
+    w.store.close().await;
+}
+
 pub async fn a_takeover_lets_nothing_be_committed_that_was_begun_before(url: String) {
     let w = Arc::new(World::open(&url).await);
     let host = w.add_host("host", 2000, 1 << 21).await;
+    // For who comes last, when the other may be full.
+    let spare = w.add_host("spare", 2, 2048).await;
     let start = w.store.read().end_of_events().await.expect("readable");
     let second = open(&w.url, "second", shared(&w)).await;
     let (acknowledged, is_over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -126,7 +191,7 @@ pub async fn a_takeover_lets_nothing_be_committed_that_was_begun_before(url: Str
     }
     let owned = second.take_over(false).await.expect("a takeover");
     assert!(owned.contains(&(w.zone.shard, 2)), "{owned:?}");
-    let (last, mut commit) = accepting(&w, "after", host.id);
+    let (last, mut commit) = accepting(&w, "after", spare.id);
     commit.fence = Some((w.zone.shard, 2));
     assert_eq!(
         second.commit(commit).await.expect("the new owner"),

@@ -395,6 +395,11 @@ pub async fn an_identity_belongs_to_one_volume(url: String) {
         "{refused}"
     );
     w.accept(vec![ready(other_root, other_run, "wwid-2")]).await;
+    // Both at once: whatever comes into one transaction, one of them is refused.
+    let both = [ready(root, run, "wwid-3"), ready(other_root, other_run, "wwid-3")];
+    let both = join_all(both.map(|change| w.try_changes(vec![change]))).await;
+    let accepted = both.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(accepted, 1, "{both:?}");
     assert_eq!(
         w.store
             .read()
