@@ -113,6 +113,11 @@ impl<P: Ranking> Engine<P> {
             rows
         };
         let view = View::new(&configured.places, table, asked);
-        configured.policy.values(ask, &view)
+        configured
+            .policy
+            .rank(ask, &view)
+            .into_iter()
+            .map(super::Score::value)
+            .collect()
     }
 }

@@ -50,13 +50,6 @@ pub trait Ranking: Sized + 'static {
 
     /// A score for each row of [`View::asked`], in its order.
     fn rank(&self, ask: &Ask, view: &View<'_>) -> Vec<Score>;
-
-    /// The same as they travel. Those of a [`Policy`] are made so at once: in the sandbox, where nothing is done to four numbers at a
-    /// time, another pass over them is a part of what a short question costs.
-    #[doc(hidden)]
-    fn values(&self, ask: &Ask, view: &View<'_>) -> Vec<u32> {
-        self.rank(ask, view).into_iter().map(Score::value).collect()
-    }
 }
 
 impl<P: Policy> Ranking for P {
@@ -67,23 +60,16 @@ impl<P: Policy> Ranking for P {
         Policy::declare(self)
     }
     fn rank(&self, ask: &Ask, view: &View<'_>) -> Vec<Score> {
-        view.hosts().map(|host| checked(self, ask, &host)).collect()
-    }
-    fn values(&self, ask: &Ask, view: &View<'_>) -> Vec<u32> {
         view.hosts()
-            .map(|host| checked(self, ask, &host).value())
+            .map(|host| {
+                let score = self.score(ask, &host);
+                if host.read_undeclared() {
+                    Score::UNDECLARED
+                } else {
+                    score
+                }
+            })
             .collect()
-    }
-}
-
-/// The score of a row, or the refusal of a policy that reads what it did not declare.
-#[inline(always)]
-fn checked<P: Policy>(policy: &P, ask: &Ask, host: &Host<'_>) -> Score {
-    let score = policy.score(ask, host);
-    if host.read_undeclared() {
-        Score::UNDECLARED
-    } else {
-        score
     }
 }
 
