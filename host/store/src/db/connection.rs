@@ -1,5 +1,5 @@
-//! One connection to either database. What sqlx does is boxed: what asks the database would else carry all of that with it, and a
-//! request's future was copied some hundred KiB on its way through its layers.
+//! One connection to either database. What sqlx does is boxed: the future of whoever asks the database would else carry all of that
+//! with it, through every layer of a request.
 
 use std::{future::Future, time::Duration};
 
