@@ -26,11 +26,17 @@ folder_of() {
   exit 2
 }
 
-packages=()
 for name in "${names[@]}"; do
   folder_of "$name" >/dev/null
-  packages+=(-p "$name")
 done
+# modules CARGO [OPTIONS]: builds each as a cdylib and nothing else. Their tests want them as libraries too, and what is both is
+# linked without the optimization over all crates that the profile asks for: the SDK's functions were called, not inlined.
+modules() {
+  local name
+  for name in "${names[@]}"; do
+    "$1" rustc --quiet "${@:2}" --profile plugin --target "$triple" -p "$name" --lib --crate-type cdylib
+  done
+}
 
 has_target() {
   [ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$triple/lib" ]
@@ -42,11 +48,11 @@ if ! has_target && command -v rustup >/dev/null; then
 fi
 
 if has_target; then
-  cargo build --quiet --profile plugin --target "$triple" "${packages[@]}"
+  modules cargo
 elif [ -x /usr/bin/cargo ] && command -v wasm-ld-19 >/dev/null && [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]; then
   # Debian's toolchain has no std for this target, but its sources.
   RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-ld-19 \
-    /usr/bin/cargo build --quiet -Zbuild-std=std,panic_abort --profile plugin --target "$triple" "${packages[@]}"
+    modules /usr/bin/cargo -Zbuild-std=std,panic_abort
 else
   cat >&2 <<MESSAGE
 plugins/build.sh: no Rust standard library for $triple. Install one of

@@ -46,11 +46,15 @@ async fn check_target() -> Result<(), Failure> {
 }
 
 async fn compile(build: &Build, manifest: &Path) -> Result<PathBuf, Failure> {
+    // As a cdylib alone, whatever else the crate is for its tests: what is a library too is linked without the optimization over all
+    // crates, and a policy then takes up to a half longer.
     let output = cargo(build.build_std)
         .args([
-            "build",
+            "rustc",
             "--release",
             "--lib",
+            "--crate-type",
+            "cdylib",
             "--target",
             TARGET,
             "--message-format=json-render-diagnostics",
@@ -80,7 +84,7 @@ async fn compile(build: &Build, manifest: &Path) -> Result<PathBuf, Failure> {
         .filter_map(|line| module_of(line, &manifest))
         .next_back();
     Ok(module.ok_or_else(|| {
-        anyhow!("the crate makes no module: it needs crate-type = [\"cdylib\"] under [lib]")
+        anyhow!("cargo told of no module of the crate: is there a [lib] in its Cargo.toml?")
     })?)
 }
 
