@@ -13,6 +13,7 @@ use crate::{
     error::{Answered, Refused},
     problem::Kind,
     state::ApiState,
+    take::{may_be_large, turn},
 };
 
 /// The caller of a request, as [`authenticate`] established it.
@@ -59,6 +60,14 @@ pub async fn authenticate(State(api): State<ApiState>, mut request: Request, nex
     let shown = request.headers().get(header::AUTHORIZATION).cloned();
     match caller(&api, shown.as_ref()).await {
         Ok(caller) => {
+            let turn = match may_be_large(&request) {
+                true => turn(&api).await.map(Some),
+                false => Ok(None),
+            };
+            let _turn = match turn {
+                Ok(turn) => turn,
+                Err(refused) => return refused.into_response(),
+            };
             request.extensions_mut().insert(By(caller));
             next.run(request).await
         }

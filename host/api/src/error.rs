@@ -232,6 +232,12 @@ impl From<&ServiceError> for Refused {
                 Kind::AddressTaken,
                 format!("{words}; choose another, or none to get any"),
             ),
+            ServiceError::AddressInNoRange { .. } => Self::new(
+                Kind::AddressTaken,
+                format!(
+                    "{words}; choose one of its ranges, which GET /v1/ip-ranges lists, or none to get any"
+                ),
+            ),
             ServiceError::OfSeveral { field, name, why } => Self::from(&**why).of(field, name),
             ServiceError::Unauthenticated { .. } => Self::new(Kind::Unauthenticated, words),
             ServiceError::KeyReused => Self::new(Kind::KeyReused, format!("{words}; use a new key")),

@@ -35,7 +35,8 @@ pub struct Bounds {
     pub in_flight: Semaphore,
     /// Event streams and consoles; each holds a task and a connection.
     pub streams: Arc<Semaphore>,
-    /// Pieces of uploads and components in memory: 8 of at most 32 MiB stay within the server's budget.
+    /// Pieces of uploads and components while they are read, and large batches until they are answered: 8 of at most 32 MiB stay within
+    /// the server's budget.
     pub large_bodies: Semaphore,
 }
 

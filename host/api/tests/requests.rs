@@ -170,6 +170,29 @@ async fn a_body_that_does_not_read_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_batch_may_be_as_large_as_its_instances_and_no_larger() {
+    let bench = Bench::new().await;
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let batch = |instances: usize| {
+        let one = json!({
+            "name": "a", "compute_offering_id": nil, "template_id": nil,
+            "networks": [{"network_id": nil}], "user_data_base64": "A".repeat(40_000),
+        });
+        let body = json!({"zone_id": nil, "instances": vec![one; instances]});
+        ask(Method::POST, "/v1/instances:batch").json(&body)
+    };
+    let answer = bench.send(batch(100)).await;
+    answer.is_problem(StatusCode::UNPROCESSABLE_ENTITY, "/problems/invalid");
+    assert_eq!(
+        answer.json["errors"][0]["pointer"], "/instances/1/name",
+        "{}",
+        answer.text
+    );
+    let answer = bench.send(batch(256)).await;
+    answer.is_problem(StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large");
+}
+
+#[tokio::test]
 async fn what_takes_no_body_takes_an_empty_object_and_nothing_else() {
     let bench = Bench::new().await;
     let nil = "00000000-0000-0000-0000-000000000000";

@@ -13,9 +13,12 @@ pub enum NoAddress {
     /// Every address of every range is claimed, or there is no range.
     #[error("the network has no free address")]
     Exhausted,
-    /// The address that was asked for is claimed, or in no range.
+    /// The address that was asked for is claimed.
     #[error("the address is not free")]
     NotFree,
+    /// The address that was asked for is in no range of the network.
+    #[error("the address is in no range of the network")]
+    InNoRange,
 }
 
 /// The ranges of each network, with what is claimed in them.
@@ -143,12 +146,17 @@ impl AddressBook {
         wanted: Option<Ipv4Addr>,
     ) -> Result<(IpRangeId, Ipv4Addr), NoAddress> {
         let ranges = self.of_network.get(&network).map(Vec::as_slice);
+        let mut is_in_one = false;
         for id in ranges.unwrap_or_default() {
             let Some(of) = self.ranges.get_mut(id) else {
                 continue;
             };
             let index = match wanted {
-                Some(address) => of.index(address).filter(|&index| !of.is_claimed(index)),
+                Some(address) => {
+                    let index = of.index(address);
+                    is_in_one |= index.is_some();
+                    index.filter(|&index| !of.is_claimed(index))
+                }
                 None => of.first_free(),
             };
             if let Some(index) = index {
@@ -157,7 +165,8 @@ impl AddressBook {
             }
         }
         Err(match wanted {
-            Some(_) => NoAddress::NotFree,
+            Some(_) if is_in_one => NoAddress::NotFree,
+            Some(_) => NoAddress::InNoRange,
             None => NoAddress::Exhausted,
         })
     }
@@ -258,7 +267,7 @@ mod tests {
         assert!(book.claim(network, Some(wanted)).is_ok());
         assert_eq!(book.claim(network, Some(wanted)), Err(NoAddress::NotFree));
         let outside = Ipv4Addr::new(10, 0, 1, 4);
-        assert_eq!(book.claim(network, Some(outside)), Err(NoAddress::NotFree));
+        assert_eq!(book.claim(network, Some(outside)), Err(NoAddress::InNoRange));
     }
 
     #[test]

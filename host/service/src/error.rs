@@ -103,9 +103,17 @@ pub enum ServiceError {
         /// Its name.
         name: String,
     },
-    /// The address that was asked for is taken or is in no range of the network: 409.
+    /// The address that was asked for is taken: 409.
     #[error("the address {address} of the network {name} is not free")]
     AddressTaken {
+        /// The address.
+        address: std::net::Ipv4Addr,
+        /// The network's name.
+        name: String,
+    },
+    /// The address that was asked for is one of the network, and none of its ranges gives it: 409 `address-taken` too.
+    #[error("the address {address} is in no range of the network {name}")]
+    AddressInNoRange {
         /// The address.
         address: std::net::Ipv4Addr,
         /// The network's name.

@@ -74,7 +74,7 @@ pub(crate) async fn to_owner(State(api): State<ApiState>, request: Request, next
     let (parts, body) = request.into_parts();
     let payload = match about.takes_large_body() {
         true => Payload::Passing(body),
-        false => match crate::take::whole(body, &parts.headers).await {
+        false => match crate::take::whole(body, &parts).await {
             Ok(bytes) => Payload::Whole(bytes),
             Err(refused) => return refused.into_response(),
         },

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, Method, Uri, header, request::Parts},
 };
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::SemaphorePermit;
 use velum_wire::{FieldProblem, InstallPluginBody};
 
 use super::headers::Ticket;
@@ -20,6 +21,8 @@ use crate::{
 
 /// The largest JSON body. The widest one, an instance with 64 KiB of user data in base64, stays under 100 KiB.
 pub const JSON_MAX: usize = 1 << 20;
+/// The largest JSON body with many of them: 256 instances with 20 KiB of user data each.
+pub const MANY_MAX: usize = 8 << 20;
 /// The largest piece of an upload: it lies in memory on its way to the image store.
 pub const CHUNK_MAX: usize = 8 << 20;
 /// The largest body with a component: Python's have 18 MB, a third more in base64.
@@ -84,7 +87,7 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Posted<T> {
         if !is_json(&parts.headers) {
             return Err(wrong_type("application/json"));
         }
-        let bytes = read(body, &parts.headers, JSON_MAX).await?;
+        let bytes = whole(body, &parts).await?;
         let ticket = Ticket::new(&parts.method, &parts.uri, &parts.headers, &bytes)?;
         Ok(Self {
             body: json(&bytes)?,
@@ -145,8 +148,24 @@ impl FromRequest<ApiState> for Chunk {
 ///
 /// # Errors
 /// 408, 413, and a body that broke off: what an extractor would say.
-pub async fn whole(body: axum::body::Body, headers: &HeaderMap) -> Answered<Bytes> {
-    read(body, headers, JSON_MAX).await
+pub async fn whole(body: axum::body::Body, parts: &Parts) -> Answered<Bytes> {
+    read(body, &parts.headers, json_max(&parts.uri)).await
+}
+
+/// How large a JSON body may be.
+fn json_max(uri: &Uri) -> usize {
+    if uri.path().ends_with(":batch") {
+        MANY_MAX
+    } else {
+        JSON_MAX
+    }
+}
+
+/// Whether a request may hold much in memory until it is answered, and takes a [`turn`] for it: one of many that does not say that it
+/// is small, as most do.
+pub fn may_be_large(request: &Request) -> bool {
+    let is_small = matches!(announced(request.headers()), Some(0..=JSON_MAX));
+    !is_small && request.method() == Method::POST && json_max(request.uri()) > JSON_MAX
 }
 
 /// What was sent to be installed.
@@ -178,7 +197,11 @@ pub async fn component(request: Request, state: &ApiState) -> Answered<(Sent, Ti
     Ok((Sent::Body(Box::new(body)), ticket))
 }
 
-async fn turn(state: &ApiState) -> Answered<tokio::sync::SemaphorePermit<'_>> {
+/// A place for a large body, to be kept as long as what came of it lives.
+///
+/// # Errors
+/// 429 when the others are not done in time.
+pub async fn turn(state: &ApiState) -> Answered<SemaphorePermit<'_>> {
     let turn = tokio::time::timeout(TURN_TIME, state.bounds.large_bodies.acquire()).await;
     turn.ok().and_then(Result::ok).ok_or_else(|| {
         Refused::new(Kind::TooMany, "too many large bodies are on their way; try again").retry_after(1)
@@ -202,12 +225,16 @@ fn wrong_type(wanted: &str) -> Refused {
     Refused::new(Kind::UnsupportedMediaType, format!("send Content-Type: {wanted}"))
 }
 
+/// How many bytes a body says it has.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    let length = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    let length = length.parse::<u64>().ok()?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
+}
+
 /// Reads at most `max` bytes, within [`BODY_TIME`].
 async fn read(body: axum::body::Body, headers: &HeaderMap, max: usize) -> Answered<Bytes> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    let expected = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
+    let expected = announced(headers).unwrap_or(0);
     let reading = collect(body, max, expected);
     tokio::time::timeout(BODY_TIME, reading)
         .await

@@ -6,7 +6,7 @@ mod headers;
 mod path;
 mod query;
 
-pub use body::{Body, Chunk, MaybePosted, NoBody, Posted, Sent, component, whole};
+pub use body::{Body, Chunk, MaybePosted, NoBody, Posted, Sent, component, may_be_large, turn, whole};
 pub use field::Fields;
 pub use headers::IfMatch;
 pub use path::PathId;

@@ -181,7 +181,8 @@ impl Services {
                     none @ (NoPlan::NoCapacity(_)
                     | NoPlan::NoStorage(_)
                     | NoPlan::NoAddress(_)
-                    | NoPlan::AddressTaken(..)),
+                    | NoPlan::AddressTaken(..)
+                    | NoPlan::AddressInNoRange(..)),
                 ) => Err(refusal(none, ground)),
                 Err(none) => return Err(refusal(none, ground)),
             };

@@ -9,12 +9,13 @@ use velum_model::{
     infrastructure::{ComputeOffering, Network, Nic, Zone},
     instance::{Instance, InstanceState, USER_DATA_MAX},
     operation::{OperationKindName, Subject},
+    page::Page,
     quantity::Bytes,
     storage::{Template, Volume, VolumeAttachment, VolumeState, VolumeUse},
-    tenancy::Caller,
+    tenancy::{Caller, Scope},
 };
 use velum_operation::params::InstanceCreate;
-use velum_store::{Change, Commit, Committed};
+use velum_store::{Change, Commit, Committed, InstanceFilter};
 
 use super::{
     InstanceDetail, NICS_MAX, NewInstance,
@@ -110,7 +111,7 @@ impl Services {
     /// Decides where an instance would go, and claims nothing. A decision without a winner says why there is none.
     ///
     /// # Errors
-    /// What it refers to does not exist or is not usable, a network has no address.
+    /// What it refers to does not exist or is not usable, a network has no address, the name is taken.
     pub async fn instance_dry_run(
         &self,
         caller: &Caller,
@@ -118,6 +119,7 @@ impl Services {
     ) -> Result<velum_model::decision::Decision, ServiceError> {
         let ground = self.ground_of(caller, &new).await?;
         let instance = self.instance_of(caller, &new, &ground);
+        self.must_be_a_new_name(&instance).await?;
         let planner = self.planner(ground.zone.id).await?;
         let ids = self.ids_for(&new);
         let ask = plan_ask(&instance, &new, &ground, &ids, Claiming::No);
@@ -128,6 +130,29 @@ impl Services {
             },
             Err(NoPlan::NoCapacity(decision)) => Ok(*decision),
             Err(none) => Err(refusal(none, &ground)),
+        }
+    }
+
+    /// What a commit would be refused for, of an instance that is not committed.
+    async fn must_be_a_new_name(&self, instance: &Instance) -> Result<(), ServiceError> {
+        let alike = InstanceFilter {
+            name: Some(instance.name.clone()),
+            zone: Some(instance.zone),
+            ..InstanceFilter::default()
+        };
+        let first = Page {
+            limit: 1,
+            after: None,
+        };
+        let of_its_project = Scope::Project(instance.project);
+        let taken = self.read().instances(of_its_project, &alike, first).await;
+        let taken = taken.map_err(|error| ServiceError::from_store("look for the name", error))?;
+        match taken.items.is_empty() {
+            true => Ok(()),
+            false => Err(ServiceError::NameTaken {
+                what: "instance",
+                name: instance.name.to_string(),
+            }),
         }
     }
 
@@ -445,7 +470,7 @@ fn root_bytes(wanted: Option<Bytes>, virtual_bytes: u64) -> Result<Bytes, Servic
 
 pub(super) fn refusal(none: NoPlan, ground: &Ground) -> ServiceError {
     let network = match &none {
-        NoPlan::NoAddress(id) | NoPlan::AddressTaken(id, _) => Some(*id),
+        NoPlan::NoAddress(id) | NoPlan::AddressTaken(id, _) | NoPlan::AddressInNoRange(id, _) => Some(*id),
         _ => None,
     };
     none.into_error(|| {

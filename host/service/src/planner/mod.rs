@@ -107,6 +107,8 @@ pub(crate) enum NoPlan {
     NoAddress(NetworkId),
     /// The address that was wanted is not free.
     AddressTaken(NetworkId, Ipv4Addr),
+    /// The address that was wanted is in no range of the network.
+    AddressInNoRange(NetworkId, Ipv4Addr),
     /// The policy failed and may not be replaced.
     PolicyFailed(PolicyFailure),
     /// Too many asks wait.
@@ -320,6 +322,10 @@ impl NoPlan {
                 name: network(),
             },
             Self::AddressTaken(_, address) => ServiceError::AddressTaken {
+                address,
+                name: network(),
+            },
+            Self::AddressInNoRange(_, address) => ServiceError::AddressInNoRange {
                 address,
                 name: network(),
             },

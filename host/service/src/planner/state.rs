@@ -414,6 +414,7 @@ impl State {
                     self.addresses.unclaim(&claimed, before);
                     return Err(match (none, wanted) {
                         (NoAddress::NotFree, Some(address)) => NoPlan::AddressTaken(network, address),
+                        (NoAddress::InNoRange, Some(address)) => NoPlan::AddressInNoRange(network, address),
                         _ => NoPlan::NoAddress(network),
                     });
                 }

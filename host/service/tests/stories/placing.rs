@@ -282,21 +282,26 @@ async fn a_dry_run_decides_and_claims_nothing() {
         addresses: 1,
     })
     .await;
-    let dry_run = || {
+    let dry_run = |name| {
         cloud
             .services
-            .instance_dry_run(&cloud.caller, cloud.new_instance("web"))
+            .instance_dry_run(&cloud.caller, cloud.new_instance(name))
     };
     for _ in 0..3 {
-        assert!(dry_run().await.expect("decided").winner.is_some());
+        assert!(dry_run("web").await.expect("decided").winner.is_some());
     }
     assert!(cloud.instances().await.is_empty());
     cloud
         .create("web")
         .await
         .expect("there is room after all dry runs");
-    let none = dry_run().await;
+    let none = dry_run("mail").await;
     assert!(matches!(none, Err(ServiceError::NoAddresses { .. })), "{none:?}");
+    let taken = dry_run("web").await;
+    assert!(
+        matches!(&taken, Err(ServiceError::NameTaken { what: "instance", name }) if name == "web"),
+        "{taken:?}"
+    );
     cloud.audit().await;
 }
 
@@ -313,6 +318,33 @@ async fn a_dry_run_leaves_the_next_address_to_the_next_instance() {
     }
     let second = cloud.create("second").await.expect("placed").nics[0].address;
     assert_eq!(u32::from(second), u32::from(first) + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_is_told_from_one_that_no_range_gives() {
+    let cloud = Cloud::of(Size {
+        addresses: 64,
+        ..ROOMY
+    })
+    .await;
+    let taken = cloud.create("first").await.expect("placed").nics[0].address;
+    let at = |address| {
+        let mut new = cloud.new_instance("second");
+        new.networks[0].address = Some(address);
+        cloud.services.instance_create(&cloud.caller, new, None)
+    };
+    let refused = at(taken).await.expect_err("it is the first one's");
+    assert!(
+        matches!(refused, ServiceError::AddressTaken { address, .. } if address == taken),
+        "{refused:?}"
+    );
+    let outside = std::net::Ipv4Addr::new(10, 1, 0, 200);
+    let refused = at(outside).await.expect_err("no range has it");
+    assert!(
+        matches!(&refused, ServiceError::AddressInNoRange { address, name } if *address == outside && name == "net"),
+        "{refused:?}"
+    );
+    cloud.audit().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

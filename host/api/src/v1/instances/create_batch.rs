@@ -15,6 +15,8 @@ use crate::{
 
 /// Makes and starts many instances of a zone in one transaction: what is answered as accepted is durable, all of it or none.
 ///
+/// At most 256, in a body of at most 8 MiB.
+///
 /// Fields that cannot be accepted refuse the whole request, and so does one that finds no place if `all_or_nothing` is set.
 #[utoipa::path(
     post,
