@@ -26,7 +26,8 @@ enum State {
 }
 
 /// Why a call is not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("its breaker is open after failures in a row; it is tried again in {retry_after_ms} ms")]
 pub struct Open {
     /// When to try again, in milliseconds.
     pub retry_after_ms: u64,

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use velum_model::{plugin::World, port::plugins::PluginRefused};
 
+use crate::breaker::Breaker;
+
 /// One mebibyte.
 const MIB: u64 = 1 << 20;
 
@@ -101,6 +103,12 @@ pub struct PluginLimits {
 }
 
 impl Limits {
+    /// A closed breaker.
+    #[must_use]
+    pub(crate) const fn breaker(&self) -> Breaker {
+        Breaker::new(self.breaker_failures, self.breaker_pause_ms)
+    }
+
     /// The limits of a plugin of `world` that asks for `wanted`: `memory-mib`, `fuel-base`, `fuel-per-row`,
     /// `calls-in-flight`.
     ///

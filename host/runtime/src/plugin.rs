@@ -1,7 +1,13 @@
 //! A loaded plugin: what all its instances share.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use velum_model::{
     plugin::{Digest, Manifest},
@@ -20,6 +26,10 @@ use crate::{
 /// of the server too.
 pub const TRACE: &str = "velum::plugin";
 
+/// Configurations under which a policy is looked at beside those that decide, and whose failures are remembered: a zone has some
+/// shadows and an operator who tries.
+const ASIDE: usize = 64;
+
 /// What the instances of one plugin share.
 pub struct Shared {
     /// Which.
@@ -36,7 +46,9 @@ pub struct Shared {
     pub counters: Counters,
     /// Calls of it that may run at once.
     pub in_flight: Semaphore,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
+    /// Of policies that decide nothing, by the hash of their configuration.
+    aside: Mutex<HashMap<u64, Arc<Breaker>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -67,7 +79,8 @@ impl Shared {
             log,
             counters: Counters::default(),
             in_flight: Semaphore::new(limits.calls_in_flight),
-            breaker: Breaker::new(bounds.breaker_failures, bounds.breaker_pause_ms),
+            breaker: Arc::new(bounds.breaker()),
+            aside: Mutex::default(),
             bounds,
             clock,
         }
@@ -78,14 +91,41 @@ impl Shared {
     /// # Errors
     /// [`Open`] when it must not be made now.
     pub fn enter(&self) -> Result<(), Open> {
-        self.breaker.enter(self.clock.now())
+        self.enter_by(&self.breaker)
+    }
+
+    /// The same of one of its breakers.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn enter_by(&self, breaker: &Breaker) -> Result<(), Open> {
+        breaker.enter(self.clock.now())
+    }
+
+    /// That of what decides or drives something.
+    pub fn breaker(&self) -> Arc<Breaker> {
+        Arc::clone(&self.breaker)
+    }
+
+    /// That of a policy under a configuration which is only looked at: what it does wrong there says nothing of those that decide, nor
+    /// of another configuration.
+    pub fn breaker_aside(&self, config: &str) -> Arc<Breaker> {
+        let mut hasher = DefaultHasher::new();
+        config.hash(&mut hasher);
+        let key = hasher.finish();
+        let mut aside = self.aside.lock();
+        if aside.len() >= ASIDE && !aside.contains_key(&key) {
+            aside.clear();
+        }
+        let known = aside.entry(key);
+        Arc::clone(known.or_insert_with(|| Arc::new(self.bounds.breaker())))
     }
 
     /// A call ended.
     pub fn ended(&self, end: End, took: Duration, fuel: u64) {
         self.counters.call(end, took, fuel);
         if end.is_misbehaviour() {
-            self.misbehaved();
+            self.misbehaved(&self.breaker);
         } else {
             self.worked();
         }
@@ -103,9 +143,9 @@ impl Shared {
         self.breaker.worked();
     }
 
-    /// An answer did not pass the checks, after the call was counted.
-    pub fn misbehaved(&self) {
-        if self.breaker.failed(self.clock.now()) {
+    /// A call trapped, came late or answered what did not pass the checks, after it was counted.
+    pub fn misbehaved(&self, breaker: &Breaker) {
+        if breaker.failed(self.clock.now()) {
             self.counters.broke();
             tracing::warn!(
                 plugin = self.manifest.name.as_str(),

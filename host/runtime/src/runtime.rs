@@ -26,6 +26,7 @@ use velum_model::{
 use wasmtime::component::Linker;
 
 use crate::{
+    breaker::Breaker,
     call::{Caller, Worker},
     engine::{EngineKind, Ticker},
     errand::Ports,
@@ -372,19 +373,17 @@ impl Plugins for Runtime {
 
     fn policy(&self, digest: &Digest, config: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {
         let loaded = self.loaded(digest)?;
-        let Code::Policy(component) = &loaded.code else {
-            return Err(other_world(&loaded, World::PlacementPolicy));
-        };
-        loaded.shared.enter().map_err(|open| {
-            PluginRefused::Smoke(format!(
-                "its breaker is open after failures in a row; it is tried again in {} ms",
-                open.retry_after_ms
-            ))
-        })?;
-        let policy = component
-            .instance(Arc::clone(&loaded.shared), config)
-            .map_err(setup_refused)?;
-        Ok(Box::new(policy))
+        policy_of(&loaded, loaded.shared.breaker(), config)
+    }
+
+    fn policy_aside(
+        &self,
+        digest: &Digest,
+        config: &Value,
+    ) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {
+        let loaded = self.loaded(digest)?;
+        let breaker = loaded.shared.breaker_aside(&config.to_string());
+        policy_of(&loaded, breaker, config)
     }
 
     fn stats(&self) -> Vec<PluginStats> {
@@ -394,6 +393,21 @@ impl Plugins for Runtime {
             .map(|loaded| loaded.shared.stats())
             .collect()
     }
+}
+
+/// A policy that answers to a breaker.
+fn policy_of(
+    loaded: &Loaded,
+    breaker: Arc<Breaker>,
+    config: &Value,
+) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {
+    let Code::Policy(component) = &loaded.code else {
+        return Err(other_world(loaded, World::PlacementPolicy));
+    };
+    let entered = loaded.shared.enter_by(&breaker);
+    entered.map_err(|open| PluginRefused::Smoke(open.to_string()))?;
+    let policy = component.instance((Arc::clone(&loaded.shared), breaker), config);
+    Ok(Box::new(policy.map_err(setup_refused)?))
 }
 
 /// Compiled code that the registry vouches for.
@@ -434,7 +448,8 @@ async fn smoke(loaded: &mut Loaded) -> Result<(), PluginRefused> {
     let failed = |what: String| PluginRefused::Smoke(what);
     match &loaded.code {
         Code::Policy(component) => {
-            match component.instance(Arc::clone(&loaded.shared), &Value::Object(serde_json::Map::new())) {
+            let by = (Arc::clone(&loaded.shared), loaded.shared.breaker());
+            match component.instance(by, &Value::Object(serde_json::Map::new())) {
                 Ok(policy) => {
                     let schema = policy.descriptor().config_schema.clone();
                     loaded.schemas.described(&schema);

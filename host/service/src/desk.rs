@@ -233,7 +233,7 @@ impl Desk {
         match instances.entry(shadow.id) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(place) => {
-                let made = self.plugins.policy(&shadow.digest, &shadow.config);
+                let made = self.plugins.policy_aside(&shadow.digest, &shadow.config);
                 let made = made.map_err(|refused| PolicyFailure::Unavailable(refused.to_string()))?;
                 Ok(place.insert(made))
             }

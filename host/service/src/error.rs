@@ -112,7 +112,7 @@ pub enum ServiceError {
         name: String,
     },
     /// The address that was asked for is one of the network, and none of its ranges gives it: 409 `address-taken` too.
-    #[error("the address {address} is in no range of the network {name}")]
+    #[error("the address {address} is in no IP range of the network {name}")]
     AddressInNoRange {
         /// The address.
         address: std::net::Ipv4Addr,

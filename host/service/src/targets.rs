@@ -100,7 +100,7 @@ impl Services {
         self.plugin_ready(&digest).await?;
         let plugins = std::sync::Arc::clone(self.plugins());
         let tried = tokio::task::spawn_blocking(move || {
-            let policy = plugins.policy(&digest, &config)?;
+            let policy = plugins.policy_aside(&digest, &config)?;
             Ok::<u16, PluginRefused>(policy.descriptor().row_kind)
         });
         match tried.await {

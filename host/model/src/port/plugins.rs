@@ -184,6 +184,16 @@ pub trait Plugins: Send + Sync {
     /// A fresh, configured instance of a policy.
     fn policy(&self, digest: &Digest, config: &Value) -> Result<Box<dyn PlacementPolicy>, PluginRefused>;
 
+    /// The same of one that decides nothing: a shadow, a question about what was decided, the trial of a configuration. What it does wrong
+    /// is not held against those that decide.
+    fn policy_aside(
+        &self,
+        digest: &Digest,
+        config: &Value,
+    ) -> Result<Box<dyn PlacementPolicy>, PluginRefused> {
+        self.policy(digest, config)
+    }
+
     /// Counters of each loaded plugin.
     fn stats(&self) -> Vec<PluginStats>;
 }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use serde_json::json;
 use velum_model::port::{
     placement::{PlacementPolicy, PolicyAsk, PolicyFailure},
     plugins::{PluginRefused, Plugins},
@@ -222,6 +223,29 @@ async fn a_policy_that_fails_again_and_again_is_refused_for_a_while() {
     bench.clock.forward(10_000);
     assert!(runtime.policy(&digest, &no_config()).is_ok(), "one may try");
     assert!(runtime.policy(&digest, &no_config()).is_err());
+}
+
+#[tokio::test]
+async fn what_a_policy_does_wrong_where_it_decides_nothing_is_not_held_against_those_that_decide() {
+    let bench = Bench::new();
+    let text = PolicyText {
+        load: "unreachable",
+        ..PolicyText::default()
+    };
+    let (runtime, _) = installed(&bench, text).await;
+    let digest = runtime.stats()[0].digest.clone();
+    let (tried, other) = (json!({"a": 1}), json!({"a": 2}));
+    let fails = |config| {
+        let made = runtime.policy_aside(&digest, config);
+        made.map(|mut policy| policy.load(1, 1, &[]).is_err())
+    };
+    let failed = (0..20).take_while(|_| matches!(fails(&tried), Ok(true))).count();
+    assert_eq!(failed, 5, "then it is refused for a while");
+    assert_eq!(fails(&other).ok(), Some(true));
+    assert!(runtime.policy(&digest, &no_config()).is_ok());
+    assert_eq!(runtime.stats()[0].refused_for_ms, None);
+    bench.clock.forward(10_000);
+    assert_eq!(fails(&tried).ok(), Some(true), "one may try");
 }
 
 #[tokio::test]

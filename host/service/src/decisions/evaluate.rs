@@ -93,7 +93,7 @@ impl Services {
         let of = policy.clone();
         let make = move || {
             let digest = of.digest.as_ref()?;
-            let made = plugins.policy(digest, &of.config).ok()?;
+            let made = plugins.policy_aside(digest, &of.config).ok()?;
             Some(Ranker::of(super::label_of(&of), made))
         };
         let work = Work {

@@ -164,7 +164,7 @@ impl Services {
         };
         self.plugin_ready(&digest).await?;
         let (plugins, config) = (Arc::clone(self.plugins()), used.config.clone());
-        let made = tokio::task::spawn_blocking(move || plugins.policy(&digest, &config)).await;
+        let made = tokio::task::spawn_blocking(move || plugins.policy_aside(&digest, &config)).await;
         let made = made.map_err(|_| crashed())?;
         made.map(|policy| Ranker::of(label, policy))
             .map_err(refused_config)

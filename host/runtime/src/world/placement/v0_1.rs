@@ -15,7 +15,7 @@ use wasmtime::{
     component::{Component, HasSelf, Linker},
 };
 
-use crate::{counters::End, grant::log::clean, plugin::Shared};
+use crate::{breaker::Breaker, counters::End, grant::log::clean, plugin::Shared};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -157,11 +157,16 @@ impl PolicyComponent {
     ///
     /// # Errors
     /// [`PolicyFailure`] as of `configure` and `describe`.
-    pub fn instance(&self, plugin: Arc<Shared>, config: &Value) -> Result<Policy, PolicyFailure> {
+    pub fn instance(
+        &self,
+        (plugin, breaker): (Arc<Shared>, Arc<Breaker>),
+        config: &Value,
+    ) -> Result<Policy, PolicyFailure> {
         let fuel = plugin.bounds.fuel_setup;
         let (store, guest) = self.instantiated(&plugin)?;
         let mut policy = Policy {
             plugin,
+            breaker,
             store,
             guest,
             descriptor: nothing(),
@@ -183,6 +188,7 @@ impl PolicyComponent {
 /// A live instance.
 pub struct Policy {
     plugin: Arc<Shared>,
+    breaker: Arc<Breaker>,
     store: Store<PolicyHost>,
     guest: bindings::PlacementPolicy,
     descriptor: PolicyDescriptor,
@@ -232,10 +238,10 @@ impl Policy {
         };
         self.plugin.counters.call(end, began.elapsed(), self.last_fuel);
         if end.is_misbehaviour() {
-            self.plugin.misbehaved();
+            self.plugin.misbehaved(&self.breaker);
         } else if self.epoch.is_some() || self.rows > 0 {
             // That it takes a configuration is no proof that it works: only answers about rows close the breaker.
-            self.plugin.worked();
+            self.breaker.worked();
         }
         if let Err(failure) = &answer {
             self.dead = Some(failure.clone());
