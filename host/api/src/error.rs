@@ -228,15 +228,9 @@ impl From<&ServiceError> for Refused {
                 Kind::NoAddresses,
                 format!("{words}; add a range to it or use another {what}"),
             ),
-            ServiceError::AddressTaken { .. } => Self::new(
+            ServiceError::AddressTaken { .. } | ServiceError::AddressInNoRange { .. } => Self::new(
                 Kind::AddressTaken,
                 format!("{words}; choose another, or none to get any"),
-            ),
-            ServiceError::AddressInNoRange { .. } => Self::new(
-                Kind::AddressTaken,
-                format!(
-                    "{words}; choose one of its ranges, which GET /v1/ip-ranges lists, or none to get any"
-                ),
             ),
             ServiceError::OfSeveral { field, name, why } => Self::from(&**why).of(field, name),
             ServiceError::Unauthenticated { .. } => Self::new(Kind::Unauthenticated, words),

@@ -108,7 +108,10 @@ impl Client {
             server: server.to_owned(),
             why: why.to_owned(),
         };
-        let url = reqwest::Url::parse(server).map_err(|source| not_an_address(&source.to_string()))?;
+        let url = reqwest::Url::parse(server).map_err(|source| {
+            let why = format!("{source}; write it as http://HOST:PORT");
+            not_an_address(&why)
+        })?;
         match url.scheme() {
             "http" => {}
             "https" => {

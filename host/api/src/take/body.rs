@@ -260,7 +260,7 @@ async fn collect(body: axum::body::Body, max: usize, expected: usize) -> Answere
         }
     }
     if seen > max || expected > max {
-        let detail = format!("at most {max} bytes are taken here");
+        let detail = format!("at most {max} bytes are taken here; send less at once");
         return Err(Refused::new(Kind::TooLarge, detail));
     }
     Ok(Bytes::from(bytes))

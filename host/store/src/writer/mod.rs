@@ -45,7 +45,8 @@ use crate::{
 pub(crate) const QUEUE: usize = 4096;
 /// Commits in one transaction: beyond it the time per commit no longer falls, but the wait of the first grows.
 pub(crate) const BATCH: usize = 256;
-/// Bytes of user data in one transaction: keeps the rows of a batch and their copies under 16 MiB.
+/// Bytes of user data in one transaction: keeps the rows of a batch and their copies under 16 MiB. One request of many that has more (the
+/// API takes 8 MiB) is a transaction of its own.
 const BATCH_BYTES: usize = 2 << 20;
 
 /// What the writer is asked.

@@ -1,8 +1,9 @@
 //! `velum instance create`.
 
-use std::path::PathBuf;
+use std::{io::Read as _, path::PathBuf};
 
 use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use velum_client::{AffinityGroups, ComputeOfferings, Filter, Instances, Networks, Templates};
 use velum_wire::{
@@ -47,7 +48,7 @@ pub struct Create {
     /// cloud-init user data as text.
     #[arg(long, value_name = "TEXT", conflicts_with = "user_data_file")]
     pub user_data: Option<String>,
-    /// cloud-init user data out of a file ('-' reads standard input).
+    /// cloud-init user data out of a file, compressed or not ('-' reads standard input).
     #[arg(long, value_name = "FILE")]
     pub user_data_file: Option<PathBuf>,
     /// How long it is expected to run, like 2h or 10d [default: as its offering says]; nothing ends by it.
@@ -98,7 +99,7 @@ async fn many(
         root_size_bytes: one.root_size_bytes,
         affinity_group_ids: one.affinity_group_ids.clone(),
         user_data: one.user_data.clone(),
-        user_data_base64: None,
+        user_data_base64: one.user_data_base64.clone(),
         expected_lifetime_s: one.expected_lifetime_s,
     };
     let body = CreateInstancesBody {
@@ -196,9 +197,9 @@ async fn body(session: &Session, new: Create) -> Result<CreateInstanceBody, Fail
     for group in &new.affinity_group {
         affinity_group_ids.push(kind::resolve::<AffinityGroups>(session, group, &within).await?);
     }
-    let user_data = match new.user_data_file {
-        Some(path) => Some(read_user_data(&path)?),
-        None => new.user_data,
+    let (user_data, user_data_base64) = match new.user_data_file {
+        Some(path) => read_user_data(&path)?,
+        None => (new.user_data, None),
     };
     Ok(CreateInstanceBody {
         zone_id,
@@ -210,16 +211,22 @@ async fn body(session: &Session, new: Create) -> Result<CreateInstanceBody, Fail
         root_size_bytes: new.root_size,
         affinity_group_ids,
         user_data,
-        user_data_base64: None,
+        user_data_base64,
         expected_lifetime_s: new.expected_lifetime,
     })
 }
 
-fn read_user_data(path: &std::path::Path) -> Result<String, Failure> {
-    let text = if path.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
+/// As text, or as base64 of what is none: cloud-init takes it compressed, too.
+fn read_user_data(path: &std::path::Path) -> Result<(Option<String>, Option<String>), Failure> {
+    let mut bytes = Vec::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes)
     } else {
-        std::fs::read_to_string(path)
+        std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
     };
-    Ok(text.with_context(|| format!("could not read the user data from {}", path.display()))?)
+    read.with_context(|| format!("could not read the user data from {}", path.display()))?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(binary) => (None, Some(STANDARD.encode(binary.as_bytes()))),
+    })
 }
