@@ -133,7 +133,7 @@ impl Services {
         }
     }
 
-    /// What a commit would be refused for, of an instance that is not committed.
+    /// Refuses a name that is taken, as the commit would that a dry run does not make.
     async fn must_be_a_new_name(&self, instance: &Instance) -> Result<(), ServiceError> {
         let alike = InstanceFilter {
             name: Some(instance.name.clone()),

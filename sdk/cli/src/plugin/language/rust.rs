@@ -47,7 +47,7 @@ async fn check_target() -> Result<(), Failure> {
 
 async fn compile(build: &Build, manifest: &Path) -> Result<PathBuf, Failure> {
     // As a cdylib alone, whatever else the crate is for its tests: what is a library too is linked without the optimization over all
-    // crates, and a policy then takes up to a half longer.
+    // crates, and a short policy then takes a quarter longer for a row.
     let output = cargo(build.build_std)
         .args([
             "rustc",
