@@ -143,15 +143,19 @@ impl Shared {
         self.breaker.worked();
     }
 
-    /// A call trapped, came late or answered what did not pass the checks, after it was counted.
+    /// A call trapped, came late or answered what did not pass the checks, after it was counted. Only what decides or drives something
+    /// counts among its breaks: nobody waits for the rest.
     pub fn misbehaved(&self, breaker: &Breaker) {
-        if breaker.failed(self.clock.now()) {
+        if !breaker.failed(self.clock.now()) {
+            return;
+        }
+        let plugin = self.manifest.name.as_str();
+        if std::ptr::eq(breaker, &raw const *self.breaker) {
             self.counters.broke();
-            tracing::warn!(
-                plugin = self.manifest.name.as_str(),
-                digest = %self.digest,
-                "the plugin's breaker opened: it failed several times in a row"
-            );
+            tracing::warn!(plugin, digest = %self.digest, "the plugin's breaker opened: it failed several times in a row");
+        } else {
+            tracing::info!(plugin, digest = %self.digest, "the policy failed several times in a row where it decides nothing (an evaluation, \
+                a replay, a shadow or a trial): it is not asked there with this configuration for a while");
         }
     }
 }

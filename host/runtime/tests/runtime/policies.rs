@@ -3,9 +3,12 @@
 use std::{path::PathBuf, sync::Arc};
 
 use serde_json::json;
-use velum_model::port::{
-    placement::{PlacementPolicy, PolicyAsk, PolicyFailure},
-    plugins::{PluginRefused, Plugins},
+use velum_model::{
+    plugin::Digest,
+    port::{
+        placement::{PlacementPolicy, PolicyAsk, PolicyFailure},
+        plugins::{PluginRefused, Plugins},
+    },
 };
 use velum_runtime::Runtime;
 
@@ -19,6 +22,17 @@ async fn installed(bench: &Bench, text: PolicyText) -> (Arc<Runtime>, Box<dyn Pl
     let digest = runtime.install(text.component(), None).await.unwrap().digest;
     let policy = runtime.policy(&digest, &no_config()).unwrap();
     (runtime, policy)
+}
+
+/// One whose every load of a zone traps.
+async fn installed_to_trap(bench: &Bench) -> (Arc<Runtime>, Digest) {
+    let text = PolicyText {
+        load: "unreachable",
+        ..PolicyText::default()
+    };
+    let (runtime, _) = installed(bench, text).await;
+    let digest = runtime.stats()[0].digest.clone();
+    (runtime, digest)
 }
 
 fn ask() -> PolicyAsk {
@@ -200,12 +214,7 @@ async fn a_refused_configuration_is_the_policys_own_words() {
 #[tokio::test]
 async fn a_policy_that_fails_again_and_again_is_refused_for_a_while() {
     let bench = Bench::new();
-    let text = PolicyText {
-        load: "unreachable",
-        ..PolicyText::default()
-    };
-    let (runtime, _) = installed(&bench, text).await;
-    let digest = runtime.stats()[0].digest.clone();
+    let (runtime, digest) = installed_to_trap(&bench).await;
     let mut refused = None;
     for attempt in 0..20 {
         match runtime.policy(&digest, &no_config()) {
@@ -220,6 +229,7 @@ async fn a_policy_that_fails_again_and_again_is_refused_for_a_while() {
         panic!("{refused:?}");
     };
     assert!(why.contains("breaker"), "{why}");
+    assert_eq!(runtime.stats()[0].breaks, 1);
     bench.clock.forward(10_000);
     assert!(runtime.policy(&digest, &no_config()).is_ok(), "one may try");
     assert!(runtime.policy(&digest, &no_config()).is_err());
@@ -228,12 +238,7 @@ async fn a_policy_that_fails_again_and_again_is_refused_for_a_while() {
 #[tokio::test]
 async fn what_a_policy_does_wrong_where_it_decides_nothing_is_not_held_against_those_that_decide() {
     let bench = Bench::new();
-    let text = PolicyText {
-        load: "unreachable",
-        ..PolicyText::default()
-    };
-    let (runtime, _) = installed(&bench, text).await;
-    let digest = runtime.stats()[0].digest.clone();
+    let (runtime, digest) = installed_to_trap(&bench).await;
     let (tried, other) = (json!({"a": 1}), json!({"a": 2}));
     let fails = |config| {
         let made = runtime.policy_aside(&digest, config);
@@ -243,7 +248,8 @@ async fn what_a_policy_does_wrong_where_it_decides_nothing_is_not_held_against_t
     assert_eq!(failed, 5, "then it is refused for a while");
     assert_eq!(fails(&other).ok(), Some(true));
     assert!(runtime.policy(&digest, &no_config()).is_ok());
-    assert_eq!(runtime.stats()[0].refused_for_ms, None);
+    let stats = &runtime.stats()[0];
+    assert_eq!((stats.refused_for_ms, stats.breaks), (None, 0));
     bench.clock.forward(10_000);
     assert_eq!(fails(&tried).ok(), Some(true), "one may try");
 }
