@@ -53,8 +53,8 @@ impl Services {
         let record: AskRecord = super::replay::record_of(&decision)?;
         let _place = self.past_place().await;
         let inventory = self.inventory_of(&decision).await?;
-        let mut hosts = self.ranker_of(&decision.policy).await?;
-        let mut pools = self.ranker_of(&record.pool_policy).await?;
+        let mut hosts = self.ranker_then(id, &decision.policy).await?;
+        let mut pools = self.ranker_then(id, &record.pool_policy).await?;
         let looked = tokio::task::spawn_blocking(move || {
             let rankers = (&mut hosts, &mut pools);
             look(&inventory, &record.ask, decision.seed, rankers).1

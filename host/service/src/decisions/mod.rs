@@ -153,6 +153,23 @@ impl Services {
         })
     }
 
+    /// A ranker of what decided then: its plugin may have been removed since, which waiting does not mend.
+    async fn ranker_then(&self, decision: DecisionId, used: &PolicyUsed) -> Result<Ranker, ServiceError> {
+        if let Some(digest) = used.digest.as_ref().filter(|_| used.failed.is_none())
+            && self.plugin_of(digest).await?.is_none()
+        {
+            return Err(ServiceError::InvalidState {
+                what: "decision",
+                id: decision.uuid(),
+                problem: format!(
+                    "the plugin {digest} of its policy {} is not installed any more: install it again, or replay the decision with another one",
+                    used.name
+                ),
+            });
+        }
+        self.ranker_of(used).await
+    }
+
     /// A ranker that is the policy which decided; with another configuration, if there is one.
     async fn ranker_of(&self, used: &PolicyUsed) -> Result<Ranker, ServiceError> {
         let label = label_of(used);

@@ -29,8 +29,8 @@ impl Services {
         let policy = self.policy_instead(&decision.policy, other).await?;
         let _place = self.past_place().await;
         let inventory = self.inventory_of(&decision).await?;
-        let hosts = self.ranker_of(&policy).await?;
-        let pools = self.ranker_of(&record.pool_policy).await?;
+        let hosts = self.ranker_then(id, &policy).await?;
+        let pools = self.ranker_then(id, &record.pool_policy).await?;
         let again = move || match is_own {
             true => the_same(&inventory, decision, &record, (hosts, pools)),
             false => another(&inventory, decision, &record, (hosts, pools)),

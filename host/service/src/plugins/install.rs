@@ -87,7 +87,7 @@ impl Services {
         }
     }
 
-    pub(super) async fn plugin_of(&self, digest: &Digest) -> Result<Option<Plugin>, ServiceError> {
+    pub(crate) async fn plugin_of(&self, digest: &Digest) -> Result<Option<Plugin>, ServiceError> {
         let plugin = self.read().plugin_by_digest(digest).await;
         plugin.map_err(|error| ServiceError::from_store("look up the plugin", error))
     }

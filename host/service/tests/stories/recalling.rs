@@ -109,6 +109,59 @@ async fn a_decision_comes_out_the_same_whatever_came_after_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_decision_of_a_plugin_that_was_removed_says_what_to_do_and_other_policies_still_look_at_it() {
+    let cloud = Cloud::of(ROOMY).await;
+    let (services, caller) = (&cloud.services, &cloud.caller);
+    let plain = cloud.policy("gone", "plain", Fallback::BuiltIn).await;
+    cloud.use_policy(Some(plain.id)).await;
+    let made = cloud.create("by-policy").await.expect("there is room");
+    let decision = cloud.decision_of(&made).await;
+    cloud.use_policy(None).await;
+    services
+        .policy_delete(caller, plain.id, None)
+        .await
+        .expect("free");
+    let plugins = services
+        .plugin_list(caller, &Default::default(), Page::default())
+        .await
+        .expect("listed");
+    let plugin = plugins
+        .items
+        .iter()
+        .find(|plugin| plugin.digest == plain.digest)
+        .expect("there");
+    services
+        .plugin_delete(caller, plugin.id, None)
+        .await
+        .expect("free");
+
+    let own = services
+        .decision_replay(caller, decision.id, OtherPolicy::default())
+        .await
+        .map(drop);
+    let looked = services
+        .decision_candidates(caller, decision.id, None, all())
+        .await
+        .map(drop);
+    for refused in [own, looked] {
+        let Err(ServiceError::InvalidState { id, problem, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(id, decision.id.uuid());
+        assert!(
+            problem.contains("gone is not installed any more: install it again"),
+            "{problem}"
+        );
+    }
+    let other = services
+        .decision_replay(caller, decision.id, other("refuses"))
+        .await
+        .expect("tried");
+    assert!(other.outcome.winner.is_none());
+    cloud.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_policy_shows_what_it_would_have_decided() {
     let cloud = Cloud::of(ROOMY).await;
     let (services, caller) = (&cloud.services, &cloud.caller);
