@@ -5,6 +5,7 @@ use std::{io::Read as _, path::PathBuf};
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
+use serde_json::json;
 use velum_client::{AffinityGroups, ComputeOfferings, Filter, Instances, Networks, Templates};
 use velum_wire::{
     BatchItemView, BatchView, CreateInstanceBody, CreateInstancesBody, InstanceOfBatchBody,
@@ -18,7 +19,7 @@ use crate::{
     names::Names,
     progress::finish,
     session::{Output, Session, Wait},
-    table,
+    table::{self, Kind},
     text::{parse_bytes, parse_seconds, plain},
 };
 
@@ -107,7 +108,51 @@ async fn many(
         instances: (1..=count).map(named).collect(),
         all_or_nothing,
     };
-    let made = session.client.instances().create_batch(&body).await?;
+    let mut made = session.client.instances().create_batch(&body).await?;
+    let mut ended = Ok(());
+    if wait.wait {
+        session.say(&told(&made));
+        ended = all_ended(session, &mut made).await;
+    }
+    print(session, &body, &made).await?;
+    if !wait.wait {
+        session.say(&told(&made));
+    }
+    say_why(session, &made);
+    ended?;
+    if made.refused > 0 {
+        let mut problems = made.items.iter().filter_map(|item| item.problem.as_ref());
+        Err(Failure::Refused(made.refused, problems.any(failure::lacks_room)))
+    } else {
+        Ok(())
+    }
+}
+
+fn told(made: &BatchView) -> String {
+    format!("{} accepted, {} refused", made.accepted, made.refused)
+}
+
+/// Waits for the operations of all, and reads what became of the instances.
+///
+/// # Errors
+/// How the first of those that failed did, after all have ended.
+async fn all_ended(session: &Session, made: &mut BatchView) -> Result<(), Failure> {
+    let mut first = Ok(());
+    for operation in made.items.iter().filter_map(|item| item.operation_id) {
+        let ended = finish(session, operation).await.map(drop);
+        first = first.and(ended);
+    }
+    for instance in made.items.iter_mut().filter_map(|item| item.instance.as_mut()) {
+        // One that cannot be read is shown as it was accepted; the operation above says whether it came to anything.
+        if let Ok(now) = session.client.instances().get(instance.id).await {
+            *instance = now;
+        }
+    }
+    first
+}
+
+/// What came of each.
+async fn print(session: &Session, body: &CreateInstancesBody, made: &BatchView) -> Result<(), Failure> {
     let hosts = made
         .items
         .iter()
@@ -117,27 +162,14 @@ async fn many(
     if session.output == Output::Table {
         names.learn(&session.client, "compute-hosts", &hosts).await;
     }
-    let rows = body.instances.iter().zip(&made.items);
-    let rows = rows.map(|(asked, item)| row(&asked.name, item, &names)).collect();
-    session.print(&made, || {
-        table::list(&["NAME", "STATE", "COMPUTE HOST", "ADDRESSES"], rows, Some(1))
-    })?;
-    session.say(&format!("{} accepted, {} refused", made.accepted, made.refused));
-    say_why(session, &made);
-    if wait.wait {
-        let mut first = Ok(());
-        for operation in made.items.iter().filter_map(|item| item.operation_id) {
-            let ended = finish(session, operation).await.map(drop);
-            first = first.and(ended);
-        }
-        first?;
-    }
+    let mut head = vec!["NAME", "STATE", "COMPUTE HOST", "ADDRESSES"];
     if made.refused > 0 {
-        let mut problems = made.items.iter().filter_map(|item| item.problem.as_ref());
-        Err(Failure::Refused(made.refused, problems.any(failure::lacks_room)))
-    } else {
-        Ok(())
+        head.push("WHY");
     }
+    let rows = body.instances.iter().zip(&made.items);
+    let rows = rows.map(|(asked, item)| row(&asked.name, item, &names, head.len()));
+    let rows = rows.collect();
+    session.print(made, || table::list(&head, rows, Some(1)))
 }
 
 /// Why compute hosts were refused, once for those that were refused alike.
@@ -152,31 +184,21 @@ fn say_why(session: &Session, made: &BatchView) {
     }
 }
 
-fn row(name: &str, item: &BatchItemView, names: &Names) -> Vec<String> {
-    match (&item.instance, &item.problem) {
-        (Some(made), _) => {
-            let host = made
-                .compute_host_id
-                .map(|id| names.name("compute-hosts", &id.to_string()));
-            vec![
-                plain(name),
-                "creating".into(),
-                plain(&host.unwrap_or_default()),
-                made.addresses.join(", "),
-            ]
-        }
-        (None, problem) => {
-            let why = problem
-                .as_ref()
-                .map(|problem| problem.detail.as_ref().unwrap_or(&problem.title));
-            vec![
-                plain(name),
-                "failed".into(),
-                plain(why.map_or("", String::as_str)),
-                String::new(),
-            ]
-        }
+fn row(name: &str, item: &BatchItemView, names: &Names, columns: usize) -> Vec<String> {
+    let mut cells = vec![plain(name)];
+    if let Some(made) = &item.instance {
+        let host = made
+            .compute_host_id
+            .map(|id| names.name("compute-hosts", &id.to_string()));
+        cells.push(table::word(&json!(made.state), Kind::Text, names));
+        cells.push(plain(&host.unwrap_or_default()));
+        cells.push(made.addresses.join(", "));
+    } else if let Some(problem) = &item.problem {
+        let why = problem.detail.as_ref().unwrap_or(&problem.title);
+        cells.extend(["refused".into(), String::new(), String::new(), plain(why)]);
     }
+    cells.resize(columns, String::new());
+    cells
 }
 
 async fn body(session: &Session, new: Create) -> Result<CreateInstanceBody, Failure> {

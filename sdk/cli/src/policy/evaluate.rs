@@ -18,7 +18,7 @@ use crate::{
 
 /// Rows of the table of fills: a screen.
 const ROWS: usize = 12;
-/// Machines that went elsewhere that are listed.
+/// Machines of which something else would have come that are listed.
 const MOVES: usize = 10;
 
 /// Which policy, over what.
@@ -90,7 +90,7 @@ fn render(of: &EvaluationView, names: &Names) -> String {
     }
     if !of.moves.is_empty() {
         text.push_str(&format!(
-            "\nthe first that would have gone elsewhere ({} in all):\n",
+            "\nthe first that would have come out otherwise ({} in all):\n",
             of.decisions - of.same
         ));
         let place = |id: Option<uuid::Uuid>| {
@@ -136,14 +136,9 @@ fn summary(of: &EvaluationView) -> Vec<(String, String)> {
             n => format!("{n}, from {} to {}", time(&of.first_at), time(&of.last_at)),
         },
     );
-    row(
-        "same place",
-        format!("{} ({})", of.same, share(of.same, of.decisions)),
-    );
-    row(
-        "elsewhere",
-        format!("{} ({})", of.moved, share(of.moved, of.decisions)),
-    );
+    for (name, value) in parts(of) {
+        row(name, value);
+    }
     row(
         "refused",
         format!("{} were, {} would have been", of.refused_was, of.refused_would),
@@ -187,6 +182,26 @@ fn summary(of: &EvaluationView) -> Vec<(String, String)> {
     }
     row("took", format!("{} ms", of.took_ms));
     rows
+}
+
+/// What came of all decisions: together they are all.
+fn parts(of: &EvaluationView) -> [(&'static str, String); 3] {
+    let part = |part: u64| format!("{part} ({})", share(part, of.decisions));
+    let otherwise = of.decisions.saturating_sub(of.same + of.moved);
+    [
+        (
+            "the same",
+            format!("{}: where it was, or refused again", part(of.same)),
+        ),
+        ("elsewhere", part(of.moved)),
+        (
+            "otherwise",
+            format!(
+                "{}: refused and would have been placed, or placed and would have been refused",
+                part(otherwise)
+            ),
+        ),
+    ]
 }
 
 fn share(part: u64, of: u64) -> String {
@@ -254,12 +269,13 @@ mod tests {
         .expect("an evaluation");
         let text = render(&of, &Names::default());
         for part in [
-            "same place   8 (80.0 %)",
+            "the same     8 (80.0 %): where it was, or refused again",
             "elsewhere    1 (10.0 %)",
+            "otherwise    1 (10.0 %): refused and would",
             "refused      1 were, 0 would have been",
             "empty hosts  5.00 % were, 6.50 % would have been, in the mean",
             "left out     2 decisions: nothing is kept of their time",
-            "elsewhere (2 in all)",
+            "come out otherwise (2 in all)",
             "nowhere",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
