@@ -201,7 +201,7 @@ pub struct CreateInstancesBody {
     /// What they are; names are unique.
     #[schema(min_items = 1, max_items = 256)]
     pub instances: Vec<InstanceOfBatchBody>,
-    /// Make none when one finds no place; else those that do, which is the default.
+    /// Make none when one finds no place or its address is taken; else those that do, which is the default.
     #[serde(default)]
     pub all_or_nothing: bool,
 }

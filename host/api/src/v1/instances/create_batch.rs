@@ -17,7 +17,7 @@ use crate::{
 ///
 /// At most 256, in a body of at most 8 MiB.
 ///
-/// Fields that cannot be accepted refuse the whole request, and so does one that finds no place if `all_or_nothing` is set.
+/// Fields that cannot be accepted and names that are taken refuse the whole request; so does one that finds no place, or whose address is taken, if `all_or_nothing` is set.
 #[utoipa::path(
     post,
     path = "/v1/instances:batch",
