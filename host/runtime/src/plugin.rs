@@ -150,7 +150,7 @@ impl Shared {
             return;
         }
         let plugin = self.manifest.name.as_str();
-        if std::ptr::eq(breaker, &raw const *self.breaker) {
+        if std::ptr::eq(breaker, Arc::as_ptr(&self.breaker)) {
             self.counters.broke();
             tracing::warn!(plugin, digest = %self.digest, "the plugin's breaker opened: it failed several times in a row");
         } else {

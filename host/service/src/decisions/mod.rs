@@ -162,7 +162,7 @@ impl Services {
                 what: "decision",
                 id: decision.uuid(),
                 problem: format!(
-                    "the plugin {digest} of its policy {} is not installed any more: install it again, or replay the decision with another one",
+                    "the plugin {digest} of its policy {} is not installed any more: install it again, or, where it chose the compute host, replay the decision with another one",
                     used.name
                 ),
             });

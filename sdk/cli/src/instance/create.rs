@@ -109,15 +109,12 @@ async fn many(
         all_or_nothing,
     };
     let mut made = session.client.instances().create_batch(&body).await?;
+    session.say(&format!("{} accepted, {} refused", made.accepted, made.refused));
     let mut ended = Ok(());
     if wait.wait {
-        session.say(&told(&made));
         ended = all_ended(session, &mut made).await;
     }
     print(session, &body, &made).await?;
-    if !wait.wait {
-        session.say(&told(&made));
-    }
     say_why(session, &made);
     ended?;
     if made.refused > 0 {
@@ -126,10 +123,6 @@ async fn many(
     } else {
         Ok(())
     }
-}
-
-fn told(made: &BatchView) -> String {
-    format!("{} accepted, {} refused", made.accepted, made.refused)
 }
 
 /// Waits for the operations of all, and reads what became of the instances.
