@@ -16,7 +16,7 @@ use velum_model::{
 use velum_service::{LEASE_S, ServiceError};
 use velum_wire::{FieldProblem, PROBLEM_JSON, Problem, RefusalView, WishView};
 
-use crate::{forward::NotOwner, problem::Kind, trace};
+use crate::{forward::NotOwner, problem::Kind, take::plainly, trace};
 
 /// A request that was refused, ready to be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,7 +199,10 @@ impl From<&ServiceError> for Refused {
                 } else {
                     format!("{problem}; {hint}")
                 };
-                Self::field(field, advice)
+                match field.strip_prefix('?') {
+                    Some(parameter) => Self::parameter(parameter, advice),
+                    None => Self::field(field, advice),
+                }
             }
             ServiceError::NameTaken { what: "plugin", .. } => {
                 let hint = "made of something else; raise the version in plugin.toml, or remove that one";
@@ -346,7 +349,7 @@ impl From<QueryRejection> for Refused {
             .source()
             .map_or_else(|| rejection.body_text(), ToString::to_string);
         match text.split_once(": ") {
-            Some((name, problem)) if !name.contains(' ') => Self::parameter(name, problem),
+            Some((name, problem)) if !name.contains(' ') => Self::parameter(name, plainly(problem)),
             _ => match text.split('`').nth(1) {
                 Some(name) => Self::parameter(name, text.clone()),
                 None => Self::new(Kind::BadRequest, text),

@@ -97,6 +97,34 @@ async fn a_query_that_does_not_read_names_its_parameter() {
 }
 
 #[tokio::test]
+async fn what_a_parser_says_is_put_in_plain_words() {
+    let bench = Bench::new().await;
+    for (query, words) in [
+        ("zones?limit=x", "?limit: must be a whole number"),
+        ("zones?limit=99999999999", "?limit: is too large a number"),
+        ("clusters?pod_id=7", "?pod_id: must be an id (a UUID)"),
+    ] {
+        let answer = bench.send(ask(Method::GET, &format!("/v1/{query}"))).await;
+        answer.is_problem(StatusCode::BAD_REQUEST, "/problems/bad-request");
+        assert_eq!(answer.json["detail"], words, "{query}");
+    }
+    for (body, words) in [
+        (
+            json!({"name": "a", "policy_id": "7"}),
+            "/policy_id: must be an id (a UUID)",
+        ),
+        (
+            json!({"name": "a", "access": "open"}),
+            "/access: is `open`, which is none of what is taken here: `",
+        ),
+    ] {
+        let answer = bench.send(ask(Method::POST, "/v1/zones").json(&body)).await;
+        let detail = answer.json["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with(words), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn a_filter_of_operations_or_events_stands_alone() {
     let bench = Bench::new().await;
     let nil = "00000000-0000-0000-0000-000000000000";

@@ -44,7 +44,7 @@ impl Services {
                 ServiceError::invalid(
                     field,
                     format!("no plugin {name} is installed"),
-                    "install it with POST /v1/plugins first",
+                    "a plugin is named here, not a policy: GET /v1/plugins lists them, POST /v1/plugins installs one",
                 )
             })?;
         if plugin.manifest.world == world {

@@ -86,13 +86,21 @@ pub struct MarkChanges {
 
 impl MarkChanges {
     /// The tags after the change, when there is one.
-    pub fn tags(&self, mut present: Vec<String>) -> Option<Vec<String>> {
+    ///
+    /// # Errors
+    /// A tag is to come and to go.
+    pub fn tags(&self, mut present: Vec<String>) -> Result<Option<Vec<String>>, Failure> {
+        if let Some(both) = self.tags.iter().find(|tag| self.untags.contains(tag)) {
+            return Err(Failure::Usage(format!(
+                "--tag {both} and --untag {both}: say one of them"
+            )));
+        }
         if self.tags.is_empty() && self.untags.is_empty() {
-            return None;
+            return Ok(None);
         }
         present.retain(|tag| !self.untags.contains(tag) && !self.tags.contains(tag));
         present.extend(self.tags.iter().cloned());
-        Some(present)
+        Ok(Some(present))
     }
 
     /// The attributes after the change, when there is one.
@@ -160,13 +168,17 @@ mod tests {
             untags: vec!["old".into()],
             attributes: vec![("power".into(), Some(3)), ("rack".into(), None)],
         };
-        assert_eq!(
-            change.tags(vec!["old".into(), "gpu".into()]),
-            Some(vec!["gpu".into(), "ssd".into()])
-        );
+        let tags = change.tags(vec!["old".into(), "gpu".into()]);
+        assert_eq!(tags.expect("they agree"), Some(vec!["gpu".into(), "ssd".into()]));
         let present = BTreeMap::from([("rack".to_owned(), 1), ("price".to_owned(), 2)]);
         let after = BTreeMap::from([("power".to_owned(), 3), ("price".to_owned(), 2)]);
         assert_eq!(change.attributes(present), Some(after));
+        let both = MarkChanges {
+            untags: vec!["ssd".into()],
+            ..change
+        };
+        let refused = both.tags(Vec::new()).expect_err("it cannot do both");
+        assert!(matches!(refused, Failure::Usage(words) if words.contains("--untag ssd")));
     }
 
     #[test]

@@ -222,7 +222,7 @@ async fn update(session: &Session, change: Update) -> Result<(), Failure> {
         vcpus: change.vcpus,
         memory_mib: change.memory,
         resources: (!change.resources.is_empty()).then(|| changed(stated(&present.value), &change.resources)),
-        tags: change.marks.tags(present.value.tags),
+        tags: change.marks.tags(present.value.tags)?,
         attributes: change.marks.attributes(present.value.attributes),
         intent: change.intent.map(Into::into),
         dedicated_to: change.dedicated_to.map(|to| to.0),

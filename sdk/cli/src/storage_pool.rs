@@ -153,7 +153,7 @@ async fn update(session: &Session, change: Update) -> Result<(), Failure> {
     let body = UpdateStoragePoolBody {
         name: change.rename,
         capacity_bytes: change.capacity,
-        tags: change.marks.tags(present.value.tags),
+        tags: change.marks.tags(present.value.tags)?,
         attributes: change.marks.attributes(present.value.attributes),
         intent: change.intent.map(Into::into),
     };

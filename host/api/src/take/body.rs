@@ -13,6 +13,7 @@ use tokio::sync::SemaphorePermit;
 use velum_wire::{FieldProblem, InstallPluginBody};
 
 use super::headers::Ticket;
+use super::plainly;
 use crate::{
     error::{Answered, Refused},
     problem::Kind,
@@ -317,7 +318,7 @@ fn unfit(error: &serde_path_to_error::Error<serde_json::Error>, body: &str, is_o
         .map_or(text.as_str(), |(problem, _)| problem);
     Refused::fields(vec![FieldProblem {
         pointer: pointer(error.path(), problem),
-        problem: problem.to_owned(),
+        problem: plainly(problem),
     }])
 }
 

@@ -34,11 +34,15 @@ impl Services {
             let is_refused = matches!(candidate.says, Says::Refused(_));
             refused.is_none_or(|wanted| wanted == is_refused)
         };
-        let is_after = |candidate: &&Candidate| Some(candidate.compute_host.uuid()) != page.after;
+        let is_last = |candidate: &Candidate| Some(candidate.compute_host.uuid()) == page.after;
         let mut rest = looked.candidates.iter();
-        if page.after.is_some() {
-            // Up to and with the last one of the page before.
-            rest.by_ref().take_while(is_after).for_each(drop);
+        // Up to and with the last one of the page before.
+        if page.after.is_some() && !rest.by_ref().any(is_last) {
+            return Err(ServiceError::invalid(
+                "?cursor",
+                "is no compute host that this decision saw",
+                "leave it out to begin",
+            ));
         }
         let limit = page.limit.clamp(1, Page::MAX_LIMIT);
         let items = rest.filter(wanted).take(limit as usize + 1).cloned().collect();

@@ -14,6 +14,7 @@ use velum_model::{
     DecisionId, Timestamp, ZoneId,
     decision::{Decision, PolicyUsed},
     plugin::Fallback,
+    port::plugins::PluginRefused,
 };
 use velum_placement::{Candidate, Inventory, Outcome, Packing, PolicyLabel, Ranker, Tally};
 
@@ -155,19 +156,21 @@ impl Services {
 
     /// A ranker of what decided then: its plugin may have been removed since, which waiting does not mend.
     async fn ranker_then(&self, decision: DecisionId, used: &PolicyUsed) -> Result<Ranker, ServiceError> {
-        if let Some(digest) = used.digest.as_ref().filter(|_| used.failed.is_none())
-            && self.plugin_of(digest).await?.is_none()
-        {
-            return Err(ServiceError::InvalidState {
-                what: "decision",
-                id: decision.uuid(),
-                problem: format!(
-                    "the plugin {digest} of its policy {} is not installed any more: install it again, or, where it chose the compute host, replay the decision with another one",
-                    used.name
-                ),
-            });
+        match self.ranker_of(used).await {
+            Err(ServiceError::PluginRefused(PluginRefused::NotLoaded(digest)))
+                if self.plugin_of(&digest).await?.is_none() =>
+            {
+                Err(ServiceError::InvalidState {
+                    what: "decision",
+                    id: decision.uuid(),
+                    problem: format!(
+                        "the plugin {digest} of its policy {} is not installed any more: install it again, or, where it chose the compute host, replay the decision with another one",
+                        used.name
+                    ),
+                })
+            }
+            other => other,
         }
-        self.ranker_of(used).await
     }
 
     /// A ranker that is the policy which decided; with another configuration, if there is one.

@@ -256,15 +256,7 @@ async fn what_is_used_stays_and_says_by_what() {
     let policy = cloud.policy("one", "plain", Default::default()).await;
     cloud.use_policy(Some(policy.id)).await;
     in_use(services.policy_delete(caller, policy.id, None).await, "policy");
-    let plugins = services
-        .plugin_list(caller, &Default::default(), Page::default())
-        .await
-        .expect("listed");
-    let plain = plugins
-        .items
-        .iter()
-        .find(|plugin| plugin.manifest.name == name("plain"))
-        .expect("there");
+    let plain = cloud.plugin_of(&policy).await;
     in_use(services.plugin_delete(caller, plain.id, None).await, "plugin");
     cloud.use_policy(None).await;
     services

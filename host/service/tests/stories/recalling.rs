@@ -104,6 +104,14 @@ async fn a_decision_comes_out_the_same_whatever_came_after_it() {
         .await
         .expect("kept");
     assert_eq!(one_by_one, whole.items);
+    page.after = Some(by_policy.id.uuid());
+    let never = services
+        .decision_candidates(caller, by_policy.id, None, page)
+        .await;
+    assert!(
+        matches!(&never, Err(ServiceError::Invalid { field, .. }) if field == "?cursor"),
+        "{never:?}"
+    );
 
     cloud.audit().await;
 }
@@ -121,15 +129,7 @@ async fn a_decision_of_a_plugin_that_was_removed_says_what_to_do_and_other_polic
         .policy_delete(caller, plain.id, None)
         .await
         .expect("free");
-    let plugins = services
-        .plugin_list(caller, &Default::default(), Page::default())
-        .await
-        .expect("listed");
-    let plugin = plugins
-        .items
-        .iter()
-        .find(|plugin| plugin.digest == plain.digest)
-        .expect("there");
+    let plugin = cloud.plugin_of(&plain).await;
     services
         .plugin_delete(caller, plugin.id, None)
         .await

@@ -90,7 +90,7 @@ fn render(of: &EvaluationView, names: &Names) -> String {
     }
     if !of.moves.is_empty() {
         text.push_str(&format!(
-            "\nthe first that would have come out otherwise ({} in all):\n",
+            "\nthe first that would have come out differently ({} in all):\n",
             of.decisions - of.same
         ));
         let place = |id: Option<uuid::Uuid>| {
@@ -275,7 +275,7 @@ mod tests {
             "refused      1 were, 0 would have been",
             "empty hosts  5.00 % were, 6.50 % would have been, in the mean",
             "left out     2 decisions: nothing is kept of their time",
-            "come out otherwise (2 in all)",
+            "come out differently (2 in all)",
             "nowhere",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");

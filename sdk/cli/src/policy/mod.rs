@@ -164,11 +164,42 @@ pub async fn component(
 ) -> Result<(Option<String>, Option<String>), Failure> {
     match plugin {
         None => Ok((None, None)),
-        Some(digest) if digest.starts_with("sha256:") => Ok((Some(digest.to_owned()), None)),
+        Some(digest) if digest.starts_with(SHA256) => Ok((Some(whole(session, digest).await?), None)),
         Some(name) => match name.split_once('@') {
             None => Ok((None, Some(name.to_owned()))),
             Some((name, version)) => Ok((Some(version_of(session, name, version).await?.digest), None)),
         },
+    }
+}
+
+/// What every digest begins with.
+const SHA256: &str = "sha256:";
+/// The length of a whole one: 64 digits follow.
+const DIGEST_LEN: usize = SHA256.len() + 64;
+
+/// A digest, of which lists show the beginning only.
+async fn whole(session: &Session, digest: &str) -> Result<String, Failure> {
+    if digest.len() >= DIGEST_LEN {
+        return Ok(digest.to_owned());
+    }
+    Ok(of_digest(session, digest).await?.digest)
+}
+
+/// The plugin of a digest, or of the beginning of one.
+async fn of_digest(session: &Session, digest: &str) -> Result<PluginView, Failure> {
+    let mut all = session.client.plugins().all(&Filter::new()).await?;
+    all.retain(|plugin| plugin.digest.starts_with(digest));
+    match (all.pop(), all.len()) {
+        (Some(one), 0) => Ok(one),
+        (None, _) => Err(Failure::Local(anyhow::anyhow!(
+            "no plugin's digest is or begins with {}; velum plugin list shows them",
+            plain(digest)
+        ))),
+        (Some(_), others) => Err(Failure::Usage(format!(
+            "the digests of {} plugins begin with {}: write more of it",
+            others + 1,
+            plain(digest)
+        ))),
     }
 }
 
@@ -186,14 +217,8 @@ async fn version_of(session: &Session, name: &str, version: &str) -> Result<Plug
 
 /// The plugin behind a name, NAME@VERSION, digest or id.
 pub async fn plugin(session: &Session, name: &str) -> Result<uuid::Uuid, Failure> {
-    if name.starts_with("sha256:") {
-        let all = session.client.plugins().all(&Filter::new()).await?;
-        let missing = || Failure::Local(anyhow::anyhow!("no plugin has the digest {}", plain(name)));
-        return all
-            .iter()
-            .find(|p| p.digest == name)
-            .map(|p| p.id)
-            .ok_or_else(missing);
+    if name.starts_with(SHA256) {
+        return Ok(of_digest(session, name).await?.id);
     }
     if let Some((name, version)) = name.split_once('@') {
         return Ok(version_of(session, name, version).await?.id);

@@ -13,7 +13,7 @@ use velum_model::{
     instance::InstanceState,
     net::{Link, LinkKind},
     page::Page,
-    plugin::{Fallback, Policy},
+    plugin::{Fallback, Plugin, Policy},
     quantity::{Bytes, MemoryMib, Overcommit, ResourceAmount, Vcpus},
     resource::{ResourceName, Resources},
     storage::{ImageFormat, Template, TemplateState},
@@ -242,6 +242,19 @@ impl Cloud {
                 .await
                 .expect("a policy"),
         )
+    }
+
+    /// The plugin that a policy is made of.
+    pub async fn plugin_of(&self, policy: &Policy) -> Plugin {
+        let plugins = self
+            .services
+            .plugin_list(&self.caller, &Default::default(), Page::default())
+            .await
+            .expect("listed");
+        let mut plugins = plugins.items.into_iter();
+        plugins
+            .find(|plugin| plugin.digest == policy.digest)
+            .expect("nothing removes a plugin that is used")
     }
 
     pub async fn use_policy(&self, policy: Option<PolicyId>) {
