@@ -199,10 +199,7 @@ impl From<&ServiceError> for Refused {
                 } else {
                     format!("{problem}; {hint}")
                 };
-                match field.strip_prefix('?') {
-                    Some(parameter) => Self::parameter(parameter, advice),
-                    None => Self::field(field, advice),
-                }
+                Self::field(field, advice)
             }
             ServiceError::NameTaken { what: "plugin", .. } => {
                 let hint = "made of something else; raise the version in plugin.toml, or remove that one";

@@ -17,7 +17,8 @@ impl Services {
     /// first. `refused` leaves those that were refused, or those that were not.
     ///
     /// # Errors
-    /// It does not exist, or what it needs is not kept any more: the inventory of then, the policy that decided.
+    /// It does not exist, or what it needs is not kept any more: the inventory of then, the policy that decided. The page is
+    /// after a compute host that it did not see.
     pub async fn decision_candidates(
         &self,
         caller: &Caller,
@@ -37,12 +38,10 @@ impl Services {
         let is_last = |candidate: &Candidate| Some(candidate.compute_host.uuid()) == page.after;
         let mut rest = looked.candidates.iter();
         // Up to and with the last one of the page before.
-        if page.after.is_some() && !rest.by_ref().any(is_last) {
-            return Err(ServiceError::invalid(
-                "?cursor",
-                "is no compute host that this decision saw",
-                "leave it out to begin",
-            ));
+        if let Some(last) = page.after
+            && !rest.by_ref().any(is_last)
+        {
+            return Err(ServiceError::not_found("candidate of this decision", last));
         }
         let limit = page.limit.clamp(1, Page::MAX_LIMIT);
         let items = rest.filter(wanted).take(limit as usize + 1).cloned().collect();
